@@ -1,0 +1,1 @@
+"""The Trusted Twin REST API as data and pure functions: no I/O, no HTTP library, no asyncio."""

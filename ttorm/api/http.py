@@ -1,0 +1,70 @@
+"""Requests and answers as plain data: what transports carry, whichever HTTP library they use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, NamedTuple, Protocol
+
+__all__ = ["HttpRequest", "HttpResponse", "Transport", "Upload"]
+
+
+class Upload(NamedTuple):
+    """A request body that is read while it is sent, and read again from the start on a repeat.
+
+    Attributes:
+        open: Returns a fresh binary reader positioned at the first byte; the sender closes it.
+        size: Length in bytes.
+    """
+
+    open: Callable[[], IO[bytes]]
+    size: int
+
+
+class HttpRequest(NamedTuple):
+    """One HTTP request.
+
+    Attributes:
+        method: Upper-case HTTP method.
+        url: Absolute URL, already percent-encoded.
+        headers: Header names (lower case) and values.
+        body: The whole body, or an `Upload` to stream.
+        sink: Where a successful answer's bytes go; None keeps them in memory.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes | Upload = b""
+    sink: IO[bytes] | None = None
+
+
+class HttpResponse(NamedTuple):
+    """One HTTP answer.
+
+    Attributes:
+        status: HTTP status code.
+        headers: Header names (lower case) and values.
+        body: The body, already decompressed; empty when it went to the request's sink.
+        stream: Chunks of a body that is not held in memory (only from the emulator's core).
+    """
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    stream: Iterable[bytes] | None = None
+
+
+class Transport(Protocol):
+    """Carries requests, in both worlds."""
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Send on the calling thread and block until the answer is there."""
+
+    async def asend(self, request: HttpRequest) -> HttpResponse:
+        """Send from the running event loop."""
+
+    def close(self) -> None:
+        """Release what `send` opened; closing twice is harmless."""
+
+    async def aclose(self) -> None:
+        """Release what `send` and `asend` opened."""

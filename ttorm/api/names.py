@@ -1,0 +1,125 @@
+"""The platform's names and identifiers: what they look like, checked before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from ttorm.api.errors import ValidationError
+
+__all__ = [
+    "DESCRIPTION_KEY",
+    "DOC_NAME",
+    "ENTRY_NAME",
+    "ENTRY_NAME_ACCEPTED",
+    "HISTORY",
+    "IDENTITY",
+    "UUID",
+    "check_description_key",
+    "check_doc_name",
+    "check_entry_name",
+    "check_history",
+    "check_identity",
+    "check_identity_type",
+    "check_uuid",
+    "encode_segment",
+]
+
+ENTRY_NAME = re.compile(r"(?=.{1,128}\Z)(?:_+[0-9a-z]|[a-z])[0-9a-z]*(?:_[0-9a-z]+)*")
+"""Entry names that every published form of the rule allows: what ttorm sends."""
+ENTRY_NAME_ACCEPTED = re.compile(
+    r"(?=.{1,128}\Z)(?:[a-z_][0-9a-z_]*|_*[0-9a-z]+(?:[_-][0-9a-z]+)*)"
+)
+"""Entry names that some published form of the rule allows: what the emulator accepts."""
+IDENTITY = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,7}#[0-9A-Za-z_=+-]{1,128}")
+DESCRIPTION_KEY = re.compile(r"[a-z_][0-9a-z_]{0,63}")
+DOC_NAME = re.compile(r"(?:[a-zA-Z0-9_-]{1,32}/){0,5}[a-zA-Z0-9_-]{1,32}(?:\.[a-zA-Z0-9]{1,8})?")
+HISTORY = re.compile(r"[1-9][0-9]{0,2}[DWMY]|INF")
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_IDENTITY_TYPE = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,7}")
+
+
+def encode_segment(text: str) -> str:
+    """Percent-encode one path segment with nothing left safe.
+
+    Example:
+        >>> encode_segment("RFID#a+b=")
+        'RFID%23a%2Bb%3D'
+    """
+    return quote(text, safe="")
+
+
+def _check(pattern: re.Pattern[str], value: object, what: str, form: str) -> str:
+    if isinstance(value, str) and pattern.fullmatch(value):
+        return value
+    raise ValidationError(f"{value!r} is no {what}: expected {form}", code="bad-name")
+
+
+def check_entry_name(name: object) -> str:
+    """Return the name of an Entry, or raise `ValidationError`."""
+    return _check(
+        ENTRY_NAME,
+        name,
+        "Entry name",
+        "1 to 128 lower-case letters, digits and single underscores between them, "
+        "not starting with a digit, such as 'battery_level'",
+    )
+
+
+def check_identity(identity: object) -> str:
+    """Return an Identity, or raise `ValidationError`."""
+    return _check(
+        IDENTITY,
+        identity,
+        "Identity",
+        "a type of 1 to 8 letters, digits or '_', a '#', and 1 to 128 characters out of "
+        "A-Z a-z 0-9 _ = + -, such as 'SN#A17'",
+    )
+
+
+def check_identity_type(prefix: object) -> str:
+    """Return the part of an Identity before its ``#``, or raise `ValidationError`."""
+    return _check(
+        _IDENTITY_TYPE, prefix, "Identity type", "1 to 8 letters, digits or '_', such as 'SN'"
+    )
+
+
+def check_description_key(key: object) -> str:
+    """Return a key of a description or dictionary, or raise `ValidationError`."""
+    return _check(
+        DESCRIPTION_KEY,
+        key,
+        "description key",
+        "1 to 64 lower-case letters, digits and '_', not starting with a digit, such as 'model'",
+    )
+
+
+def check_doc_name(name: object) -> str:
+    """Return the name of a Doc, or raise `ValidationError`."""
+    return _check(
+        DOC_NAME,
+        name,
+        "Doc name",
+        "up to 5 folders and a file name of 1 to 32 characters out of A-Z a-z 0-9 _ - each, and "
+        "at most one extension of 1 to 8 letters or digits, such as 'Manuals/service_v2.pdf'",
+    )
+
+
+def check_history(period: object) -> str | None:
+    """Return a history period (None switches history off), or raise `ValidationError`."""
+    if period is None:
+        return None
+    return _check(
+        HISTORY,
+        period,
+        "history period",
+        "1 to 999 followed by D, W, M or Y, such as '3M', or 'INF' for the newest 1,000 changes",
+    )
+
+
+def check_uuid(value: object, what: str = "UUID") -> str:
+    """Return a UUID in lower case, or raise `ValidationError`."""
+    text = str(value) if not isinstance(value, str) else value
+    return _check(
+        UUID, text, what, "a UUID such as '0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11'"
+    ).lower()
