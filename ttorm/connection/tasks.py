@@ -1,0 +1,108 @@
+"""The driver for asyncio: runs a flow as part of the current task.
+
+Imported at the first ``await`` only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+from ttorm.flows import Effect, Flow, Gather, Send, Sleep, Wait
+from ttorm.connection.blocking import BOUND
+
+__all__ = ["run"]
+
+R = TypeVar("R")
+
+
+async def run(flow: Flow[R], bound: int = BOUND) -> R:
+    """Drive a flow to its end and return its result.
+
+    Args:
+        flow: The flow.
+        bound: Most sends under way at once inside gathers.
+
+    Raises:
+        Exception: Whatever the flow raises.
+        asyncio.CancelledError: The task was cancelled; the flow has seen it and is closed.
+    """
+    return cast(R, await _drive(flow, None, bound))
+
+
+async def _drive(flow: Flow[Any], slots: asyncio.Semaphore | None, bound: int) -> Any:
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                result = await _perform(effect, slots, bound)
+            except BaseException as error:
+                # A cancellation, too, is for the flow to see: it may have state to mark.
+                effect = flow.throw(error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                effect = flow.send(result)
+    except StopIteration as end:
+        return end.value
+    finally:
+        flow.close()
+
+
+async def _perform(effect: Effect, slots: asyncio.Semaphore | None, bound: int) -> Any:
+    match effect:
+        case Send(transport, request):
+            if slots is None:
+                return await transport.asend(request)
+            async with slots:
+                return await transport.asend(request)
+        case Sleep(seconds):
+            await asyncio.sleep(seconds)
+        case Wait(future):
+            await _until_done(future)
+        case Gather(flows):
+            return await _gather(flows, slots or asyncio.Semaphore(bound), bound)
+
+
+async def _until_done(future: Future[Any]) -> None:
+    """Wait for a future of any thread; cancelling the waiter leaves the future alone."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def wake(_: object) -> None:
+        with suppress(RuntimeError):  # the loop may have ended meanwhile
+            loop.call_soon_threadsafe(lambda: None if done.done() else done.set_result(None))
+
+    future.add_done_callback(wake)
+    await done
+
+
+async def _gather(
+    flows: tuple[Flow[Any], ...], slots: asyncio.Semaphore, bound: int
+) -> list[Any]:
+    tasks = [asyncio.ensure_future(_drive(flow, slots, bound)) for flow in flows]
+    try:
+        if tasks:
+            await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        # Their outcomes are seen, so that none is reported as never retrieved.
+        for task in tasks:
+            _ = task.cancelled() or task.exception()
+        raise
+    return [_outcome(task) for task in tasks]
+
+
+def _outcome(task: asyncio.Future[Any]) -> Any:
+    if task.cancelled():
+        raise asyncio.CancelledError
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if isinstance(error, Exception):
+        return error
+    raise error
