@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ttorm.api.errors import ValidationError
 
@@ -31,7 +32,9 @@ def encode(value: JSONValue) -> bytes:
     try:
         return to_json(value, inf_nan_mode="constants")
     except (PydanticSerializationError, UnicodeEncodeError, ValueError) as error:
-        raise ValidationError(f"this value cannot be sent as JSON: {error}", code="not-json") from None
+        raise ValidationError(
+            f"this value cannot be sent as JSON: {error}", code="not-json"
+        ) from None
 
 
 def decode(body: bytes) -> JSONValue:
@@ -108,7 +111,7 @@ def check_json(value: object, where: str = "value") -> None:
         ) from None
 
 
-_MENDS = {
+_MENDS: dict[type[Any], str] = {
     set: "write a list",
     frozenset: "write a list",
     bytes: "decode it to text, or store it as a Doc",
@@ -125,28 +128,29 @@ def _walk(value: object, where: str, path: str) -> None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise _refuse(where, path, "holds a lone surrogate", "it is not valid Unicode") from None
+            raise _refuse(
+                where, path, "holds a lone surrogate", "it is not valid Unicode"
+            ) from None
     elif isinstance(value, float):
         if not isfinite(value):
             raise _refuse(where, path, f"is {value}", "write None, or leave it out")
     elif isinstance(value, dict):
-        for key, item in value.items():
+        for key, item in cast("dict[object, object]", value).items():
             if not isinstance(key, str):
                 raise _refuse(where, path, f"has the key {key!r}", "write text keys")
             _walk(item, where, f"{path}[{key!r}]")
     elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
+        for index, item in enumerate(cast("Sequence[object]", value)):
             _walk(item, where, f"{path}[{index}]")
     else:
+        kind = type(value)
         mend = next(
-            (text for kind, text in _MENDS.items() if isinstance(value, kind)),
+            (text for known, text in _MENDS.items() if issubclass(kind, known)),
             "write text, numbers, lists and dictionaries, or declare a typed field",
         )
-        article = "an" if type(value).__name__[0] in "aeiouAEIOU" else "a"
-        raise _refuse(where, path, f"is {article} {type(value).__name__}", mend)
+        article = "an" if kind.__name__[0] in "aeiouAEIOU" else "a"
+        raise _refuse(where, path, f"is {article} {kind.__name__}", mend)
 
 
 def _refuse(where: str, path: str, what: str, mend: str) -> ValidationError:
-    return ValidationError(
-        f"{where}{path} {what}, which JSON cannot hold: {mend}", code="not-json"
-    )
+    return ValidationError(f"{where}{path} {what}, which JSON cannot hold: {mend}", code="not-json")

@@ -3,7 +3,7 @@
 ```
 TtormError
 ├── ConfigurationError (ValueError)          a connection cannot be made from what was given
-├── ValidationError (ValueError)             a name or value that cannot be sent, or was not expected
+├── ValidationError (ValueError)             a name or value that cannot be sent or was not expected
 ├── NotLoadedError (RuntimeError)            a read that would block where blocking is not allowed
 ├── MissingEntryError (AttributeError)       a declared Entry that the Ledger lacks
 ├── WrongKindError (LookupError)             a Twin of another kind than the class says
@@ -38,7 +38,7 @@ Every message ends in a short code in brackets; `docs/errors.md` has a section f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 __all__ = [
     "SUBCODES",
@@ -465,14 +465,16 @@ def api_error(
     Returns:
         The most specific class known; unknown subcodes fall back to the status.
     """
-    fields: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    fields = cast("Mapping[str, Any]", body if isinstance(body, dict) else {})
     try:
         subcode: int | None = int(fields["subcode"])
     except (KeyError, TypeError, ValueError, OverflowError):
         subcode = None
     description, trace = _text(fields.get("description")), _text(fields.get("trace"))
     error = _class_of(status, subcode)
-    said = description or ("" if fields else "the body is not the API's JSON, a proxy may have answered")
+    said = description or (
+        "" if fields else "the body is not the API's JSON, a proxy may have answered"
+    )
     parts = [f"{request or operation or 'the request'} got {status}"]
     if subcode is not None:
         parts.append(f"/{subcode}")

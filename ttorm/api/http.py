@@ -59,12 +59,16 @@ class Transport(Protocol):
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send on the calling thread and block until the answer is there."""
+        ...
 
     async def asend(self, request: HttpRequest) -> HttpResponse:
         """Send from the running event loop."""
+        ...
 
     def close(self) -> None:
         """Release what `send` opened; closing twice is harmless."""
+        ...
 
     async def aclose(self) -> None:
         """Release what `send` and `asend` opened."""
+        ...

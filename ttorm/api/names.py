@@ -120,6 +120,4 @@ def check_history(period: object) -> str | None:
 def check_uuid(value: object, what: str = "UUID") -> str:
     """Return a UUID in lower case, or raise `ValidationError`."""
     text = str(value) if not isinstance(value, str) else value
-    return _check(
-        UUID, text, what, "a UUID such as '0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11'"
-    ).lower()
+    return _check(UUID, text, what, "a UUID such as '0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11'").lower()

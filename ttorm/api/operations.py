@@ -163,9 +163,7 @@ _TABLE = {
             "show_private",
             cacheable=True,
         ),
-        _row(
-            "get_twin_identity", "GET /twins/{twin}/identities/{identity}", _SAFE, cacheable=True
-        ),
+        _row("get_twin_identity", "GET /twins/{twin}/identities/{identity}", _SAFE, cacheable=True),
         _row(
             "update_twin_identity",
             "PATCH /twins/{twin}/identities/{identity}",
@@ -240,9 +238,7 @@ _TABLE = {
         ),
     ],
     "docs": [
-        _row(
-            "attach_twin_doc", "POST /twins/{twin}/docs", _RECONCILABLE, body=True, success=201
-        ),
+        _row("attach_twin_doc", "POST /twins/{twin}/docs", _RECONCILABLE, body=True, success=201),
         _row("get_twin_docs", "GET /twins/{twin}/docs", _SAFE, "view", "mask", cacheable=True),
         _row("delete_twin_docs", "DELETE /twins/{twin}/docs", _IDEMPOTENT, "view"),
         _row(
@@ -263,15 +259,20 @@ _TABLE = {
         _row("invalidate_upload_url", "DELETE /cache/{handler}", _IDEMPOTENT),
     ],
     "stickers": [
-        _row(
-            "put_sticker", "POST /twins/{twin}/stickers", _RECONCILABLE, body=True, success=201
-        ),
+        _row("put_sticker", "POST /twins/{twin}/stickers", _RECONCILABLE, body=True, success=201),
         _row("get_stickers", "GET /twins/{twin}/stickers", _SAFE, "context"),
         _row("get_sticker", "GET /twins/{twin}/stickers/{color}", _SAFE),
         _row("remove_sticker", "DELETE /twins/{twin}/stickers/{color}", _IDEMPOTENT, "context"),
         _row(
-            "list_stickers", "GET /stickers", _SAFE,
-            "color", "context", "ge", "le", "limit", "offset",
+            "list_stickers",
+            "GET /stickers",
+            _SAFE,
+            "color",
+            "context",
+            "ge",
+            "le",
+            "limit",
+            "offset",
         ),
     ],
     "batches": [
@@ -285,7 +286,9 @@ _TABLE = {
         _row("get_databases", "GET /account/services/databases", _SAFE),
         _row("get_database", "GET /account/services/databases/{database}", _SAFE, cacheable=True),
         _row(
-            "update_database", "PATCH /account/services/databases/{database}", _IDEMPOTENT,
+            "update_database",
+            "PATCH /account/services/databases/{database}",
+            _IDEMPOTENT,
             body=True,
         ),
         _row(
@@ -309,38 +312,49 @@ _TABLE = {
     ],
     "timeseries": [
         _row(
-            "create_timeseries_table", "POST /account/services/timeseries", _RECONCILABLE,
+            "create_timeseries_table",
+            "POST /account/services/timeseries",
+            _RECONCILABLE,
             body=True,
         ),
         _row("get_timeseries_tables", "GET /account/services/timeseries", _SAFE),
         _row(
-            "get_timeseries_table", "GET /account/services/timeseries/{timeseries}", _SAFE,
+            "get_timeseries_table",
+            "GET /account/services/timeseries/{timeseries}",
+            _SAFE,
             cacheable=True,
         ),
         _row(
-            "update_timeseries_table", "PATCH /account/services/timeseries/{timeseries}",
-            _IDEMPOTENT, body=True,
+            "update_timeseries_table",
+            "PATCH /account/services/timeseries/{timeseries}",
+            _IDEMPOTENT,
+            body=True,
         ),
         _row(
-            "truncate_timeseries_table", "DELETE /account/services/timeseries/{timeseries}/data",
+            "truncate_timeseries_table",
+            "DELETE /account/services/timeseries/{timeseries}/data",
             _IDEMPOTENT,
         ),
         _row(
-            "delete_timeseries_table", "DELETE /account/services/timeseries/{timeseries}",
+            "delete_timeseries_table",
+            "DELETE /account/services/timeseries/{timeseries}",
             _IDEMPOTENT,
         ),
     ],
     "indexes": [
         _row(
-            "create_indexes_table", "POST /account/services/indexes", _RECONCILABLE,
-            body=True, success=201,
+            "create_indexes_table",
+            "POST /account/services/indexes",
+            _RECONCILABLE,
+            body=True,
+            success=201,
         ),
         _row("get_indexes_tables", "GET /account/services/indexes", _SAFE),
+        _row("get_indexes_table", "GET /account/services/indexes/{index}", _SAFE, cacheable=True),
         _row(
-            "get_indexes_table", "GET /account/services/indexes/{index}", _SAFE, cacheable=True
-        ),
-        _row(
-            "update_indexes_table", "PATCH /account/services/indexes/{index}", _IDEMPOTENT,
+            "update_indexes_table",
+            "PATCH /account/services/indexes/{index}",
+            _IDEMPOTENT,
             body=True,
         ),
         _row(
@@ -390,13 +404,22 @@ def _parameters(path: str) -> tuple[PathParameter, ...]:
 
 
 def _build() -> dict[str, Operation]:
-    table = {}
+    table: dict[str, Operation] = {}
     for category, rows in _TABLE.items():
         for name, endpoint, repeat, query, success, body, cacheable, credential in rows:
             method, path = endpoint.split(" ")
             table[name] = Operation(
-                name, method, path, _parameters(path), query, body, success, category,
-                cacheable, repeat, credential,
+                name,
+                method,
+                path,
+                _parameters(path),
+                query,
+                body,
+                success,
+                category,
+                cacheable,
+                repeat,
+                credential,
             )
     return table
 
@@ -427,5 +450,7 @@ def operation(name: str) -> Operation:
         from difflib import get_close_matches
 
         near = get_close_matches(name, OPERATIONS, n=3)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see ttorm.api.operations"
+        hint = (
+            f"did you mean {' or '.join(map(repr, near))}?" if near else "see ttorm.api.operations"
+        )
         raise LookupError(f"the API has no operation {name!r}: {hint}") from None

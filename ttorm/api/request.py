@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 from ttorm.api import codec, names
@@ -17,7 +17,14 @@ from ttorm.api.errors import (
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.operations import Operation, operation
 
-__all__ = ["MAX_BODY", "ApiRequest", "api_request", "dictionary_header", "encode_query", "read_answer"]
+__all__ = [
+    "MAX_BODY",
+    "ApiRequest",
+    "api_request",
+    "dictionary_header",
+    "encode_query",
+    "read_answer",
+]
 
 MAX_BODY = 65_536
 """Largest body the service takes, in bytes of UTF-8."""
@@ -58,10 +65,9 @@ class ApiRequest(NamedTuple):
     @property
     def label(self) -> str:
         """Method and path template: what logs and errors show."""
-        return f"{self.operation.method} {self.path}" if self.operation.credential else (
-            # These paths and queries carry PINs, handlers and tokens.
-            f"{self.operation.method} {self.operation.path}"
-        )
+        # Paths of operations without a credential carry PINs and handlers: not to be shown.
+        path = self.path if self.operation.credential else self.operation.path
+        return f"{self.operation.method} {path}"
 
     def encode_body(self) -> bytes:
         """Encode the body.
@@ -136,7 +142,7 @@ def _path_arguments(
             f"{row.name} takes {len(row.path_params)} path arguments, got {len(given)}: {row.path}",
             code="bad-argument",
         )
-    values = []
+    values: list[str] = []
     for index, parameter in enumerate(row.path_params):
         if index < len(given):
             value: object = given[index]
@@ -162,7 +168,8 @@ def _query(row: Operation, parameters: Mapping[str, object]) -> Query:
         if value is None:
             continue
         if isinstance(value, (list, tuple, set, frozenset)):
-            pairs.extend((name, _parameter(name, item)) for item in value)
+            items = cast("Collection[object]", value)
+            pairs.extend((name, _parameter(name, item)) for item in items)
         else:
             pairs.append((name, _parameter(name, value)))
     return tuple(pairs)
@@ -220,7 +227,7 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
     """
     success = 200 <= response.status < 300
     try:
-        body = codec.decode(response.body) if response.body.strip() else {}
+        body: Any = codec.decode(response.body) if response.body.strip() else {}
     except (ValueError, RecursionError):
         body = None
     if not success:
@@ -241,4 +248,4 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
             request=request.label,
             attempts=attempts,
         )
-    return body
+    return cast("dict[str, Any]", body)
