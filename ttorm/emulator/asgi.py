@@ -1,0 +1,130 @@
+"""The emulator as an ASGI application: a thin door between HTTP and its core."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from tempfile import TemporaryFile
+from typing import IO, Protocol, TypeVar, TypeVarTuple
+
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ttorm.api.http import HttpRequest, HttpResponse, Upload
+from ttorm.api.request import MAX_BODY
+
+__all__ = ["LOOPBACK", "application"]
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""Names under which a server on this machine answers."""
+
+_THREADS = 8
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+
+class Core(Protocol):
+    """What the door opens to: the emulator, as far as it is needed here."""
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request."""
+        ...
+
+
+def application(core: Core, hosts: Iterable[str] = LOOPBACK) -> ASGIApp:
+    """Make an ASGI application of an emulator.
+
+    Args:
+        core: The emulator. It stays the caller's: stopping the server does not close it.
+        hosts: Names accepted in the ``Host`` header. This refuses a web page that points a name
+            of its own at this machine (DNS rebinding); for the same reason there is no CORS.
+    """
+    return TrustedHostMiddleware(_Door(core), allowed_hosts=list(hosts), www_redirect=False)
+
+
+class _Door:
+    """Hands requests to the core on a few threads, so that its storage may block."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ttorm-emulator")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(Request(scope, receive), send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._threads.shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        with ExitStack() as files:
+            try:
+                if request.method == "PUT":
+                    body = await self._file(request, files.enter_context(TemporaryFile()))
+                else:
+                    body = await _small(request)
+            except ClientDisconnect:
+                return
+            answer = await self._run(self._core.handle, _http_request(request, body))
+            await self._response(answer)(request.scope, request.receive, send)
+
+    async def _file(self, request: Request, file: IO[bytes]) -> Upload:
+        size = 0
+        async for chunk in request.stream():
+            size += await self._run(file.write, chunk)
+        await self._run(file.flush)
+        return Upload(lambda: _reader(file), size)
+
+    def _response(self, answer: HttpResponse) -> Response:
+        if answer.stream is None:
+            return Response(answer.body, answer.status, answer.headers)
+        return StreamingResponse(self._chunks(iter(answer.stream)), answer.status, answer.headers)
+
+    async def _chunks(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+        while (chunk := await self._run(_next, chunks)) is not None:
+            yield chunk
+
+    async def _run(self, function: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _http_request(request: Request, body: bytes | Upload) -> HttpRequest:
+    # The decoded path would take an encoded "/" inside a segment for a separator.
+    path = request.scope["raw_path"].decode("ascii")
+    query = request.scope["query_string"].decode("ascii")
+    host = request.headers.get("host", "localhost")
+    url = f"{request.scope['scheme']}://{host}{path}"
+    return HttpRequest(
+        request.method, f"{url}?{query}" if query else url, dict(request.headers), body
+    )
+
+
+async def _small(request: Request) -> bytes:
+    """Read a body that is no file; of a larger one, one byte too many tells the core enough."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk[: MAX_BODY + 1 - len(body)]
+    return bytes(body)
+
+
+def _reader(file: IO[bytes]) -> IO[bytes]:
+    reader = os.fdopen(os.dup(file.fileno()), "rb")
+    reader.seek(0)
+    return reader
+
+
+def _next(chunks: Iterator[bytes]) -> bytes | None:
+    return next(chunks, None)
