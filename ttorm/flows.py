@@ -7,13 +7,26 @@ thread or on an event loop. Flows do no I/O themselves and know no HTTP library.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Coroutine, Generator, Iterable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ttorm.api.http import HttpRequest, HttpResponse, Transport
 
-__all__ = ["Effect", "Flow", "Gather", "Send", "Sleep", "Wait", "gather", "send", "sleep", "wait"]
+__all__ = [
+    "Await",
+    "Effect",
+    "Flow",
+    "Gather",
+    "Send",
+    "Sleep",
+    "Wait",
+    "finish",
+    "gather",
+    "send",
+    "sleep",
+    "wait",
+]
 
 R = TypeVar("R")
 
@@ -37,13 +50,19 @@ class Wait(NamedTuple):
     future: Future[Any]
 
 
+class Await(NamedTuple):
+    """Run a coroutine of the user's (a signal receiver); only an event loop can."""
+
+    coroutine: Coroutine[Any, Any, Any]
+
+
 class Gather(NamedTuple):
     """Run several flows to their ends, at most as many sends at once as the driver's bound."""
 
     flows: tuple[Flow[Any], ...]
 
 
-Effect: TypeAlias = Send | Sleep | Wait | Gather
+Effect: TypeAlias = Send | Sleep | Wait | Await | Gather
 Flow: TypeAlias = Generator[Effect, Any, R]
 
 
@@ -61,9 +80,22 @@ def sleep(seconds: float) -> Flow[None]:
     yield Sleep(seconds)
 
 
-def wait(future: Future[Any]) -> Flow[None]:
-    """Wait until a future of another thread, task or flow is done, whatever its outcome."""
-    yield Wait(future)
+def wait(future: Future[Any]) -> Flow[bool]:
+    """Wait until a future of another thread, task or flow is done, whatever its outcome.
+
+    Returns:
+        False when waiting here would block the very event loop that works on the future.
+    """
+    return cast(bool, (yield Wait(future)))
+
+
+def finish(coroutine: Coroutine[Any, Any, Any]) -> Flow[Any]:
+    """Run a coroutine to its end.
+
+    Raises:
+        StateError: The flow is driven without an event loop.
+    """
+    return (yield Await(coroutine))
 
 
 def gather(flows: Iterable[Flow[R]]) -> Flow[list[R | Exception]]:

@@ -230,11 +230,29 @@ class _RequestError(TtormError):
 
 
 class TransportError(_RequestError, ConnectionError):
-    """The service could not be reached, or the connection broke while reading."""
+    """The service could not be reached, or the connection broke while reading.
+
+    Attributes:
+        sent: Whether the request may have reached the service.
+    """
 
     code = "transport"
-
     __str__ = TtormError.__str__
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        sent: bool = True,
+        operation: str | None = None,
+        attempts: int = 1,
+        request: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(
+            message, operation=operation, attempts=attempts, request=request, code=code
+        )
+        self.sent = sent
 
 
 class RequestTimeoutError(TransportError, TimeoutError):

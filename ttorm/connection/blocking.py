@@ -7,8 +7,9 @@ gathers cannot starve each other.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from heapq import heappop, heappush
@@ -17,9 +18,10 @@ from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import Any, TypeVar, cast
 
-from ttorm.flows import Effect, Flow, Gather, Send, Sleep, Wait
+from ttorm.api.errors import StateError
+from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
 
-__all__ = ["BOUND", "run"]
+__all__ = ["BOUND", "run", "running_loop"]
 
 R = TypeVar("R")
 BOUND = 16
@@ -69,9 +71,30 @@ def _perform(effect: Effect, bound: int) -> Any:
         case Sleep(seconds):
             sleep(seconds)
         case Wait(future):
+            if running_loop() is not None and not future.done():
+                return False
             future.exception()
+            return True
+        case Await(coroutine):
+            raise _no_loop(coroutine)
         case Gather(flows):
             return _Round(bound).run(flows)
+
+
+def _no_loop(coroutine: Coroutine[Any, Any, Any]) -> StateError:
+    name = getattr(coroutine, "__qualname__", "the receiver")
+    coroutine.close()
+    return StateError(
+        f"{name}() is a coroutine, which a blocking verb cannot run: "
+        "use the verb's async twin (asave, aload, ...), or connect a plain function"
+    )
+
+
+def running_loop() -> Any:
+    """Return the event loop running in this thread, or None; never imports asyncio for it."""
+    asyncio = sys.modules.get("asyncio")
+    # _get_running_loop is asyncio's documented-for-libraries form that does not raise.
+    return None if asyncio is None else asyncio._get_running_loop()
 
 
 class _Group:
@@ -161,10 +184,14 @@ class _Round:
                 self._sends.append((task, effect))
             case Sleep(seconds):
                 heappush(self._timers, (monotonic() + seconds, next(self._order), task))
+            case Wait(future) if running_loop() is not None and not future.done():
+                self._ready.append((task, _sending(False)))
             case Wait(future):
                 future.add_done_callback(
-                    lambda _: self._done.put((task, _sending(None), False))
+                    lambda _: self._done.put((task, _sending(True), False))
                 )
+            case Await(coroutine):
+                self._ready.append((task, _throwing(_no_loop(coroutine))))
             case Gather(flows):
                 self._start(flows, task)
 

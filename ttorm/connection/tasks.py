@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
-from ttorm.flows import Effect, Flow, Gather, Send, Sleep, Wait
+from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
 from ttorm.connection.blocking import BOUND
 
 __all__ = ["run"]
@@ -62,6 +62,9 @@ async def _perform(effect: Effect, slots: asyncio.Semaphore | None, bound: int) 
             await asyncio.sleep(seconds)
         case Wait(future):
             await _until_done(future)
+            return True
+        case Await(coroutine):
+            return await coroutine
         case Gather(flows):
             return await _gather(flows, slots or asyncio.Semaphore(bound), bound)
 

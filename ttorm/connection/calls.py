@@ -1,0 +1,169 @@
+"""One call of one operation, as a flow: headers, retries, errors, and the cache around it."""
+
+from __future__ import annotations
+
+from itertools import count
+from random import random
+from time import monotonic, time
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from ttorm import signals
+from ttorm.api.errors import ApiError, OutcomeUnknownError, ServerError, TransportError
+from ttorm.api.http import HttpRequest, HttpResponse
+from ttorm.api.operations import Repeat
+from ttorm.api.request import ApiRequest, read_answer
+from ttorm.api.retry import Failure, failure_of_status, retry_after
+from ttorm.connection.invalidation import after_failure, after_write
+from ttorm.flows import Flow, send, sleep, wait
+
+if TYPE_CHECKING:
+    from ttorm.connection.core import Connection
+
+__all__ = ["Answer", "perform", "read"]
+
+
+class Answer(NamedTuple):
+    """A decoded answer.
+
+    Attributes:
+        body: The JSON object; shared with the cache, not to be changed.
+        kept: Whether it was kept from an earlier read.
+    """
+
+    body: dict[str, Any]
+    kept: bool
+
+
+class _Attempt(NamedTuple):
+    response: HttpResponse | None
+    error: TransportError | None
+    failure: Failure | None
+    floor: float | None
+
+
+def read(connection: Connection, request: ApiRequest, *, fresh: bool = False) -> Flow[Answer]:
+    """Read through the cache; who asks for the same at the same time shares one request.
+
+    Args:
+        connection: Whom to ask.
+        request: A call of an operation that only reads.
+        fresh: Ask the service whatever is kept.
+    """
+    cache = connection.cache
+    key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
+    if cache is None or key is None:
+        return Answer((yield from perform(connection, request)), kept=False)
+    while True:
+        if not fresh and (kept := cache.get(key)) is not None:
+            return Answer(dict(kept), kept=True)
+        flight, leads = cache.board(key, fresh=fresh)
+        if leads:
+            break
+        if not (yield from wait(flight.done)):
+            fresh = True
+    body = None
+    try:
+        body = yield from perform(connection, request)
+    finally:
+        cache.land(flight, body)
+    return Answer(body, kept=False)
+
+
+def perform(
+    connection: Connection, request: ApiRequest, *, sink: IO[bytes] | None = None
+) -> Flow[dict[str, Any]]:
+    """Send a call, repeat it where that does no harm, and bring the cache up to date.
+
+    Args:
+        connection: Whom to ask.
+        request: The call.
+        sink: Where the bytes of a successful answer go; the result is then empty.
+
+    Raises:
+        ApiError: The service refused.
+        TransportError: It could not be reached.
+        OutcomeUnknownError: A write may or may not have happened.
+    """
+    http = connection.bind(request)._replace(sink=sink)
+    cache, scope = connection.cache, connection.scope(request.dictionary)
+    try:
+        response, attempts = yield from _exchange(connection, request, http)
+        if sink is not None and 200 <= response.status < 300:
+            return {}
+        answer = read_answer(request, response, attempts)
+    except ApiError as error:
+        if cache is not None:
+            after_failure(cache, scope, request, error.status)
+        if isinstance(error, ServerError) and request.operation.repeat is Repeat.UNSAFE:
+            raise _unknown(request, error.attempts, error) from error
+        raise
+    except BaseException:
+        # Also a cancelled task: the request may have arrived.
+        if cache is not None:
+            after_failure(cache, scope, request, None)
+        raise
+    if cache is not None:
+        after_write(cache, scope, request, answer)
+    return answer
+
+
+def _exchange(
+    connection: Connection, request: ApiRequest, http: HttpRequest
+) -> Flow[tuple[HttpResponse, int]]:
+    policy, started = connection.retry, monotonic()
+    for attempt in count(1):
+        tried = yield from _try(connection, request, http)
+        if tried.failure is None and tried.response is not None:
+            return tried.response, attempt
+        pause = policy.delay(attempt, tried.floor, random())
+        if (
+            attempt >= policy.attempts
+            or tried.failure is None
+            or not policy.may_repeat(request.operation, tried.failure)
+            or (tried.floor or 0) > policy.longest_retry_after
+            or monotonic() + pause - started > policy.deadline
+        ):
+            return _give_up(request, tried, attempt), attempt
+        yield from sleep(pause)
+    raise AssertionError  # pragma: no cover - count() does not end
+
+
+def _try(connection: Connection, request: ApiRequest, http: HttpRequest) -> Flow[_Attempt]:
+    try:
+        response = yield from send(connection.transport, http)
+    except TransportError as error:
+        failure = Failure.AMBIGUOUS if error.sent else Failure.NOT_SENT
+        return _Attempt(None, error, failure, None)
+    connection.requests += 1
+    if signals.request_sent.receivers:
+        yield from signals.emit(
+            signals.request_sent,
+            connection,
+            operation=request.operation.name,
+            path=request.path if request.operation.credential else request.operation.path,
+            connection=connection,
+            status=response.status,
+        )
+    asked = response.headers.get("retry-after")
+    failure_or_none = failure_of_status(response.status, asked is not None)
+    return _Attempt(response, None, failure_or_none, retry_after(asked, time()))
+
+
+def _give_up(request: ApiRequest, tried: _Attempt, attempts: int) -> HttpResponse:
+    if tried.response is not None:
+        return tried.response
+    error = tried.error or TransportError("no answer")
+    if tried.failure is Failure.AMBIGUOUS and request.operation.repeat is not Repeat.SAFE:
+        raise _unknown(request, attempts, error) from error
+    error.operation, error.request, error.attempts = request.operation.name, request.label, attempts
+    raise error
+
+
+def _unknown(request: ApiRequest, attempts: int, error: Exception) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"{request.label} was sent and may or may not have happened ({error}): "
+        "read the object afresh before you decide to send it again",
+        operation=request.operation.name,
+        attempts=attempts,
+        request=request.label,
+    )

@@ -1,0 +1,248 @@
+"""A connection: one service, one credential, and what belongs to the two."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from io import BytesIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from ttorm._version import __version__
+from ttorm.api.codec import JSONValue
+from ttorm.api.credentials import Secret, credential_scope
+from ttorm.api.http import HttpRequest, Transport
+from ttorm.api.request import ApiRequest, api_request, dictionary_header
+from ttorm.api.retry import RetryPolicy
+from ttorm.connection import blocking
+from ttorm.connection.cache import Cache
+from ttorm.connection.calls import perform, read
+from ttorm.api.wire import WhoAmI
+from ttorm.flows import Flow
+from ttorm.pairs import twin_of
+
+if TYPE_CHECKING:
+    from ttorm.emulator import Emulator
+
+__all__ = ["Connection"]
+
+R = TypeVar("R")
+
+
+class Connection:
+    """A service, a credential, and the cache of what that credential read.
+
+    Made by `ttorm.connect`. Safe to use from many threads and event loops at once, and after a
+    fork. A context manager, sync and async: leaving it closes it.
+
+    Attributes:
+        url: The URL it was made from.
+        address: What tells services apart: records of equal UUID and address are equal.
+        base_url: Where requests go.
+        cache: The cache of its reads, or None.
+        retry: When requests are sent again.
+        concurrency: Most requests under way at once in one bulk operation.
+        requests: How many requests were answered so far.
+        emulator: The embedded emulator, or None for a served one.
+
+    Example:
+        >>> connection = ttorm.connect("memory:")
+        >>> connection.call("create_twin", body={"description": {"kind": "pump"}})["status"]
+        'alive'
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        address: str,
+        base_url: str,
+        transport: Transport,
+        credential: Secret | None,
+        principal: str = "",
+        dictionary: Mapping[str, Any] | None = None,
+        cache: Cache | None = None,
+        retry: RetryPolicy | None = None,
+        blocking: bool | None = None,
+        concurrency: int = 16,
+        emulator: Emulator | None = None,
+    ) -> None:
+        self.url = url
+        self.address = address
+        self.base_url = base_url
+        self.transport = transport
+        self.cache = cache
+        self.retry = retry or RetryPolicy()
+        self.concurrency = concurrency
+        self.emulator = emulator
+        self.requests = 0
+        self._credential = credential
+        self._principal = principal
+        self._dictionary = None if dictionary is None else dict(dictionary)
+        self._blocking = blocking
+        self._scopes: dict[str, str] = {}
+        self._headers = {
+            "accept": "application/json",
+            "accept-encoding": "gzip",
+            "user-agent": f"ttorm/{__version__}",
+        }
+        if self._dictionary is not None:
+            self._headers["x-trustedtwin"] = dictionary_header(self._dictionary)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.url}>"
+
+    # The raw door
+
+    def call(
+        self,
+        operation: str,
+        *arguments: object,
+        body: JSONValue = None,
+        dictionary: Mapping[str, JSONValue] | None = None,
+        **parameters: object,
+    ) -> JSONValue:
+        """Call any operation of the API by name.
+
+        Args:
+            operation: The operation, for example ``"get_twin"`` (see `ttorm.api.operations`).
+            *arguments: Path arguments in order.
+            body: The JSON body.
+            dictionary: The request dictionary, in place of the connection's.
+            **parameters: Query parameters, and path arguments by name.
+
+        Returns:
+            The decoded JSON object; for ``"download_doc"`` the file's bytes.
+
+        Raises:
+            LookupError: There is no such operation.
+            ValidationError: The arguments do not fit it.
+            ApiError: The service refused.
+            TransportError: It could not be reached.
+
+        Example:
+            >>> twin = connection.call("create_twin")["creation_certificate"]["uuid"]
+            >>> connection.call("get_twin", twin, show_terminated=False)["status"]
+            'alive'
+        """
+        return self.run(self._call(operation, arguments, parameters, body, dictionary))
+
+    @twin_of(call)
+    async def acall(
+        self,
+        operation: str,
+        *arguments: object,
+        body: JSONValue = None,
+        dictionary: Mapping[str, JSONValue] | None = None,
+        **parameters: object,
+    ) -> JSONValue:
+        return await self.arun(self._call(operation, arguments, parameters, body, dictionary))
+
+    def _call(
+        self,
+        operation: str,
+        arguments: tuple[object, ...],
+        parameters: Mapping[str, object],
+        body: JSONValue,
+        dictionary: Mapping[str, JSONValue] | None,
+    ) -> Flow[JSONValue]:
+        request = api_request(operation, arguments, parameters, body, dictionary)
+        if operation != "download_doc":
+            return (yield from perform(self, request))
+        content = BytesIO()
+        yield from perform(self, request, sink=content)
+        return content.getvalue()
+
+    def whoami(self) -> WhoAmI:
+        """Tell which account, user and role the credential stands for.
+
+        Raises:
+            UnauthorizedError: The credential is not valid (any more).
+
+        Example:
+            >>> sorted(connection.whoami())
+            ['account', 'role', 'user']
+        """
+        return self.run(self._whoami())
+
+    @twin_of(whoami)
+    async def awhoami(self) -> WhoAmI:
+        return await self.arun(self._whoami())
+
+    def _whoami(self) -> Flow[WhoAmI]:
+        return cast(WhoAmI, (yield from read(self, api_request("who_am_i"))).body)
+
+    # What flows need
+
+    def run(self, flow: Flow[R]) -> R:
+        """Drive a flow on this thread."""
+        return blocking.run(flow, self.concurrency)
+
+    async def arun(self, flow: Flow[R]) -> R:
+        """Drive a flow in the running event loop."""
+        from ttorm.connection import tasks
+
+        return await tasks.run(flow, self.concurrency)
+
+    def bind(self, request: ApiRequest) -> HttpRequest:
+        """Make the HTTP request of a call, with this connection's credential and dictionary."""
+        headers = dict(self._headers)
+        if request.operation.credential and self._credential is not None:
+            headers["authorization"] = self._credential.reveal()
+        if request.dictionary is not None:
+            headers["x-trustedtwin"] = dictionary_header(request.dictionary)
+        return request.bind(self.base_url, headers)
+
+    def scope(self, dictionary: Mapping[str, Any] | None = None) -> str:
+        """Name what this connection's credential may read with a request dictionary."""
+        seen = self._dictionary if dictionary is None else dictionary
+        key = "" if seen is None else repr(sorted(seen.items()))
+        try:
+            return self._scopes[key]
+        except KeyError:
+            credential = self._credential.reveal() if self._credential else self._principal
+            scope = credential_scope(credential, self.address, seen)
+            if len(self._scopes) < 1_000:
+                self._scopes[key] = scope
+            return scope
+
+    def may_block(self) -> bool:
+        """Tell whether reading an attribute may wait for the service here and now."""
+        if blocking.running_loop() is None:
+            return True
+        return "ipykernel" in sys.modules if self._blocking is None else self._blocking
+
+    # Its end
+
+    def close(self) -> None:
+        """Close the threads' HTTP client and an embedded emulator; closing twice is harmless.
+
+        Clients of event loops close when their loops end, or by `aclose` inside them.
+        """
+        self.transport.close()
+
+    async def aclose(self) -> None:
+        """Close everything `close` closes, and the running event loop's HTTP client."""
+        await self.transport.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

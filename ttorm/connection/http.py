@@ -1,0 +1,297 @@
+"""The HTTP library: the only module that imports one.
+
+`httpx2` when it is installed, else `httpx`; both have the same interface. Their types and
+exceptions stay in here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from ttorm.api.errors import (
+    RequestTimeoutError,
+    ResponseFormatError,
+    ResponseTooLargeError,
+    StateError,
+    TransportError,
+)
+from ttorm.api.http import HttpRequest, HttpResponse, Upload
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx2 as httpx
+    except ImportError:
+        import httpx
+
+__all__ = ["LIBRARY", "HttpTransport", "Limits"]
+
+LIBRARY: str = httpx.__name__
+"""Name of the library in use."""
+
+_CHUNK = 1 << 16
+_REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Limits(NamedTuple):
+    """Bounds of one connection's requests.
+
+    Attributes:
+        connect: Seconds to reach the service.
+        read: Seconds to wait for the next piece of an answer.
+        write: Seconds to wait until the next piece of a request is taken.
+        pool: Seconds to wait for a free connection.
+        connections: Most open connections.
+        body: Most bytes of an answer held in memory, decompressed.
+    """
+
+    connect: float | None = 5.0
+    read: float | None = 15.0
+    write: float | None = 15.0
+    pool: float | None = 5.0
+    connections: int = 100
+    body: int = 64 << 20
+
+
+class HttpTransport:
+    """Carries requests over HTTP with pooled clients: one for threads, one for each event loop.
+
+    Args:
+        limits: Time-outs and bounds.
+        transport: A transport of the HTTP library to use in place of the network, for tests.
+    """
+
+    def __init__(self, limits: Limits | None = None, transport: Any = None) -> None:
+        self._limits = limits or Limits()
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._client: httpx.Client | None = None
+        self._loops: weakref.WeakKeyDictionary[Any, tuple[httpx.AsyncClient, Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._finalizer: Callable[[], object] = _nothing
+        self._closed = False
+        phases = self._limits
+        self._extensions = {
+            "timeout": {
+                "connect": phases.connect,
+                "read": phases.read,
+                "write": phases.write,
+                "pool": phases.pool,
+            }
+        }
+
+    # Threads
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Send on the calling thread.
+
+        Raises:
+            TransportError: The service was not reached or the connection broke.
+            RequestTimeoutError: A time-out passed.
+            ResponseTooLargeError: The answer is over the limit.
+        """
+        content = _chunks(request.body) if isinstance(request.body, Upload) else request.body
+        try:
+            response = self._sync_client().send(self._build(request, content), stream=True)
+            try:
+                return self._receive(request, response)
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise _translate(error) from None
+
+    def _receive(self, request: HttpRequest, response: httpx.Response) -> HttpResponse:
+        reader = _Reader(request, response, self._limits.body)
+        for chunk in response.iter_raw(_CHUNK):
+            reader.feed(chunk)
+        return reader.finish()
+
+    def _sync_client(self) -> httpx.Client:
+        self._check_process()
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(
+                    transport=self._transport, limits=self._pool_limits(), follow_redirects=False
+                )
+                self._finalizer = weakref.finalize(self, self._client.close)
+            return self._client
+
+    # Event loops
+
+    async def asend(self, request: HttpRequest) -> HttpResponse:
+        """Send from the running event loop; raises like `send`."""
+        content = _achunks(request.body) if isinstance(request.body, Upload) else request.body
+        client = await self._async_client()
+        try:
+            response = await client.send(self._build(request, content), stream=True)
+            try:
+                return await self._areceive(request, response)
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            raise _translate(error) from None
+
+    async def _areceive(self, request: HttpRequest, response: httpx.Response) -> HttpResponse:
+        reader = _Reader(request, response, self._limits.body)
+        async for chunk in response.aiter_raw(_CHUNK):
+            reader.feed(chunk)
+        return reader.finish()
+
+    async def _async_client(self) -> httpx.AsyncClient:
+        import asyncio
+
+        self._check_process()
+        loop = asyncio.get_running_loop()
+        try:
+            return self._loops[loop][0]
+        except KeyError:
+            client = httpx.AsyncClient(
+                transport=self._transport, limits=self._pool_limits(), follow_redirects=False
+            )
+            guard = _close_with_loop(client)
+            self._loops[loop] = client, guard
+            # Started in the loop, so that the loop ends the guard when it ends itself.
+            await anext(guard)
+            return client
+
+    # Both
+
+    def _build(self, request: HttpRequest, content: Any) -> httpx.Request:
+        headers = dict(request.headers)
+        if isinstance(request.body, Upload):
+            headers["content-length"] = str(request.body.size)
+        try:
+            return httpx.Request(
+                request.method,
+                request.url,
+                headers=headers,
+                content=content,
+                extensions=self._extensions,
+            )
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise TransportError(f"{request.url!r} cannot be reached: {error}", sent=False) from None
+
+    def _pool_limits(self) -> httpx.Limits:
+        return httpx.Limits(
+            max_connections=self._limits.connections,
+            max_keepalive_connections=min(20, self._limits.connections),
+        )
+
+    def _check_process(self) -> None:
+        if self._closed:
+            raise StateError("this connection is closed: make a new one with ttorm.connect()")
+        if self._pid != os.getpid():
+            # Sockets shared with the parent process: dropped, not closed, and made afresh.
+            self._pid = os.getpid()
+            self._lock = threading.Lock()
+            self._client = None
+            self._loops.clear()
+
+    def close(self) -> None:
+        """Close the threads' client; the loops' clients close with their loops."""
+        self._closed = True
+        with self._lock:
+            if self._client is not None and self._pid == os.getpid():
+                self._finalizer()
+            self._client = None
+
+    async def aclose(self) -> None:
+        """Close the threads' client and the running loop's."""
+        import asyncio
+
+        _, guard = self._loops.pop(asyncio.get_running_loop(), (None, None))
+        if guard is not None:
+            await guard.aclose()
+        self.close()
+
+
+def _nothing() -> None:
+    """Stand in for a finalizer before there is something to finalize."""
+
+
+async def _close_with_loop(client: httpx.AsyncClient) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        await client.aclose()
+
+
+def _chunks(upload: Upload) -> Iterator[bytes]:
+    with upload.open() as reader:
+        while chunk := reader.read(_CHUNK):
+            yield chunk
+
+
+async def _achunks(upload: Upload) -> AsyncIterator[bytes]:
+    import asyncio
+
+    reader: IO[bytes] = await asyncio.to_thread(upload.open)
+    try:
+        while chunk := await asyncio.to_thread(reader.read, _CHUNK):
+            yield chunk
+    finally:
+        reader.close()
+
+
+def _translate(error: httpx.HTTPError) -> TransportError:
+    sent = not isinstance(error, _REFUSED)
+    what = str(error) or type(error).__name__
+    if isinstance(error, httpx.PoolTimeout):
+        what = "all connections are busy: raise limits.connections, or lower the concurrency"
+    if isinstance(error, httpx.TimeoutException):
+        return RequestTimeoutError(f"no answer in time ({what})", sent=sent)
+    return TransportError(f"no answer ({what})", sent=sent)
+
+
+class _Reader:
+    """Takes an answer's chunks, decompresses them, and stops when there are too many bytes."""
+
+    def __init__(self, request: HttpRequest, response: httpx.Response, limit: int) -> None:
+        self._status = response.status_code
+        self._headers = {name.lower(): value for name, value in response.headers.items()}
+        self._sink = request.sink if 200 <= self._status < 300 else None
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+        encoding = self._headers.pop("content-encoding", "identity").lower()
+        if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
+            raise ResponseFormatError(
+                f"the answer is compressed as {encoding!r}, ttorm asked for gzip at most"
+            )
+        self._inflate = None if encoding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def feed(self, chunk: bytes) -> None:
+        if self._inflate is None:
+            self._take(chunk)
+            return
+        try:
+            while chunk:
+                self._take(self._inflate.decompress(chunk, _CHUNK))
+                chunk = self._inflate.unconsumed_tail
+        except zlib.error as error:
+            raise ResponseFormatError(f"the answer's compression is broken: {error}") from None
+
+    def _take(self, data: bytes) -> None:
+        if self._sink is not None:
+            self._sink.write(data)
+            return
+        self._size += len(data)
+        if self._size > self._limit:
+            raise ResponseTooLargeError(
+                f"the answer has more than {self._limit:,} bytes decompressed: "
+                "ask for less at once, or raise Limits(body=...)"
+            )
+        self._parts.append(data)
+
+    def finish(self) -> HttpResponse:
+        if self._inflate is not None:
+            self._take(self._inflate.flush())
+        return HttpResponse(self._status, self._headers, b"".join(self._parts))

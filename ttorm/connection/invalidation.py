@@ -1,0 +1,148 @@
+"""What a write of our own does to kept answers: refresh what its answer shows, drop the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ttorm.api.operations import OPERATIONS
+from ttorm.api.request import ApiRequest, api_request
+from ttorm.connection.cache import Cache
+
+__all__ = ["after_failure", "after_write"]
+
+_Answer = Mapping[str, Any]
+_LEDGER_READS = ("get_twin_ledger_entry", "get_twin_ledger_entry_value")
+_IDENTITY_READS = ("get_twin_identities", "get_twin_identity")
+_DOC_READS = ("get_twin_docs", "get_twin_doc")
+_TWIN_READS = ("get_twin",)
+_READS_OF_CATEGORY = {
+    category: tuple(
+        row.name for row in OPERATIONS.values() if row.category == category and row.cacheable
+    )
+    for category in {row.category for row in OPERATIONS.values()}
+}
+
+
+def after_write(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    """Bring the cache up to date after a successful write."""
+    if request.operation.method == "GET":
+        return
+    _EFFECTS.get(request.operation.name, _drop_category)(cache, scope, request, answer)
+
+
+def after_failure(cache: Cache, scope: str, request: ApiRequest, status: int | None) -> None:
+    """Drop what a failed request leaves in doubt.
+
+    Args:
+        cache: The cache.
+        scope: The credential scope of the request.
+        request: The request.
+        status: Status of the answer; None when there was none.
+    """
+    if status == 401:
+        cache.drop(scope=scope)
+    elif request.arguments and (status == 403 or request.operation.method != "GET"):
+        cache.drop(request.arguments[0])
+
+
+def _drop_category(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    reads = _READS_OF_CATEGORY[request.operation.category]
+    subject = request.arguments[0] if request.arguments else None
+    cache.drop(subject, operations=reads)
+
+
+def _twin_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    uuid = answer.get("creation_certificate", {}).get("uuid")
+    if not isinstance(uuid, str):
+        return
+    cache.drop(uuid, operations=_TWIN_READS)
+    _keep(cache, scope, request, api_request("get_twin", [uuid]), answer)
+
+
+def _entries_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    def merged(entries: dict[str, Any]) -> dict[str, Any]:
+        return {**entries, **_succeeded(answer)}
+
+    _refresh_ledger(cache, scope, request, answer, merged)
+
+
+def _entries_deleted(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    def left(entries: dict[str, Any]) -> dict[str, Any]:
+        gone = _succeeded(answer)
+        return {name: entry for name, entry in entries.items() if name not in gone}
+
+    _refresh_ledger(cache, scope, request, answer, left)
+
+
+def _refresh_ledger(
+    cache: Cache,
+    scope: str,
+    request: ApiRequest,
+    answer: _Answer,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    twin, ledger = request.arguments
+    read = api_request("get_twin_ledger_entry", [twin, ledger], dictionary=request.dictionary)
+    key = cache.key(scope, read)
+    kept = cache.peek(key) if key is not None else None
+    # The same Ledger may be kept under another alias, in parts, and by other scopes.
+    cache.drop(twin, operations=_LEDGER_READS)
+    entries = answer.get("entries")
+    refused = not isinstance(entries, dict) or len(_succeeded(answer)) != len(entries)
+    if key is not None and kept is not None and not refused:
+        entries = change(dict(kept.get("entries") or {}))
+        cache.put(key, {**kept, **answer, "entries": entries})
+
+
+def _succeeded(answer: _Answer) -> dict[str, Any]:
+    entries = answer.get("entries")
+    if not isinstance(entries, dict):
+        return {}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if isinstance(entry, dict) and "error" not in entry
+    }
+
+
+def _identities_created(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    cache.drop(request.arguments[0], operations=_IDENTITY_READS)
+    for identity in (request.body or {}).get("identities", {}):
+        cache.drop(identity, operations=["resolve_twin_identity"])
+
+
+def _identity_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    twin, identity = request.arguments
+    cache.drop(twin, operations=_IDENTITY_READS)
+    cache.drop(identity, operations=["resolve_twin_identity"])
+    if request.operation.name == "update_twin_identity":
+        _keep(cache, scope, request, api_request("get_twin_identity", [twin, identity]), answer)
+
+
+def _doc_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    cache.drop(request.arguments[0], operations=_DOC_READS)
+    _keep(cache, scope, request, api_request("get_twin_doc", request.arguments), answer)
+
+
+def _keep(
+    cache: Cache, scope: str, request: ApiRequest, read: ApiRequest, answer: _Answer
+) -> None:
+    key = cache.key(scope, read._replace(dictionary=request.dictionary))
+    if key is not None:
+        cache.put(key, answer)
+
+
+_EFFECTS: dict[str, Callable[[Cache, str, ApiRequest, _Answer], None]] = {
+    "create_twin": _twin_written,
+    "update_twin": _twin_written,
+    "terminate_twin": _twin_written,
+    "add_twin_ledger_entry": _entries_written,
+    "update_twin_ledger_entry": _entries_written,
+    "update_twin_ledger_entry_value": _entries_written,
+    "delete_twin_ledger_entry": _entries_deleted,
+    "create_twin_identity": _identities_created,
+    "update_twin_identity": _identity_updated,
+    "delete_twin_identity": _identity_updated,
+    "update_twin_doc": _doc_updated,
+}

@@ -1,0 +1,192 @@
+"""From a URL to a connection, and the connection used when none is named."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ttorm.api.codec import JSONValue
+from ttorm.api.credentials import Secret
+from ttorm.api.errors import ConfigurationError
+from ttorm.api.http import Transport
+from ttorm.api.retry import RetryPolicy
+from ttorm.connection.cache import Cache
+from ttorm.connection.core import Connection
+
+__all__ = ["connect", "default_connection"]
+
+_EMULATED = "http://emulator.localhost"
+_lock = threading.RLock()
+_default: Connection | None = None
+
+
+def connect(
+    url: str | None = None,
+    *,
+    secret: str | Secret | None = None,
+    token: str | Secret | None = None,
+    dictionary: Mapping[str, JSONValue] | None = None,
+    timeout: float | None = 15.0,
+    cache: Cache | None | Literal["memory"] = "memory",
+    retry: RetryPolicy | None = None,
+    concurrency: int = 16,
+    blocking: bool | None = None,
+    transport: Any = None,
+    default: bool = True,
+) -> Connection:
+    """Connect to a service or an embedded emulator, and use it wherever no connection is named.
+
+    Args:
+        url: ``https://...`` or ``http://...`` for a service; ``memory:`` or ``sqlite:///file`` for
+            the embedded emulator. Without it the environment variable ``TTORM_URL`` counts.
+        secret: The user's secret; without secret and token ``TTORM_SECRET`` counts.
+        token: A user token in place of a secret; else ``TTORM_TOKEN`` counts. The emulator signs
+            in as its account's first user when neither is given.
+        dictionary: The request dictionary, which access rules read as ``DICT``.
+        timeout: Seconds to wait for each piece of an answer; None waits for ever.
+        cache: The cache of reads; ``"memory"`` makes one (30 seconds), None has none.
+        retry: When requests are sent again.
+        concurrency: Most requests under way at once in one bulk operation.
+        blocking: Whether reading an attribute may wait under a running event loop. The default
+            refuses, except inside an IPython kernel.
+        transport: A `ttorm.api.http.Transport`, or a transport of the HTTP library, to use in
+            place of the network.
+        default: Whether this becomes the default connection.
+
+    Raises:
+        ConfigurationError: There is no URL, or no credential for a service that needs one.
+
+    Example:
+        >>> connection = ttorm.connect("memory:")
+        >>> connection
+        <Connection memory:>
+    """
+    global _default
+    url = url or os.environ.get("TTORM_URL")
+    if not url and transport is None:
+        raise ConfigurationError(
+            "no URL: write ttorm.connect('sqlite:///file.db') for the embedded emulator, "
+            "ttorm.connect('https://rest.trustedtwin.com', secret=...) for the service, "
+            "or set TTORM_URL"
+        )
+    credential, principal, parts = _open(url or _EMULATED, secret, token, timeout, transport)
+    connection = Connection(
+        credential=credential,
+        principal=principal,
+        dictionary=dictionary,
+        cache=Cache() if cache == "memory" else cache,
+        retry=retry,
+        concurrency=concurrency,
+        blocking=blocking,
+        **parts,
+    )
+    if default:
+        with _lock:
+            _default = connection
+    return connection
+
+
+def default_connection() -> Connection:
+    """Return the connection of the last `connect`, or make one from ``TTORM_URL``.
+
+    Raises:
+        ConfigurationError: There is none and the environment names none.
+    """
+    with _lock:
+        if _default is None:
+            if not os.environ.get("TTORM_URL"):
+                raise ConfigurationError(
+                    "there is no connection yet: call ttorm.connect(...) first, or set TTORM_URL"
+                )
+            return connect()
+        return _default
+
+
+def _open(
+    url: str,
+    secret: str | Secret | None,
+    token: str | Secret | None,
+    timeout: float | None,
+    transport: Any,
+) -> tuple[Secret | None, str, dict[str, Any]]:
+    credential = _credential(secret, token)
+    scheme = url.partition(":")[0].lower()
+    if transport is not None:
+        parts = _injected(url, transport)
+        return credential, parts.pop("principal"), parts
+    if scheme in ("memory", "sqlite", "postgresql"):
+        parts = _embedded(url, credential)
+        return credential, parts.pop("principal"), parts
+    if scheme not in ("https", "http"):
+        raise ConfigurationError(
+            f"{url!r} is no URL that ttorm knows: expected https://, http://, memory: or sqlite:///"
+        )
+    if credential is None:
+        raise ConfigurationError(
+            f"{url} needs a credential: write ttorm.connect(url, secret=...) or token=..., "
+            "or set TTORM_SECRET or TTORM_TOKEN"
+        )
+    return credential, "", _served(url, timeout)
+
+
+def _credential(secret: str | Secret | None, token: str | Secret | None) -> Secret | None:
+    if secret is not None and token is not None:
+        raise ConfigurationError("give secret= or token=, not both")
+    given = token if secret is None else secret
+    given = given or os.environ.get("TTORM_SECRET") or os.environ.get("TTORM_TOKEN")
+    if not given:
+        return None
+    credential = Secret(given)
+    if not credential.reveal().isascii() or not credential.reveal().isprintable():
+        raise ConfigurationError("the secret or token has characters that no header can carry")
+    return credential
+
+
+def _served(url: str, timeout: float | None) -> dict[str, Any]:
+    # The HTTP library is imported when a connection first needs it.
+    from ttorm.connection.http import HttpTransport, Limits
+
+    base = url.rstrip("/")
+    transport = HttpTransport(Limits(read=timeout, write=timeout))
+    return {"url": url, "address": base.lower(), "base_url": base, "transport": transport}
+
+
+def _embedded(url: str, credential: Secret | None) -> dict[str, Any]:
+    try:
+        from ttorm.emulator import Emulator
+        from ttorm.emulator.transport import EmulatorTransport
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the embedded emulator needs the extra 'local' ({error}): pip install 'ttorm[local]'"
+        ) from error
+    emulator = Emulator(url)
+    user = None if credential is not None else emulator.first_user()
+    return {
+        "url": url,
+        "address": emulator.address,
+        "base_url": _EMULATED,
+        "transport": EmulatorTransport(emulator, user, owner=True),
+        "principal": user or "",
+        "emulator": emulator,
+    }
+
+
+def _injected(url: str, transport: Any) -> dict[str, Any]:
+    base = url.rstrip("/")
+    if not (hasattr(transport, "send") and hasattr(transport, "asend")):
+        from ttorm.connection.http import HttpTransport
+
+        carrier: Transport = HttpTransport(transport=transport)
+    else:
+        carrier = transport
+    emulator = getattr(transport, "emulator", None)
+    return {
+        "url": url,
+        "address": base.lower() if emulator is None else emulator.address,
+        "base_url": base,
+        "transport": carrier,
+        "principal": getattr(transport, "user", None) or "",
+        "emulator": emulator,
+    }
