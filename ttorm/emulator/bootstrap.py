@@ -1,0 +1,133 @@
+"""Accounts, which no operation of the API makes: with a role, a user and a secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ttorm.api.errors import ConfigurationError
+from ttorm.emulator.rows import to_json
+from ttorm.emulator.store import Transaction
+
+if TYPE_CHECKING:
+    from ttorm.emulator.core import Emulator
+
+__all__ = ["Credentials", "accounts", "first_user", "make_account", "new_secret", "store_secret"]
+
+_STATEMENT = {"effect": "deny", "actions": None}
+_RULES = {"twin_rule": None, "entry_rule": None, "identity_rule": None}
+_FIRST_USER = (
+    "SELECT u.uuid FROM users u JOIN accounts a ON a.uuid = u.account "
+    "{where} ORDER BY a.number, u.created_ts, u.uuid LIMIT 1"
+)
+
+
+class Credentials(NamedTuple):
+    """What the maker of an account gets: the only time that the secret is shown."""
+
+    account: str
+    user: str
+    secret: str
+
+
+def make_account(world: Emulator, name: str = "Super Admin") -> Credentials:
+    """Make an account with a user who may do everything.
+
+    Args:
+        world: The emulator.
+        name: Name of the user.
+    """
+    with world.store.transaction(write=True) as tx:
+        account, user = _insert_account(world, tx, name)
+        return Credentials(account, user, store_secret(world, tx, account, user, None))
+
+
+def first_user(world: Emulator) -> str:
+    """Return the first user of the first account, making the account when there is none."""
+    query = _FIRST_USER.format(where="")
+    with world.store.transaction(write=False) as tx:
+        row = tx.row(query)
+    if row is not None:
+        return str(row["uuid"])
+    with world.store.transaction(write=True) as tx:
+        # Another process may have been faster.
+        row = tx.row(query)
+        return str(row["uuid"]) if row is not None else _insert_account(world, tx)[1]
+
+
+def new_secret(world: Emulator, account: str) -> Credentials:
+    """Give the first user of an account a new secret, which takes the place of the old one.
+
+    Raises:
+        ConfigurationError: There is no such account, or it has no user.
+    """
+    with world.store.transaction(write=True) as tx:
+        row = tx.row(_FIRST_USER.format(where="WHERE a.uuid = ?"), account.lower())
+        if row is None:
+            known = ", ".join(_accounts(tx)) or "none"
+            raise ConfigurationError(f"there is no account {account} with a user; accounts: {known}")
+        user = row["uuid"]
+        return Credentials(account, user, store_secret(world, tx, account, user, None))
+
+
+def accounts(world: Emulator) -> list[str]:
+    """Return the UUIDs of all accounts in the order they were made."""
+    with world.store.transaction(write=False) as tx:
+        return _accounts(tx)
+
+
+def _accounts(tx: Transaction) -> list[str]:
+    return [row["uuid"] for row in tx.rows("SELECT uuid FROM accounts ORDER BY number")]
+
+
+def store_secret(
+    world: Emulator, tx: Transaction, account: str, user: str, validity_ts: float | None
+) -> str:
+    """Make a secret for a user, replacing the old one, and return it: only its hash is kept."""
+    secret, now = world.ids.secret(), world.clock.now()
+    tx.run("DELETE FROM secrets WHERE owner = ?", user)
+    tx.run(
+        "INSERT INTO secrets (owner, account, uuid, hash, fingerprint, validity_ts, created_ts, "
+        "updated_ts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        user,
+        account,
+        world.ids.uuid(),
+        world.vault.hash(secret),
+        secret[-4:],
+        validity_ts,
+        now,
+        now,
+    )
+    return secret
+
+
+def _insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin") -> tuple[str, str]:
+    account, role, user, now = world.ids.uuid(), world.ids.uuid(), world.ids.uuid(), world.clock.now()
+    tx.run(
+        "INSERT INTO accounts (uuid, number, created_ts, updated_ts) "
+        "SELECT ?, COALESCE(MAX(number), 0) + 1, ?, ? FROM accounts",
+        account,
+        now,
+        now,
+    )
+    tx.run(
+        "INSERT INTO roles (uuid, account, name, statement, rules, created_ts, updated_ts) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        role,
+        account,
+        "Super Admin",
+        to_json(_STATEMENT),
+        to_json(_RULES),
+        now,
+        now,
+    )
+    tx.run(
+        "INSERT INTO users (uuid, account, role, name, created_ts, updated_ts) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        user,
+        account,
+        role,
+        name,
+        now,
+        now,
+    )
+    return account, user

@@ -1,0 +1,147 @@
+"""One call of one operation: what its handler works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ttorm.api.operations import Operation
+from ttorm.emulator.access import Principal
+from ttorm.emulator.answers import Fault
+from ttorm.emulator.policy import Policy
+from ttorm.emulator.store import Transaction
+
+if TYPE_CHECKING:
+    from ttorm.emulator.core import Emulator
+
+__all__ = ["Call"]
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Call:
+    """A request whose caller is known and may do this operation.
+
+    Attributes:
+        world: The emulator: its identifiers, clock, vault and blobs.
+        tx: The transaction of this request; a read-only one for operations that only read.
+        operation: The operation's row of the table.
+        now: When the request was made, in Unix seconds: taken once, so that all times agree.
+        origin: Scheme and host that the caller used, to make addresses that reach this emulator.
+        args: Decoded path arguments by name.
+        query: Query parameters by name, each with all its values.
+        body: The JSON body; None when there was none.
+        dictionary: The request dictionary, a token's keys included; None when there was none.
+        ledgers: Values of Ledgers that rules have read, by Twin and account.
+    """
+
+    __slots__ = (
+        "_principal",
+        "args",
+        "body",
+        "dictionary",
+        "ledgers",
+        "now",
+        "operation",
+        "origin",
+        "query",
+        "tx",
+        "world",
+    )
+
+    def __init__(
+        self,
+        world: Emulator,
+        tx: Transaction,
+        operation: Operation,
+        *,
+        now: float,
+        origin: str = "",
+        principal: Principal | None = None,
+        args: dict[str, str] | None = None,
+        query: dict[str, list[str]] | None = None,
+        body: dict[str, Any] | None = None,
+        dictionary: dict[str, Any] | None = None,
+    ) -> None:
+        self.world = world
+        self.tx = tx
+        self.operation = operation
+        self.now = now
+        self.origin = origin
+        self._principal = principal
+        self.args = args or {}
+        self.query = query or {}
+        self.body = body
+        self.dictionary = dictionary
+        self.ledgers: dict[tuple[str, str], dict[str, Any]] = {}
+
+    @property
+    def policy(self) -> Policy:
+        """The emulator's choices where the sources are silent."""
+        return self.world.policy
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls; operations that need no credential have nobody (401000)."""
+        if self._principal is None:
+            raise Fault(401000, "This needs a user secret or token.")
+        return self._principal
+
+    @property
+    def account(self) -> str:
+        """The caller's account."""
+        return self.principal.account
+
+    def text(self, name: str) -> str | None:
+        """Return a query parameter, or None when it was not sent."""
+        values = self.query.get(name)
+        return values[-1] if values else None
+
+    def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001 - named by every caller
+        """Return a boolean query parameter (400589 if it is none)."""
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            return _FLAGS[text.lower()]
+        except KeyError:
+            raise Fault(400589, f"{name!r} is {text!r}: write true or false.") from None
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        """Return a query parameter that is a whole number from low to high (else 400589)."""
+        text = self.text(name)
+        if text is None:
+            return default
+        # int() takes more than digits, such as "1_0" and " 1".
+        if text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high:
+            return int(text)
+        raise Fault(400589, f"{name!r} is {text!r}: write a number from {low} to {high}.")
+
+    def timestamp(self, name: str) -> float | None:
+        """Return a query parameter in Unix seconds (400589 if it is none)."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if abs(value) < 1e12:
+            return round(value, 3)
+        raise Fault(400589, f"{name!r} is {text!r}: write Unix seconds.")
+
+    def names(self, name: str) -> list[str] | None:
+        """Return a query parameter with several values: repeated, joined by commas, or both.
+
+        Returns:
+            The values; an empty list when only empty ones were sent, None when none was sent.
+        """
+        values = self.query.get(name)
+        if values is None:
+            return None
+        return [part for value in values for part in value.split(",") if part]
+
+    def require_body(self) -> dict[str, Any]:
+        """Return the body of an operation that needs one (400589 if there is none)."""
+        if self.body is None:
+            raise Fault(400589, f"{self.operation.name} needs a JSON object as its body.")
+        return self.body

@@ -1,0 +1,62 @@
+"""The emulator's time: the computer's, or one that a test or a demonstration sets."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["Clock", "later"]
+
+
+class Clock:
+    """Unix seconds with three decimals, as all timestamps of the API.
+
+    Example:
+        >>> clock = Clock()
+        >>> clock.freeze(1_718_000_000)
+        >>> clock.advance(0.25)
+        >>> clock.now()
+        1718000000.25
+    """
+
+    __slots__ = ("_frozen", "_offset")
+
+    def __init__(self) -> None:
+        self._frozen: float | None = None
+        self._offset = 0.0
+
+    def now(self) -> float:
+        """Return the current time in Unix seconds, rounded to milliseconds."""
+        frozen = self._frozen
+        return round(time.time() + self._offset if frozen is None else frozen, 3)
+
+    def freeze(self, at: float | None = None) -> None:
+        """Stop the clock.
+
+        Args:
+            at: Where to stop it, in Unix seconds; None stops it where it is.
+        """
+        self._frozen = self.now() if at is None else float(at)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, frozen or running."""
+        if self._frozen is None:
+            self._offset += seconds
+        else:
+            self._frozen += seconds
+
+    def unfreeze(self) -> None:
+        """Return to the computer's time."""
+        self._frozen, self._offset = None, 0.0
+
+
+def later(now: float, previous: float) -> float:
+    """Return the time of a change: ``now``, but always later than the change before it.
+
+    Conditions on an Entry compare its timestamp for equality, so that two changes must never
+    share one, however fast they follow each other.
+
+    Example:
+        >>> later(10.0, 10.0), later(12.5, 10.0)
+        (10.001, 12.5)
+    """
+    return now if now > previous else round(previous + 0.001, 3)

@@ -1,0 +1,186 @@
+"""The emulator's core: a request in, an answer out, on a store."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from ttorm.api.http import HttpRequest, HttpResponse
+from ttorm.emulator import bootstrap, routing
+from ttorm.emulator.access import Principal, authenticate, authorize
+from ttorm.emulator.answers import Fault, fault_answer, json_answer
+from ttorm.emulator.body import LENIENT, read_body, read_dictionary, take_body
+from ttorm.emulator.call import Call
+from ttorm.emulator.clock import Clock
+from ttorm.emulator.handlers import Answer, Function, registered
+from ttorm.emulator.ids import Ids
+from ttorm.emulator.policy import Policy
+from ttorm.emulator.routing import Route
+from ttorm.emulator.store import open_store
+from ttorm.emulator.vault import Vault
+
+if TYPE_CHECKING:
+    from ttorm.emulator.blobs import Blobs
+
+__all__ = ["Emulator"]
+
+_log = logging.getLogger("ttorm.emulator")
+
+
+class Emulator:
+    """Trusted Twin in this process.
+
+    Args:
+        url: Where the data is: ``memory:`` or ``sqlite:///file.db``.
+        clock: The time; by default the computer's.
+        policy: Choices where the platform's documentation is silent.
+        seed: Makes identifiers and secrets repeatable, for tests on a new store.
+
+    Attributes:
+        address: Names the store: equal for two emulators on the same file.
+        clock: The time.
+        ids: Makes identifiers and secrets.
+        policy: The choices made.
+        store: The data.
+        vault: Hashes secrets and signs tokens.
+
+    Raises:
+        ConfigurationError: The URL names no store, or it cannot be used.
+
+    Example:
+        >>> emulator = Emulator("memory:")
+        >>> request = HttpRequest("GET", "http://emulator.localhost/whoami")
+        >>> emulator.handle(request, emulator.first_user()).status
+        200
+        >>> emulator.handle(request).status
+        401
+        >>> emulator.close()
+    """
+
+    def __init__(
+        self,
+        url: str = "memory:",
+        *,
+        clock: Clock | None = None,
+        policy: Policy | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.policy = policy or Policy()
+        self.ids = Ids(seed)
+        self.store = open_store(url)
+        with self.store.transaction(write=True) as tx:
+            self.vault = Vault.of(tx, self.ids.key())
+        self.address = f"memory:{self.ids.uuid()}" if self.store.path is None else self.store.path.as_uri()
+        self._handlers = registered()
+
+    def first_user(self) -> str:
+        """Return the UUID of the first account's first user, making both in a new store."""
+        return bootstrap.first_user(self)
+
+    def accounts(self) -> list[str]:
+        """Return the UUIDs of all accounts in the order they were made."""
+        return bootstrap.accounts(self)
+
+    def handle(self, request: HttpRequest, principal: str | None = None) -> HttpResponse:
+        """Answer one request.
+
+        Args:
+            request: The request, with an absolute URL.
+            principal: UUID of the user who calls, when the caller needs no credential; else the
+                ``Authorization`` header counts.
+
+        Returns:
+            The answer; an error is an answer like any other.
+        """
+        origin, path, query = routing.split_url(request.url)
+        try:
+            handler = routing.upload_handler(request.method, path)
+            if handler is not None:
+                return self._receive(handler, request)
+            route = routing.find_route(request.method, path)
+            return self._run(route, query, origin, request, principal)
+        except Fault as fault:
+            return fault_answer(fault, self.ids.uuid())
+        except Exception:
+            fault, trace = Fault(500000, "The emulator failed; its log says how."), self.ids.uuid()
+            _log.exception("%s failed, trace %s", request.method, trace)
+            return fault_answer(fault, trace)
+
+    def _run(
+        self, route: Route, query: str, origin: str, request: HttpRequest, user: str | None
+    ) -> HttpResponse:
+        operation = route.operation
+        handler = self._handlers.get(operation.name)
+        raw = take_body(request)
+        with self.store.transaction(write=handler is not None and handler.writes) as tx:
+            now = self.clock.now()
+            principal = None
+            if operation.credential:
+                header = request.headers.get("authorization")
+                principal = authenticate(self, tx, now, header, user)
+                authorize(principal, operation)
+            body = read_body(raw)
+            dictionary = _dictionary(request, principal)
+            if handler is None:
+                raise Fault(
+                    400979, f"{operation.name} is not built in this version of the emulator."
+                )
+            call = Call(
+                self,
+                tx,
+                operation,
+                now=now,
+                origin=origin,
+                principal=principal,
+                args=route.args(),
+                query=routing.read_query(query) if query else None,
+                body=body,
+                dictionary=dictionary,
+            )
+            answer = self._answer(handler.function, call)
+        if isinstance(answer, HttpResponse):
+            return answer
+        return json_answer(operation.success, answer)
+
+    def _answer(self, function: Function, call: Call) -> Answer:
+        if not self.policy.lenient_bodies:
+            return function(call)
+        token = LENIENT.set(True)
+        try:
+            return function(call)
+        finally:
+            LENIENT.reset(token)
+
+    def _receive(self, handler: str, request: HttpRequest) -> HttpResponse:
+        from ttorm.emulator.handlers.uploads import receive
+
+        return receive(self, handler, request)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Contents of Docs and uploads."""
+        from ttorm.emulator.blobs import Blobs
+
+        return Blobs(self.store.path)
+
+    def close(self) -> None:
+        """Release the store and temporary files; closing twice is harmless."""
+        blobs = self.__dict__.pop("blobs", None)
+        if blobs is not None:
+            blobs.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _dictionary(request: HttpRequest, principal: Principal | None) -> dict[str, Any] | None:
+    """Join the request's dictionary and the token's, whose signed keys win."""
+    given = read_dictionary(request.headers.get("x-trustedtwin"))
+    signed = None if principal is None else principal.dictionary
+    return given if signed is None else {**(given or {}), **signed}

@@ -1,0 +1,15 @@
+"""The account, and who one is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ttorm.emulator.call import Call
+from ttorm.emulator.handlers import handles
+
+
+@handles("who_am_i")
+def who_am_i(call: Call) -> dict[str, Any]:
+    """Tell the caller's own UUIDs."""
+    principal = call.principal
+    return {"account": principal.account, "user": principal.user, "role": principal.role}

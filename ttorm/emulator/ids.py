@@ -1,0 +1,48 @@
+"""New identifiers and secrets: random, or repeatable from a seed."""
+
+from __future__ import annotations
+
+import os
+import random
+from base64 import b64encode
+from collections.abc import Callable
+from uuid import UUID
+
+__all__ = ["Ids"]
+
+_PIN_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Ids:
+    """Makes UUIDs, secrets and PINs.
+
+    Args:
+        seed: Repeats the same sequence at each start, for tests that compare whole answers;
+            only for new stores, because a second start would make the same UUIDs again.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._bytes: Callable[[int], bytes] = (
+            os.urandom if seed is None else random.Random(seed).randbytes
+        )
+
+    def uuid(self) -> str:
+        """Return a new UUID of version 4."""
+        return str(UUID(bytes=self._bytes(16), version=4))
+
+    def key(self) -> bytes:
+        """Return a new key for hashing and signing."""
+        return self._bytes(32)
+
+    def secret(self) -> str:
+        """Return a new secret: 64 characters of base64."""
+        return b64encode(self._bytes(48)).decode()
+
+    def pin(self) -> str:
+        """Return a new PIN: 6 digits and capital letters."""
+        number = int.from_bytes(self._bytes(8), "big")
+        letters = []
+        for _ in range(6):
+            number, letter = divmod(number, len(_PIN_LETTERS))
+            letters.append(_PIN_LETTERS[letter])
+        return "".join(letters)

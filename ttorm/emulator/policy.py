@@ -1,0 +1,25 @@
+"""Choices that the platform's documentation leaves open, each with a documented default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the emulator behaves where the sources are silent or disagree.
+
+    Attributes:
+        null_role_rule: What a role without a rule may see of other accounts: nothing (the
+            default, stated by the normative page), or everything that is visible otherwise.
+        lenient_bodies: Ignore unknown fields of request bodies instead of refusing them.
+        tokens_need_secret: Refuse a token once the secret it stems from is deleted, replaced
+            or expired.
+    """
+
+    null_role_rule: Literal["own_account_only", "unrestricted"] = "own_account_only"
+    lenient_bodies: bool = False
+    tokens_need_secret: bool = True

@@ -1,0 +1,80 @@
+"""Where the emulator keeps its data: transactions of portable SQL."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ttorm.api.errors import ConfigurationError
+
+__all__ = ["Row", "Store", "Transaction", "open_store"]
+
+
+class Row(Protocol):
+    """A row of an answer, read by column name."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+class Transaction(Protocol):
+    """Statements that are done together or not at all; ``?`` marks parameters."""
+
+    def row(self, sql: str, *parameters: Any) -> Row | None:
+        """Return the first row, or None."""
+
+    def rows(self, sql: str, *parameters: Any) -> list[Row]:
+        """Return all rows."""
+
+    def run(self, sql: str, *parameters: Any) -> int:
+        """Change something and return how many rows were touched."""
+
+
+class Store(Protocol):
+    """A place for data, usable from many threads.
+
+    Attributes:
+        path: The file that holds the data, or None when it is in memory.
+    """
+
+    path: Path | None
+
+    def transaction(self, write: bool) -> AbstractContextManager[Transaction]:
+        """Begin a transaction: committed at the normal end of the block, else rolled back.
+
+        Args:
+            write: Whether it changes anything; writers wait for each other from its start.
+        """
+
+    def close(self) -> None:
+        """Release everything; closing twice is harmless."""
+
+
+def open_store(url: str) -> Store:
+    """Open the store that a URL names, making it when it does not exist.
+
+    Args:
+        url: ``memory:``, ``sqlite:///relative.db`` or ``sqlite:////absolute/path.db``. A file
+            also takes ``?durability=full``: commits then survive a loss of power, not only
+            of the process, and are many times slower.
+
+    Raises:
+        ConfigurationError: The URL names no store, or the file cannot be used.
+    """
+    from ttorm.emulator.store.sqlite import FileStore, MemoryStore
+
+    if url in ("memory:", "memory://", "sqlite://", "sqlite:///:memory:"):
+        return MemoryStore()
+    location, _, options = url.partition("?")
+    if not location.startswith("sqlite:///") or location == "sqlite:///":
+        raise ConfigurationError(
+            f"{url!r} names no store of the emulator: expected 'memory:', 'sqlite:///file.db' or "
+            "'sqlite:////absolute/path/file.db'"
+        )
+    if options not in ("", "durability=normal", "durability=full"):
+        raise ConfigurationError(
+            f"unknown options {options!r} of a store: expected 'durability=normal' or "
+            "'durability=full'"
+        )
+    path = Path(location.removeprefix("sqlite:///"))
+    return FileStore(path, full=options == "durability=full")

@@ -1,0 +1,188 @@
+"""The tables, and how a store made by an older version is brought up to date."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from ttorm.api.errors import ConfigurationError
+from ttorm.emulator.store import Transaction
+
+__all__ = ["VERSION", "prepare"]
+
+_ACCOUNTS = (
+    """CREATE TABLE accounts (
+        uuid TEXT PRIMARY KEY,
+        number INTEGER NOT NULL UNIQUE,
+        resource_access_log TEXT,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL
+    )""",
+    """CREATE TABLE roles (
+        uuid TEXT PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES accounts (uuid),
+        name TEXT NOT NULL,
+        statement TEXT NOT NULL,
+        rules TEXT NOT NULL,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX roles_of_account ON roles (account)",
+    # A user may keep the UUID of a deleted role, so there is no reference.
+    """CREATE TABLE users (
+        uuid TEXT PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES accounts (uuid),
+        role TEXT NOT NULL,
+        name TEXT,
+        description TEXT,
+        activity TEXT,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX users_of_account ON users (account)",
+)
+
+_SECRETS = (
+    """CREATE TABLE secrets (
+        owner TEXT PRIMARY KEY REFERENCES users (uuid),
+        account TEXT NOT NULL,
+        uuid TEXT NOT NULL UNIQUE,
+        hash TEXT NOT NULL UNIQUE,
+        fingerprint TEXT NOT NULL,
+        validity_ts DOUBLE PRECISION,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL
+    )""",
+    """CREATE TABLE pins (
+        owner TEXT PRIMARY KEY REFERENCES users (uuid),
+        account TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        validity_ts DOUBLE PRECISION,
+        expires_ts DOUBLE PRECISION NOT NULL,
+        UNIQUE (account, hash)
+    )""",
+)
+
+_TWINS = (
+    # Scans go by seq, the order of creation.
+    """CREATE TABLE twins (
+        seq INTEGER PRIMARY KEY,
+        uuid TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        creator TEXT NOT NULL,
+        description TEXT,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL,
+        terminated_ts DOUBLE PRECISION,
+        issuer TEXT
+    )""",
+    "CREATE INDEX twins_of_owner ON twins (owner, seq)",
+    """CREATE TABLE identities (
+        twin TEXT NOT NULL,
+        account TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        validity_ts DOUBLE PRECISION,
+        visibility TEXT,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (twin, account, identity)
+    )""",
+    "CREATE INDEX identities_by_text ON identities (identity)",
+)
+
+_LEDGERS = (
+    # A reference has a source and a ref_status, an include has a source only.
+    """CREATE TABLE entries (
+        seq INTEGER PRIMARY KEY,
+        twin TEXT NOT NULL,
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        source TEXT,
+        ref_status TEXT,
+        visibility TEXT,
+        history TEXT,
+        publish TEXT,
+        entry_created_ts DOUBLE PRECISION NOT NULL,
+        entry_updated_ts DOUBLE PRECISION NOT NULL,
+        value_changed_ts DOUBLE PRECISION NOT NULL,
+        size INTEGER NOT NULL,
+        UNIQUE (twin, account, name)
+    )""",
+    "CREATE INDEX entries_by_source ON entries (source) WHERE source IS NOT NULL",
+    """CREATE TABLE history (
+        entry INTEGER NOT NULL,
+        changed_ts DOUBLE PRECISION NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (entry, changed_ts)
+    )""",
+)
+
+_DOCS = (
+    """CREATE TABLE uploads (
+        handler TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        validity_ts DOUBLE PRECISION NOT NULL,
+        content TEXT,
+        size INTEGER
+    )""",
+    """CREATE TABLE docs (
+        twin TEXT NOT NULL,
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        status TEXT NOT NULL,
+        storage_class TEXT NOT NULL,
+        description TEXT,
+        hash TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        content TEXT,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (twin, account, name)
+    )""",
+    # Temporary addresses from which a Doc can be fetched without a credential.
+    """CREATE TABLE downloads (
+        handler TEXT PRIMARY KEY,
+        twin TEXT NOT NULL,
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        validity_ts DOUBLE PRECISION NOT NULL
+    )""",
+)
+
+_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS)
+_META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
+
+_STEPS: tuple[tuple[str, ...], ...] = ()
+"""Statements that lead from each published version of the tables to the next."""
+
+VERSION = 1 + len(_STEPS)
+"""Version of the tables that this version of ttorm writes."""
+
+
+def prepare(tx: Transaction, *, new: bool) -> None:
+    """Make the tables, or bring them up to date.
+
+    Args:
+        tx: A write transaction.
+        new: Whether the store holds no table at all.
+
+    Raises:
+        ConfigurationError: The store is of a newer version.
+    """
+    if new:
+        for statement in (_META, *chain.from_iterable(_AREAS)):
+            tx.run(statement)
+        tx.run("INSERT INTO meta (name, value) VALUES (?, ?)", "version", str(VERSION))
+        return
+    row = tx.row("SELECT value FROM meta WHERE name = ?", "version")
+    version = 0 if row is None else int(row["value"])
+    if not 1 <= version <= VERSION:
+        raise ConfigurationError(
+            f"the store has version {version} of the tables, this ttorm knows 1 to {VERSION}: "
+            "update ttorm, or name another file"
+        )
+    if version == VERSION:
+        return
+    for statement in chain.from_iterable(_STEPS[version - 1 :]):
+        tx.run(statement)
+    tx.run("UPDATE meta SET value = ? WHERE name = ?", str(VERSION), "version")

@@ -1,0 +1,221 @@
+"""SQLite from the standard library: the only module that imports it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ttorm.api.errors import ConfigurationError, StateError
+from ttorm.emulator.store import Transaction
+from ttorm.emulator.store.schema import prepare
+
+__all__ = ["FileStore", "MemoryStore"]
+
+_BUSY_SECONDS = 30.0
+"""How long a writer waits for writers of other processes."""
+_IDLE = 16
+"""How many unused connections to a file are kept open."""
+
+
+class _Transaction:
+    """Runs statements on one connection."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def row(self, sql: str, *parameters: Any) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._connection.execute(sql, parameters).fetchone()
+        return row
+
+    def rows(self, sql: str, *parameters: Any) -> list[Any]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def run(self, sql: str, *parameters: Any) -> int:
+        return self._connection.execute(sql, parameters).rowcount
+
+
+def _connect(target: str) -> sqlite3.Connection:
+    # Connections move between threads, never two threads at once: the stores see to that.
+    connection = sqlite3.connect(
+        target,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+@contextmanager
+def _within(connection: sqlite3.Connection, begin: str) -> Iterator[Transaction]:
+    connection.execute(begin)
+    try:
+        yield _Transaction(connection)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+class MemoryStore:
+    """Data that ends with the process: one connection, one transaction at a time."""
+
+    path: Path | None = None
+
+    def __init__(self) -> None:
+        self._connection = _connect(":memory:")
+        self._lock = threading.RLock()
+        self._closing = weakref.finalize(self, self._connection.close)
+        _STORES.add(self)
+        with self.transaction(write=True) as tx:
+            prepare(tx, new=True)
+
+    @contextmanager
+    def transaction(self, write: bool) -> Iterator[Transaction]:
+        """See `Store.transaction`."""
+        with self._lock:
+            if not self._closing.alive:
+                raise StateError("this emulator is closed: open it again with Emulator(url)")
+            if write:
+                with _within(self._connection, "BEGIN") as tx:
+                    yield tx
+            else:
+                yield _Transaction(self._connection)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        with self._lock:
+            self._closing()
+
+    def forked(self) -> None:
+        """Let go of what the parent process held; called in a forked child."""
+        self._lock = threading.RLock()
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+class FileStore:
+    """Data in a file, shared by threads and processes of one computer.
+
+    Args:
+        path: The file; its folder must exist.
+        full: Let every commit survive a loss of power.
+
+    Raises:
+        ConfigurationError: The file cannot be opened or holds something else.
+    """
+
+    def __init__(self, path: Path, *, full: bool = False) -> None:
+        # A later change of the working directory must not move the store.
+        self.path: Path | None = path.absolute()
+        self._synchronous = "FULL" if full else "NORMAL"
+        self._idle: list[sqlite3.Connection] = []
+        self._writer = threading.Lock()
+        self._closing = weakref.finalize(self, _close_all, self._idle)
+        _STORES.add(self)
+        try:
+            with self.transaction(write=True) as tx:
+                prepare(tx, new=tx.row("SELECT name FROM sqlite_master LIMIT 1") is None)
+        except sqlite3.Error as error:
+            self.close()
+            raise ConfigurationError(
+                f"{path} cannot be used as a store: {error}; expected a file that ttorm made, or "
+                "a new name in a folder that exists and can be written"
+            ) from None
+        except ConfigurationError:
+            self.close()
+            raise
+
+    @contextmanager
+    def transaction(self, write: bool) -> Iterator[Transaction]:
+        """See `Store.transaction`."""
+        connection = self._take()
+        try:
+            if write:
+                # Threads queue here, in the order they came, instead of polling the file's lock.
+                with self._writer, _within(connection, "BEGIN IMMEDIATE") as tx:
+                    yield tx
+            else:
+                with _within(connection, "BEGIN") as tx:
+                    yield tx
+        finally:
+            self._give_back(connection)
+
+    def _take(self) -> sqlite3.Connection:
+        if not self._closing.alive:
+            raise StateError("this emulator is closed: open it again with Emulator(url)")
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = _connect(str(self.path))
+        try:
+            _use_write_ahead_log(connection)
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if self._closing.alive and len(self._idle) < _IDLE:
+            self._idle.append(connection)
+            if self._closing.alive:
+                return
+            # Closed in this very moment: whoever takes the connection out closes it.
+            _close_all(self._idle)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._closing()
+
+    def forked(self) -> None:
+        """Let go of what the parent process held; called in a forked child."""
+        # SQLite forbids even closing a connection that was opened before the fork.
+        _INHERITED.extend(self._idle)
+        self._idle.clear()
+        self._writer = threading.Lock()
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a file to its write-ahead log, which SQLite refuses while others read it."""
+    for wait in (0.01, 0.05, 0.2, 0.5, 1.0, None):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if wait is None or "locked" not in str(error):
+                raise
+            threading.Event().wait(wait)
+
+
+def _close_all(connections: list[sqlite3.Connection]) -> None:
+    while connections:
+        connections.pop().close()
+
+
+_STORES: weakref.WeakSet[MemoryStore | FileStore] = weakref.WeakSet()
+_INHERITED: list[sqlite3.Connection] = []
+
+
+def _after_fork() -> None:
+    for store in list(_STORES):
+        store.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
