@@ -1,0 +1,104 @@
+"""The commands and their options; what they do is imported when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ttorm._version import __version__
+
+__all__ = ["demo", "serve", "ttorm"]
+
+
+@contextmanager
+def _plain_errors(extra: str) -> Generator[None, None, None]:
+    """Tell what is wrong in one line: a trace is for faults of the program."""
+    from ttorm.api.errors import TtormError
+
+    try:
+        yield
+    except TtormError as error:
+        raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("ttorm"):
+            raise
+        raise click.ClickException(
+            f'this needs {error.name}: python -m pip install "ttorm[{extra}]"'
+        ) from error
+
+
+@click.group()
+@click.version_option(__version__)
+def ttorm() -> None:
+    """Work with Trusted Twin, or with the emulator of it that ttorm brings along."""
+
+
+@ttorm.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8787, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--store", default="memory:", show_default=True, help="memory: or sqlite:///FILE.")
+@click.option(
+    "--accounts",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many accounts a new store gets.",
+)
+@click.option(
+    "--credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="New file for the secrets of new accounts (mode 0600), instead of standard output.",
+)
+@click.option(
+    "--new-secret",
+    metavar="ACCOUNT",
+    help="Make a new secret for this account's first user; the old one ends.",
+)
+def serve(
+    *,
+    host: str,
+    port: int,
+    store: str,
+    accounts: int,
+    credentials: Path | None,
+    new_secret: str | None,
+) -> None:
+    """Serve the emulator over HTTP, until Ctrl-C.
+
+    A new store gets its accounts first, and their secrets are written once: they are kept as
+    hashes only. Standard output has them as one line of JSON, then one line with the address.
+    """
+    with _plain_errors("serve"):
+        from ttorm.cli.serve import run
+
+        run(
+            host=host,
+            port=port,
+            store=store,
+            accounts=accounts,
+            credentials=credentials,
+            secret_for=new_secret,
+        )
+
+
+@ttorm.command()
+@click.option("--quick", is_flag=True, help="Take a tenth of the data.")
+@click.option("--store", metavar="URL", help="Where to work, instead of a temporary store.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write the final table as JSON.",
+)
+def demo(*, quick: bool, store: str | None, report: Path | None) -> None:
+    """Load the flights from New York of 2013 and show what ttorm does with them.
+
+    STORE is memory:, sqlite:///FILE, or the address of a service (with TTORM_SECRET set). On a
+    store that has the data already, nothing is written again.
+    """
+    with _plain_errors("demo"):
+        from ttorm.cli.demo import run
+
+        run(store=store, report=report, quick=quick)

@@ -1,0 +1,130 @@
+"""What `ttorm serve` does."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+from starlette.types import ASGIApp
+
+from ttorm.api.errors import ConfigurationError
+from ttorm.emulator import Emulator
+from ttorm.emulator.asgi import LOOPBACK, application
+from ttorm.emulator.bootstrap import Credentials, make_account, new_secret
+
+__all__ = ["run"]
+
+
+def run(
+    *,
+    host: str,
+    port: int,
+    store: str,
+    accounts: int,
+    credentials: Path | None,
+    secret_for: str | None,
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        store: Where the data is kept.
+        accounts: How many accounts a new store gets.
+        credentials: File for new secrets; None writes them to standard output.
+        secret_for: An account whose first user gets a new secret.
+
+    Raises:
+        ConfigurationError: The address is taken, the store cannot be opened, the credentials
+            file exists, or there is no such account.
+    """
+    with _listen(host, port) as listener, closing(Emulator(store)) as emulator:
+        url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
+        made = partial(_new_credentials, emulator, accounts, secret_for)
+        if secret_for is not None or not emulator.accounts():
+            _write_once(credentials, lambda: {"url": url, "accounts": made()})
+        app = application(emulator, {*LOOPBACK, _in_url(host)})
+        server = _Server(app, emulator, f"ttorm: serving {store} on {url}")
+        with suppress(KeyboardInterrupt):
+            server.run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "choose another with --host and --port (--port 0 takes a free one)"
+        ) from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _new_credentials(
+    emulator: Emulator, accounts: int, secret_for: str | None
+) -> list[dict[str, str]]:
+    made: list[Credentials] = []
+    if not emulator.accounts():
+        made += [make_account(emulator) for _ in range(accounts)]
+    if secret_for is not None:
+        made.append(new_secret(emulator, secret_for))
+    return [credentials._asdict() for credentials in made]
+
+
+def _write_once(target: Path | None, content: Callable[[], dict[str, Any]]) -> None:
+    """Write secrets where only this user can read them.
+
+    The file is there before the secrets are: they exist nowhere else.
+    """
+    if target is None:
+        click.echo(json.dumps(content()))
+        return
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigurationError(
+            f"{target} exists: secrets are not written over it; name another file or remove it"
+        ) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        try:
+            file.write(json.dumps(content(), indent=2) + "\n")
+        except ConfigurationError:
+            target.unlink()
+            raise
+
+
+class _Server(uvicorn.Server):
+    """Says in one line when it is ready, and closes the store however it is ended."""
+
+    def __init__(self, app: ASGIApp, emulator: Emulator, ready: str) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_level="warning", server_header=False, timeout_graceful_shutdown=10
+            )
+        )
+        self._emulator = emulator
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        click.echo(self._ready)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # uvicorn ends the process with the signal it got: a "finally" further out may not run.
+        self._emulator.close()
