@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ttorm.api.operations import Operation
@@ -31,11 +32,13 @@ class Call:
         query: Query parameters by name, each with all its values.
         body: The JSON body; None when there was none.
         dictionary: The request dictionary, a token's keys included; None when there was none.
+        afterwards: Done, in this order, once the transaction is committed.
         ledgers: Values of Ledgers that rules have read, by Twin and account.
     """
 
     __slots__ = (
         "_principal",
+        "afterwards",
         "args",
         "body",
         "dictionary",
@@ -72,6 +75,7 @@ class Call:
         self.query = query or {}
         self.body = body
         self.dictionary = dictionary
+        self.afterwards: list[Callable[[], None]] = []
         self.ledgers: dict[tuple[str, str], dict[str, Any]] = {}
 
     @property

@@ -140,6 +140,8 @@ class Emulator:
                 dictionary=dictionary,
             )
             answer = self._answer(handler.function, call)
+        for action in call.afterwards:
+            action()
         if isinstance(answer, HttpResponse):
             return answer
         return json_answer(operation.success, answer)

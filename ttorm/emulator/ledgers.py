@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+from ttorm.emulator.many import rows_among
 from ttorm.emulator.rows import EntryKey, EntryRow
 from ttorm.emulator.store import Transaction
 
@@ -22,8 +23,6 @@ __all__ = [
 MAX_HOPS = 32
 """How many references or includes are followed one after the other."""
 
-_CHUNK = 500
-
 Entries: TypeAlias = dict[str, EntryRow]
 """The Entries of one Ledger by name, in the order of creation."""
 
@@ -33,40 +32,31 @@ def stored_ledger(tx: Transaction, twin: str, account: str) -> Entries:
     return stored_ledgers(tx, account, [twin])[twin]
 
 
-def stored_ledgers(tx: Transaction, account: str, twins: Sequence[str]) -> dict[str, Entries]:
+def stored_ledgers(tx: Transaction, account: str, twins: Iterable[str]) -> dict[str, Entries]:
     """Read an account's Ledgers on many Twins with a handful of statements."""
     found: dict[str, Entries] = {twin: {} for twin in twins}
-    sql = "SELECT * FROM entries WHERE account = ? AND twin IN (*) ORDER BY seq"
-    entries = [
-        EntryRow.from_row(row)
-        for chunk in _chunks(twins)
-        for row in tx.rows(_marked(sql, "?", len(chunk)), account, *chunk)
-    ]
-    for entry in resolve_includes(tx, entries):
+    rows = rows_among(
+        tx,
+        "SELECT * FROM entries WHERE account = ? AND twin IN (...) ORDER BY seq",
+        found,
+        account,
+    )
+    for entry in resolve_includes(tx, [EntryRow.from_row(row) for row in rows]):
         found[entry.twin][entry.name] = entry
     return found
 
 
 def entries_at(tx: Transaction, keys: Iterable[EntryKey]) -> dict[EntryKey, EntryRow]:
     """Read Entries from anywhere, includes not resolved; those that do not exist are left out."""
-    sql = "SELECT * FROM entries WHERE (twin, account, name) IN (VALUES *)"
-    found: dict[EntryKey, EntryRow] = {}
-    for chunk in _chunks(list(keys)):
-        places = [part for key in chunk for part in key]
-        for row in tx.rows(_marked(sql, "(?, ?, ?)", len(chunk)), *places):
-            entry = EntryRow.from_row(row)
-            found[entry.key] = entry
-    return found
+    sql = "SELECT * FROM entries WHERE (twin, account, name) IN (VALUES ...)"
+    entries = map(EntryRow.from_row, rows_among(tx, sql, keys))
+    return {entry.key: entry for entry in entries}
 
 
 def referring_to(tx: Transaction, addresses: Iterable[str]) -> list[EntryRow]:
     """Read the Entries that refer directly to one of these addresses."""
-    sql = "SELECT * FROM entries WHERE source IN (*) ORDER BY seq"
-    return [
-        EntryRow.from_row(row)
-        for chunk in _chunks(list(addresses))
-        for row in tx.rows(_marked(sql, "?", len(chunk)), *chunk)
-    ]
+    rows = rows_among(tx, "SELECT * FROM entries WHERE source IN (...) ORDER BY seq", addresses)
+    return [EntryRow.from_row(row) for row in rows]
 
 
 def values_of(entries: Entries) -> dict[str, Any]:
@@ -80,15 +70,15 @@ def resolve_includes(tx: Transaction, entries: list[EntryRow]) -> list[EntryRow]
     An include whose source is missing, goes round in a circle or is too far away reads as null.
     """
     known: dict[EntryKey, EntryRow | None] = {}
-    wanted = {entry.source_key for entry in entries if entry.is_include} - {None}
+    asking: Iterable[EntryRow] = entries
     for _ in range(MAX_HOPS):
-        new = {key for key in wanted if key is not None and key not in known}
+        keys = {entry.source_key for entry in asking if entry.is_include}
+        new = [key for key in keys if key is not None and key not in known]
         if not new:
             break
-        known.update(dict.fromkeys(new))
         found = entries_at(tx, new)
-        known.update(found)
-        wanted = {entry.source_key for entry in found.values() if entry.is_include}
+        known.update({key: found.get(key) for key in new})
+        asking = found.values()
     return [_included(entry, known) if entry.is_include else entry for entry in entries]
 
 
@@ -102,11 +92,3 @@ def _included(entry: EntryRow, known: dict[EntryKey, EntryRow | None]) -> EntryR
         if not source.is_include:
             return entry._replace(value=source.value, value_changed_ts=source.value_changed_ts)
     return entry._replace(value=None)
-
-
-def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
-
-
-def _marked(sql: str, mark: str, count: int) -> str:
-    return sql.replace("*)", ", ".join([mark] * count) + ")")

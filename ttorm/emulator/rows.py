@@ -87,7 +87,7 @@ class EntryRow(NamedTuple):
     """An Entry.
 
     Attributes:
-        seq: Its place in the order of creation, to which its history is tied; 0 before it is stored.
+        seq: Its place in the order of creation; 0 before it is stored.
         twin: The Twin it is on.
         account: The account in whose Ledger it is.
         name: Its name.
@@ -205,14 +205,14 @@ class UploadRow(NamedTuple):
         handler: Its name.
         account: The account that asked for it.
         validity_ts: When it ends.
-        hash: SHA-256 of the file put there; None before.
+        content: SHA-256 under which the file put there is kept; None before.
         size: Length of that file in bytes.
     """
 
     handler: str
     account: str
     validity_ts: float
-    hash: str | None
+    content: str | None
     size: int | None
 
     @classmethod
@@ -225,6 +225,7 @@ class DocRow(NamedTuple):
     """A Doc of a Twin.
 
     Attributes:
+        uuid: Identifies it among all Docs that ever were; addresses for fetching it say it.
         twin: The Twin it is on.
         account: The account that attached it.
         name: Its name, with folders.
@@ -238,6 +239,7 @@ class DocRow(NamedTuple):
         updated_ts: When its description last changed.
     """
 
+    uuid: str
     twin: str
     account: str
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
 from ttorm.api.http import HttpResponse
@@ -28,6 +29,18 @@ class Handler(NamedTuple):
     writes: bool
 
 
+_NOUNS = (
+    "account",
+    "docs",
+    "history",
+    "identities",
+    "ledgers",
+    "roles",
+    "secrets",
+    "twins",
+    "uploads",
+    "users",
+)
 _HANDLERS: dict[str, Handler] = {}
 
 
@@ -49,7 +62,6 @@ def handles(name: str, *, writes: bool | None = None) -> Callable[[Function], Fu
 
 def registered() -> Mapping[str, Handler]:
     """Return the handlers by operation, importing their modules the first time."""
-    from ttorm.emulator.handlers import account, roles, secrets, users
-
-    del account, roles, secrets, users
+    for noun in _NOUNS:
+        import_module(f"{__name__}.{noun}")
     return _HANDLERS

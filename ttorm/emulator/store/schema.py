@@ -125,7 +125,10 @@ _DOCS = (
         content TEXT,
         size INTEGER
     )""",
+    "CREATE INDEX uploads_by_validity ON uploads (validity_ts)",
+    "CREATE INDEX uploads_by_content ON uploads (content)",
     """CREATE TABLE docs (
+        uuid TEXT PRIMARY KEY,
         twin TEXT NOT NULL,
         account TEXT NOT NULL,
         name TEXT NOT NULL,
@@ -137,16 +140,11 @@ _DOCS = (
         content TEXT,
         created_ts DOUBLE PRECISION NOT NULL,
         updated_ts DOUBLE PRECISION NOT NULL,
-        PRIMARY KEY (twin, account, name)
+        UNIQUE (twin, account, name)
     )""",
-    # Temporary addresses from which a Doc can be fetched without a credential.
-    """CREATE TABLE downloads (
-        handler TEXT PRIMARY KEY,
-        twin TEXT NOT NULL,
-        account TEXT NOT NULL,
-        name TEXT NOT NULL,
-        validity_ts DOUBLE PRECISION NOT NULL
-    )""",
+    "CREATE INDEX docs_by_content ON docs (content)",
+    # Contents that something let go of: removed when nothing else uses them.
+    "CREATE TABLE released (content TEXT PRIMARY KEY)",
 )
 
 _AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS)
