@@ -1,0 +1,140 @@
+"""An emulator in memory with its clock stopped, and short ways to call it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ttorm.api.http import HttpRequest
+from ttorm.api.request import api_request
+from ttorm.emulator.bootstrap import make_account
+from ttorm.emulator.clock import Clock
+from ttorm.emulator.core import Emulator
+
+BASE = "http://emulator.localhost"
+OPEN_RULES = {"twin_rule": "true", "entry_rule": "true", "identity_rule": "true"}
+
+
+@pytest.fixture
+def clock():
+    clock = Clock()
+    clock.freeze(1_718_000_000.5)
+    return clock
+
+
+@pytest.fixture
+def emulator(clock):
+    with Emulator("memory:", clock=clock) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def user(emulator):
+    """The first user of the first account, who may do everything there."""
+    return emulator.first_user()
+
+
+@pytest.fixture
+def account(emulator, user):
+    """The first account."""
+    return emulator.accounts()[0]
+
+
+@pytest.fixture
+def send(emulator):
+    """Send raw requests: ``send("GET", "/twins", user=...) -> HttpResponse``."""
+
+    def send(method, path, body=b"", user=None, headers=None):
+        url = path if path.startswith("http") else BASE + path
+        return emulator.handle(HttpRequest(method, url, headers or {}, body), user)
+
+    return send
+
+
+@pytest.fixture
+def api(send, user):
+    """Call operations: ``api("get_twin", uuid, user=..., body=..., query...) -> (status, dict)``."""
+    first = user
+
+    def api(name, *args, body=None, user=first, dictionary=None, **query):
+        request = api_request(name, args, query, body, dictionary).bind(BASE, {})
+        answer = send(request.method, request.url, request.body, user, request.headers)
+        return answer.status, json.loads(answer.body)
+
+    return api
+
+
+@pytest.fixture
+def new_user(api):
+    """Make users of the first account: ``new_user(rules={...}, description={...}) -> uuid``."""
+
+    def new_user(rules=None, description=None, statement=None):
+        role = {} if statement is None else {"statement": statement}
+        status, role = api("create_user_role", body={"rules": rules, **role})
+        assert status == 201, role
+        body = {"role": role["uuid"], "description": description}
+        status, made = api("create_user", body=body)
+        assert status == 201, made
+        return made["uuid"]
+
+    return new_user
+
+
+@pytest.fixture
+def stranger(emulator, user, api):
+    """A user of a second account whose role lets see whatever others show."""
+    stranger = make_account(emulator).user
+    role = api("get_user", stranger, user=stranger)[1]["role"]
+    status, answer = api("update_user_role", role, body={"rules": OPEN_RULES}, user=stranger)
+    assert status == 201, answer
+    return stranger
+
+
+@pytest.fixture
+def stranger_account(emulator, stranger):
+    """The second account."""
+    return emulator.accounts()[1]
+
+
+@pytest.fixture
+def new_twin(api):
+    """Make Twins: ``new_twin(description=..., user=...) -> uuid``."""
+
+    def new_twin(description=None, **options):
+        status, twin = api("create_twin", body={"description": description}, **options)
+        assert status == 201, twin
+        return twin["creation_certificate"]["uuid"]
+
+    return new_twin
+
+
+@pytest.fixture
+def twin(new_twin):
+    """A Twin of the first account."""
+    return new_twin()
+
+
+@pytest.fixture
+def add(api):
+    """Add Entries: ``add(twin, battery={"value": 1}) -> the Entries as they were answered``."""
+
+    def add(twin, user=None, **entries):
+        caller = {} if user is None else {"user": user}
+        status, ledger = api("add_twin_ledger_entry", twin, body={"entries": entries}, **caller)
+        assert status == 201, ledger
+        return ledger["entries"]
+
+    return add
+
+
+@pytest.fixture
+def entries(api):
+    """Read Entries: ``entries(twin) -> {name: Entry}``."""
+
+    def entries(twin, *ledger, **options):
+        status, found = api("get_twin_ledger_entry", twin, *ledger, **options)
+        assert status == 200, found
+        return found["entries"]
+
+    return entries
