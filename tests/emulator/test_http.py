@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import threading
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ import uvicorn
 
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.api.request import MAX_BODY
+from ttorm.emulator import Emulator
 from ttorm.emulator.asgi import LOOPBACK, application
+from ttorm.emulator.bootstrap import make_account
 
 
 class Echo:
@@ -175,3 +178,35 @@ def test_a_client_that_hangs_up_while_sending_changes_nothing():
         connection.close()
         ask(port, "GET", "/whoami")
     assert [request.method for request in core.requests] == ["GET"]
+
+
+def test_a_file_goes_up_and_comes_down_again_whole():
+    content = os.urandom(2 * 1024 * 1024 + 17)
+    with Emulator("memory:") as emulator, served(emulator) as port:
+        secret = {"Authorization": make_account(emulator).secret}
+
+        def call(method, path, body=None):
+            text = None if body is None else json.dumps(body)
+            status, _, answer = ask(port, method, path, text, secret)
+            assert status < 300, answer
+            return json.loads(answer)
+
+        twin = call("POST", "/twins", {"description": {}})["creation_certificate"]["uuid"]
+        place = call("POST", "/cache")
+        path = place["url"].removeprefix(f"http://127.0.0.1:{port}")
+        assert ask(port, "PUT", path, content)[0] == 200
+        doc = {"handler": place["handler"]}
+        call("POST", f"/twins/{twin}/docs", {"docs": {"Certs/a_1.bin": doc}})
+        shown = call("GET", f"/twins/{twin}/docs/Certs%2Fa_1.bin?download=true")
+        path = shown["download"]["url"].removeprefix(f"http://127.0.0.1:{port}")
+        status, headers, body = ask(port, "GET", path)
+    assert (status, body) == (200, content)
+    assert headers["content-length"] == str(len(content))
+
+
+def test_a_body_over_the_limit_is_refused_by_the_core():
+    with Emulator("memory:") as emulator, served(emulator) as port:
+        secret = {"Authorization": make_account(emulator).secret}
+        big = json.dumps({"description": {"a": "x" * MAX_BODY}})
+        status, _, answer = ask(port, "POST", "/twins", big, secret)
+    assert (status, json.loads(answer)["subcode"]) == (400, 400141)
