@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from ttorm.api.errors import ConfigurationError
 from ttorm.emulator.rows import to_json
 from ttorm.emulator.store import Transaction
+from ttorm.emulator.vault import issue_secret
 
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
 
-__all__ = ["Credentials", "accounts", "first_user", "make_account", "new_secret", "store_secret"]
+__all__ = ["Credentials", "accounts", "first_user", "make_account", "new_secret"]
 
 _STATEMENT = {"effect": "deny", "actions": None}
 _RULES = {"twin_rule": None, "entry_rule": None, "identity_rule": None}
 _FIRST_USER = (
-    "SELECT u.uuid FROM users u JOIN accounts a ON a.uuid = u.account "
+    "SELECT u.uuid, u.account FROM users u JOIN accounts a ON a.uuid = u.account "
     "{where} ORDER BY a.number, u.created_ts, u.uuid LIMIT 1"
 )
 
@@ -38,7 +39,8 @@ def make_account(world: Emulator, name: str = "Super Admin") -> Credentials:
     """
     with world.store.transaction(write=True) as tx:
         account, user = _insert_account(world, tx, name)
-        return Credentials(account, user, store_secret(world, tx, account, user, None))
+        secret = issue_secret(world, tx, account, user, None, world.clock.now())
+        return Credentials(account, user, secret)
 
 
 def first_user(world: Emulator) -> str:
@@ -65,8 +67,9 @@ def new_secret(world: Emulator, account: str) -> Credentials:
         if row is None:
             known = ", ".join(_accounts(tx)) or "none"
             raise ConfigurationError(f"there is no account {account} with a user; accounts: {known}")
-        user = row["uuid"]
-        return Credentials(account, user, store_secret(world, tx, account, user, None))
+        account, user = row["account"], row["uuid"]
+        secret = issue_secret(world, tx, account, user, None, world.clock.now())
+        return Credentials(account, user, secret)
 
 
 def accounts(world: Emulator) -> list[str]:
@@ -77,27 +80,6 @@ def accounts(world: Emulator) -> list[str]:
 
 def _accounts(tx: Transaction) -> list[str]:
     return [row["uuid"] for row in tx.rows("SELECT uuid FROM accounts ORDER BY number")]
-
-
-def store_secret(
-    world: Emulator, tx: Transaction, account: str, user: str, validity_ts: float | None
-) -> str:
-    """Make a secret for a user, replacing the old one, and return it: only its hash is kept."""
-    secret, now = world.ids.secret(), world.clock.now()
-    tx.run("DELETE FROM secrets WHERE owner = ?", user)
-    tx.run(
-        "INSERT INTO secrets (owner, account, uuid, hash, fingerprint, validity_ts, created_ts, "
-        "updated_ts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        user,
-        account,
-        world.ids.uuid(),
-        world.vault.hash(secret),
-        secret[-4:],
-        validity_ts,
-        now,
-        now,
-    )
-    return secret
 
 
 def _insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin") -> tuple[str, str]:

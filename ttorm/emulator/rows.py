@@ -8,12 +8,16 @@ from ttorm.api import codec
 from ttorm.emulator.store import Row
 
 __all__ = [
+    "AccountRow",
     "DocRow",
     "EntryKey",
     "EntryRow",
     "IdentityRow",
+    "RoleRow",
+    "SecretRow",
     "TwinRow",
     "UploadRow",
+    "UserRow",
     "from_json",
     "to_json",
 ]
@@ -35,6 +39,115 @@ def from_json(text: str) -> Any:
 
 def _optional_json(text: str | None) -> Any:
     return None if text is None else from_json(text)
+
+
+class AccountRow(NamedTuple):
+    """An account.
+
+    Attributes:
+        uuid: Its UUID.
+        resource_access_log: Which accesses are logged where; None when never set or removed.
+        created_ts: When it was made.
+        updated_ts: When it was last changed.
+    """
+
+    uuid: str
+    resource_access_log: dict[str, Any] | None
+    created_ts: float
+    updated_ts: float
+
+    @classmethod
+    def from_row(cls, row: Row) -> AccountRow:
+        """Read a row of the table ``accounts``."""
+        log = _optional_json(row["resource_access_log"])
+        return cls(row["uuid"], log, row["created_ts"], row["updated_ts"])
+
+
+class UserRow(NamedTuple):
+    """A user.
+
+    Attributes:
+        uuid: Its UUID.
+        account: The account it belongs to.
+        role: UUID of its role, which may be deleted.
+        name: Its name; None when never set or removed.
+        description: Its description; None when never set or removed.
+        activity: Where its requests are logged; None when never set or removed.
+        created_ts: When it was made.
+        updated_ts: When it was last changed.
+    """
+
+    uuid: str
+    account: str
+    role: str
+    name: str | None
+    description: dict[str, Any] | None
+    activity: dict[str, Any] | None
+    created_ts: float
+    updated_ts: float
+
+    @classmethod
+    def from_row(cls, row: Row) -> UserRow:
+        """Read a row of the table ``users``."""
+        fields = {name: row[name] for name in cls._fields}
+        fields["description"] = _optional_json(row["description"])
+        fields["activity"] = _optional_json(row["activity"])
+        return cls(**fields)
+
+
+class RoleRow(NamedTuple):
+    """A role.
+
+    Attributes:
+        uuid: Its UUID.
+        account: The account it belongs to.
+        name: Its name.
+        statement: Which operations it permits: ``effect`` and ``actions``.
+        rules: Its ``twin_rule``, ``entry_rule`` and ``identity_rule``; None where there is none.
+        created_ts: When it was made.
+        updated_ts: When it was last changed.
+    """
+
+    uuid: str
+    account: str
+    name: str
+    statement: dict[str, Any]
+    rules: dict[str, str | None]
+    created_ts: float
+    updated_ts: float
+
+    @classmethod
+    def from_row(cls, row: Row) -> RoleRow:
+        """Read a row of the table ``roles``."""
+        fields = {name: row[name] for name in cls._fields}
+        fields["statement"] = from_json(row["statement"])
+        fields["rules"] = from_json(row["rules"])
+        return cls(**fields)
+
+
+class SecretRow(NamedTuple):
+    """A user's secret, of which only the fingerprint can be read.
+
+    Attributes:
+        owner: The user.
+        account: The user's account.
+        fingerprint: The last four characters of the secret.
+        validity_ts: When it expires; None for never.
+        created_ts: When it was made.
+        updated_ts: When its expiry was last changed.
+    """
+
+    owner: str
+    account: str
+    fingerprint: str
+    validity_ts: float | None
+    created_ts: float
+    updated_ts: float
+
+    @classmethod
+    def from_row(cls, row: Row) -> SecretRow:
+        """Read a row of the table ``secrets``."""
+        return cls(*(row[name] for name in cls._fields))
 
 
 class TwinRow(NamedTuple):

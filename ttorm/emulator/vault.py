@@ -5,12 +5,15 @@ from __future__ import annotations
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ttorm.api import codec
 from ttorm.emulator.store import Transaction
 
-__all__ = ["Vault"]
+if TYPE_CHECKING:
+    from ttorm.emulator.core import Emulator
+
+__all__ = ["Vault", "issue_secret"]
 
 _HEADER = urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=")
 
@@ -39,7 +42,7 @@ class Vault:
 
     def hash(self, secret: str) -> str:
         """Return the hash under which a secret or PIN is stored."""
-        return hmac.new(self._hashing, secret.encode(), sha256).hexdigest()
+        return hmac.new(self._hashing, _bytes(secret), sha256).hexdigest()
 
     def holds(self, secret: str, stored: str) -> bool:
         """Tell, in constant time, whether a secret is the one that was stored."""
@@ -52,7 +55,7 @@ class Vault:
 
     def read(self, token: str) -> dict[str, Any] | None:
         """Return the claims of a token, or None when it was not signed here."""
-        signed, _, signature = token.encode().rpartition(b".")
+        signed, _, signature = _bytes(token).rpartition(b".")
         if not hmac.compare_digest(_pack(self._signature(signed)), signature):
             return None
         claims: dict[str, Any] = codec.decode(_unpack(signed.partition(b".")[2]))
@@ -60,6 +63,37 @@ class Vault:
 
     def _signature(self, signed: bytes) -> bytes:
         return hmac.new(self._signing, signed, sha256).digest()
+
+
+def issue_secret(
+    world: Emulator,
+    tx: Transaction,
+    account: str,
+    user: str,
+    validity_ts: float | None,
+    now: float,
+) -> str:
+    """Make a secret for a user, replacing the old one, and return it: only its hash is kept."""
+    secret = world.ids.secret()
+    tx.run("DELETE FROM secrets WHERE owner = ?", user)
+    tx.run(
+        "INSERT INTO secrets (owner, account, uuid, hash, fingerprint, validity_ts, created_ts, "
+        "updated_ts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        user,
+        account,
+        world.ids.uuid(),
+        world.vault.hash(secret),
+        secret[-4:],
+        validity_ts,
+        now,
+        now,
+    )
+    return secret
+
+
+def _bytes(text: str) -> bytes:
+    # Headers may hold anything; what is no UTF-8 must be unknown, not an error.
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _pack(data: bytes) -> bytes:

@@ -37,6 +37,7 @@ _NOUNS = (
     "ledgers",
     "roles",
     "secrets",
+    "tokens",
     "twins",
     "uploads",
     "users",

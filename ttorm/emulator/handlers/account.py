@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ttorm.emulator.answers import Fault
+from ttorm.emulator.body import check_fields, check_mapping, check_rule
 from ttorm.emulator.call import Call
+from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import handles
+from ttorm.emulator.rows import AccountRow, to_json
+
+__all__ = ["get_account", "update_account", "who_am_i"]
 
 
 @handles("who_am_i")
@@ -13,3 +19,59 @@ def who_am_i(call: Call) -> dict[str, Any]:
     """Tell the caller's own UUIDs."""
     principal = call.principal
     return {"account": principal.account, "user": principal.user, "role": principal.role}
+
+
+@handles("get_account")
+def get_account(call: Call) -> dict[str, Any]:
+    """Show the caller's account."""
+    return _account_object(_own_account(call))
+
+
+@handles("update_account")
+def update_account(call: Call) -> dict[str, Any]:
+    """Change which accesses are logged; without the Timeseries service, to none."""
+    body = call.require_body()
+    check_fields(body, {"resource_access_log"})
+    log = body.get("resource_access_log")
+    if log is not None:
+        _check_log(log)
+    account = _own_account(call)
+    account = account._replace(
+        resource_access_log=body.get("resource_access_log", account.resource_access_log),
+        updated_ts=later(call.now, account.updated_ts),
+    )
+    log = account.resource_access_log
+    call.tx.run(
+        "UPDATE accounts SET resource_access_log = ?, updated_ts = ? WHERE uuid = ?",
+        None if log is None else to_json(log),
+        account.updated_ts,
+        account.uuid,
+    )
+    return _account_object(account)
+
+
+def _check_log(log: Any) -> None:
+    rules = check_mapping(log, "'resource_access_log'")
+    for rule, tables in rules.items():
+        check_rule(rule, "A key of 'resource_access_log'")
+        check_mapping(tables, f"The tables of the rule {rule!r}")
+    if rules:
+        raise Fault(400979, "The Timeseries service is not enabled for the account.")
+
+
+def _own_account(call: Call) -> AccountRow:
+    row = call.tx.row("SELECT * FROM accounts WHERE uuid = ?", call.account)
+    if row is None:
+        raise Fault(404653, "There is no such account.")
+    return AccountRow.from_row(row)
+
+
+def _account_object(account: AccountRow) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "uuid": account.uuid,
+        "created_ts": account.created_ts,
+        "updated_ts": account.updated_ts,
+    }
+    if account.resource_access_log is not None:
+        shown["resource_access_log"] = account.resource_access_log
+    return shown
