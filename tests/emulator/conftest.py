@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import pytest
 
 from ttorm.api.http import HttpRequest
-from ttorm.api.request import api_request
+from ttorm.api.request import api_request, dictionary_header
 from ttorm.emulator.bootstrap import make_account
 from ttorm.emulator.clock import Clock
 from ttorm.emulator.core import Emulator
@@ -58,7 +59,8 @@ def api(send, user):
     first = user
 
     def api(name, *args, body=None, user=first, dictionary=None, **query):
-        request = api_request(name, args, query, body, dictionary).bind(BASE, {})
+        headers = {} if dictionary is None else {"x-trustedtwin": dictionary_header(dictionary)}
+        request = api_request(name, args, query, body).bind(BASE, headers)
         answer = send(request.method, request.url, request.body, user, request.headers)
         return answer.status, json.loads(answer.body)
 
@@ -138,3 +140,61 @@ def entries(api):
         return found["entries"]
 
     return entries
+
+
+@pytest.fixture
+def statements(emulator, monkeypatch):
+    """The statements that requests run, as a list that grows."""
+    ran = []
+    transaction = emulator.store.transaction
+
+    class Recorded:
+        def __init__(self, tx):
+            self.tx = tx
+
+        def row(self, sql, *parameters):
+            ran.append(sql)
+            return self.tx.row(sql, *parameters)
+
+        def rows(self, sql, *parameters):
+            ran.append(sql)
+            return self.tx.rows(sql, *parameters)
+
+        def run(self, sql, *parameters):
+            ran.append(sql)
+            return self.tx.run(sql, *parameters)
+
+    @contextmanager
+    def recorded(*, write):
+        with transaction(write=write) as tx:
+            yield Recorded(tx)
+
+    monkeypatch.setattr(emulator.store, "transaction", recorded)
+    return ran
+
+
+@pytest.fixture
+def upload(api, send):
+    """Put a file into a new upload: ``upload(b"...") -> handler``."""
+
+    def upload(content, **options):
+        status, place = api("create_upload_url", **options)
+        assert status == 201, place
+        assert send("PUT", place["url"], content).status == 200
+        return place["handler"]
+
+    return upload
+
+
+@pytest.fixture
+def new_doc(api, upload):
+    """Attach a file: ``new_doc(twin, "a.txt", b"...") -> the Doc as it was answered``."""
+
+    def new_doc(twin, name, content, user=None, **fields):
+        caller = {} if user is None else {"user": user}
+        docs = {name: {"handler": upload(content, **caller), **fields}}
+        status, answer = api("attach_twin_doc", twin, body={"docs": docs}, **caller)
+        assert status == 201, answer
+        return answer["docs"][name]
+
+    return new_doc

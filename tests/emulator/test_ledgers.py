@@ -1,0 +1,640 @@
+"""Ledgers: adding, reading, changing and removing value Entries; who sees what; conditions."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import pytest
+
+WRITES = ["add_twin_ledger_entry", "update_twin_ledger_entry", "update_twin_ledger_entry_value"]
+TIMES = ("entry_created_ts", "entry_updated_ts", "value_changed_ts")
+
+
+@pytest.fixture
+def update(api):
+    """Change Entries: ``update(twin, battery={"value": 2}) -> the answered Entries``."""
+
+    def update(twin, **entries):
+        status, ledger = api("update_twin_ledger_entry", twin, body={"entries": entries})
+        assert status == 200, ledger
+        return ledger["entries"]
+
+    return update
+
+
+@pytest.fixture
+def update_value(api):
+    """Change values: ``update_value(twin, battery=2) -> the answered Entries``."""
+
+    def update_value(twin, **values):
+        body = {"entries": {name: {"value": value} for name, value in values.items()}}
+        status, ledger = api("update_twin_ledger_entry_value", twin, body=body)
+        assert status == 200, ledger
+        return ledger["entries"]
+
+    return update_value
+
+
+class TestAdd:
+    def test_a_new_entry(self, api, twin, clock):
+        now = clock.now()
+        body = {"entries": {"battery": {"value": 87, "visibility": "true", "history": "2W"}}}
+        status, ledger = api("add_twin_ledger_entry", twin, body=body)
+        times = dict.fromkeys(TIMES, now)
+        entry = {"value": 87, "visibility": "true", "history": "2W", **times}
+        assert (status, ledger) == (201, {**times, "entries": {"battery": entry}})
+        assert api("get_twin_ledger_entry", twin) == (200, ledger)
+
+    def test_a_value_alone_is_private_and_without_history(self, twin, add):
+        entry = add(twin, model={"value": "S2"})["model"]
+        assert entry["visibility"] is None
+        assert not {"history", "timeseries", "publish", "ref", "include"} & set(entry)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            True,
+            0,
+            -1.5,
+            1e300,
+            12345678901234567890,
+            "ü\n",
+            "",
+            [],
+            [[{}]],
+            {"a": {"b": None}},
+        ],
+    )
+    def test_every_json_value(self, twin, add, entries, value):
+        assert add(twin, x={"value": value})["x"]["value"] == value
+        found = entries(twin)["x"]["value"]
+        assert (found, type(found)) == (value, type(value))
+
+    def test_an_existing_entry_is_left_as_it_is(self, api, twin, add, entries):
+        before = add(twin, model={"value": "S2"})["model"]
+        body = {"entries": {"model": {"value": "S3"}, "battery": {"value": 1}}}
+        status, ledger = api("add_twin_ledger_entry", twin, body=body)
+        assert status == 201
+        assert ledger["entries"]["model"] == {"error": "Entry already exists."}
+        assert ledger["entries"]["battery"]["value"] == 1
+        assert set(ledger["entries"]) == {"model", "battery"}
+        assert entries(twin)["model"] == before
+
+    def test_the_status_is_the_same_when_all_fail(self, api, twin, add):
+        add(twin, model={"value": "S2"})
+        body = {"entries": {"model": {"value": "S3"}}}
+        assert api("add_twin_ledger_entry", twin, body=body)[0] == 201
+
+    @pytest.mark.parametrize(
+        "name", ["krakow", "entry_2", "_x", "_1", "a-b", "1abc", "a__b", "a_", "_", "x" * 128]
+    )
+    def test_names_of_every_published_form(self, twin, add, entries, name):
+        assert "error" not in add(twin, **{name: {"value": 1}})[name]
+        assert name in entries(twin)
+
+    @pytest.mark.parametrize("name", ["Abc", "a.b", "", "a b", "ä", "a\n", "x" * 129])
+    def test_names_of_no_form(self, api, twin, entries, name):
+        body = {"entries": {"good": {"value": 1}, name: {"value": 1}}}
+        assert api("add_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400589
+        assert entries(twin) == {}
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            None,
+            5,
+            {"visibility": "true"},
+            {"value": 1, "color": 1},
+            {"value": 1, "visibility": 5},
+            {"value": 1, "visibility": "a ="},
+            {"value": 1, "history": "3Mxyz"},
+            {"value": 1, "history": "xxINF"},
+            {"value": 1, "history": "0D"},
+            {"value": 1, "history": "1000D"},
+            {"value": 1, "history": 3},
+            {"value": 1, "publish": []},
+            {"value": 1, "publish": {"a =": ["topic"]}},
+            {"value": 1, "publish": {"true": "topic"}},
+            {"value": 1, "publish": {"true": []}},
+            {"value": 1, "publish": {"true": [1]}},
+            {"value": 1, "timeseries": []},
+            {"value": 1, "timeseries": {"table": {"columns": 1}}},
+            {"value": 1, "ref": {"source": "x"}},
+            {"value": 1, "include": {"source": "x"}},
+        ],
+    )
+    def test_wrong_fields_add_nothing(self, api, twin, entries, fields):
+        body = {"entries": {"good": {"value": 1}, "x": fields}}
+        status, error = api("add_twin_ledger_entry", twin, body=body)
+        assert (status, error["subcode"]) == (400, 400589)
+        assert entries(twin) == {}
+
+    def test_what_the_service_sets_is_ignored_when_it_is_sent_back(self, twin, new_twin, add):
+        entry = add(twin, x={"value": 1, "history": "INF"})["x"]
+        other = new_twin()
+        assert add(other, x={**entry, "entry_created_ts": 5})["x"] == entry
+
+    def test_publish_is_kept(self, twin, add, entries):
+        publish = {"entry_value > 3": ["topic-{entry_name}", "all"]}
+        assert add(twin, x={"value": 1, "publish": publish})["x"]["publish"] == publish
+        assert entries(twin)["x"]["publish"] == publish
+
+    def test_timeseries_needs_a_service(self, api, twin, entries):
+        for timeseries in (
+            {},
+            {"table": {}},
+            {"t": {"measurement": "m", "dimensions": {"a": "b"}}},
+        ):
+            body = {"entries": {"x": {"value": 1, "timeseries": timeseries}}}
+            assert api("add_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400979
+        assert entries(twin) == {}
+
+
+@pytest.mark.parametrize("operation", WRITES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {},
+        {"entries": {}},
+        {"entries": []},
+        {"entries": None},
+        {"entries": {"x": {"value": 1}}, "more": 1},
+        {"entries": {"x": {"value": 1}}, "conditions": []},
+        {"entries": {"x": {"value": 1}}, "conditions": {"x": "a ="}},
+        {"entries": {"x": {"value": 1}}, "conditions": {"x": True}},
+        {"entries": {"x": {"value": 1}}, "conditions": {"X": "true"}},
+        {"entries": {"x": {"value": 1}}, "transaction": 1},
+        {"entries": {"x": {"value": 1}}, "transaction": "true"},
+    ],
+)
+def test_bodies_of_a_wrong_form(api, twin, operation, body):
+    status, error = api(operation, twin, body=body)
+    assert (status, error["subcode"]) == (400, 400589)
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_the_form_is_checked_before_the_twin_is_looked_for(api, operation):
+    assert api(operation, str(uuid4()), body={})[1]["subcode"] == 400589
+    body = {"entries": {"x": {"value": 1}}}
+    assert api(operation, str(uuid4()), body=body)[1]["subcode"] == 404653
+
+
+class TestRead:
+    def test_a_ledger_that_never_had_entries(self, api, twin):
+        assert api("get_twin_ledger_entry", twin) == (200, {"entries": {}})
+        assert api("get_twin_ledger_entry_value", twin) == (200, {"entries": {}})
+
+    @pytest.mark.parametrize("names", [["a", "c"], "a,c", ["a,c", "a"], ["a", "c", "missing"]])
+    def test_some_entries(self, twin, add, entries, names):
+        add(twin, a={"value": 1}, b={"value": 2}, c={"value": 3})
+        assert list(entries(twin, entries=names)) == ["a", "c"]
+
+    def test_an_empty_list_of_names_is_none(self, twin, add, entries):
+        add(twin, a={"value": 1}, b={"value": 2})
+        assert list(entries(twin, entries="")) == ["a", "b"]
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ({}, {"public", "private", "publicref", "privateref"}),
+            ({"show_references": False}, {"public", "private"}),
+            ({"show_public": False}, {"private", "privateref"}),
+            ({"show_private": "false"}, {"public", "publicref"}),
+            ({"show_private": "0", "show_references": "FALSE"}, {"public"}),
+            ({"show_private": "0", "show_public": "0"}, set()),
+        ],
+    )
+    def test_filters_of_the_personal_ledger(self, twin, new_twin, add, entries, query, expected):
+        ref = {"source": f"twin://{new_twin()}/{uuid4()}/x"}
+        add(
+            twin,
+            public={"value": 1, "visibility": "true"},
+            private={"value": 1},
+            publicref={"ref": ref, "visibility": "true"},
+            privateref={"ref": ref},
+        )
+        assert set(entries(twin, **query)) == expected
+
+    def test_the_ledgers_times_are_the_latest_of_its_entries(self, api, twin, add, update, clock):
+        start = clock.now()
+        add(twin, a={"value": 1})
+        clock.advance(1)
+        add(twin, b={"value": 1})
+        clock.advance(1)
+        update(twin, a={"value": 2})
+        clock.advance(1)
+        update(twin, b={"visibility": "true"})
+        _, ledger = api("get_twin_ledger_entry", twin)
+        assert [ledger[name] - start for name in TIMES] == [1, 3, 2]
+
+    def test_values_alone(self, api, twin, add):
+        entry = add(twin, a={"value": [1], "visibility": "true", "history": "INF"}, b={"value": 2})
+        status, answer = api("get_twin_ledger_entry_value", twin, entries="a")
+        expected = {"value": [1], **{name: entry["a"][name] for name in TIMES}}
+        assert (status, answer) == (200, {"entries": {"a": expected}})
+        assert set(api("get_twin_ledger_entry_value", twin)[1]["entries"]) == {"a", "b"}
+
+
+class TestWhoseLedger:
+    def test_foreign_readers_see_four_fields_of_visible_entries(
+        self, api, twin, add, entries, stranger, account
+    ):
+        added = add(
+            twin,
+            open={"value": 1, "visibility": "true", "history": "INF", "publish": {"true": ["t"]}},
+            closed={"value": 2},
+            never={"value": 3, "visibility": "false"},
+            word={"value": 4, "visibility": "public"},
+            broken={"value": 5, "visibility": "entry_value.x > 1"},
+        )
+        seen = {"value": 1, **{name: added["open"][name] for name in TIMES}}
+        for ledger in ("owner", "creator", account, account.upper()):
+            status, answer = api("get_twin_ledger_entry", twin, ledger, user=stranger)
+            assert (status, answer) == (200, {"entries": {"open": seen}})
+        for ledger in ("owner", account):
+            answer = api("get_twin_ledger_entry_value", twin, ledger, user=stranger)
+            assert answer == (200, {"entries": {"open": seen}})
+        # Their filters are for personal Ledgers only, names still count.
+        query = {"show_public": False, "show_private": False, "user": stranger}
+        assert set(entries(twin, "owner", **query)) == {"open"}
+        assert entries(twin, "owner", entries="closed", user=stranger) == {}
+
+    def test_every_account_has_its_own(
+        self, twin, add, entries, stranger, account, stranger_account
+    ):
+        add(twin, x={"value": "ours"})
+        add(twin, user=stranger, x={"value": "theirs", "visibility": "true"})
+        assert entries(twin)["x"]["value"] == "ours"
+        assert entries(twin, user=stranger)["x"]["value"] == "theirs"
+        assert entries(twin, "owner", user=stranger) == {}
+        assert entries(twin, stranger_account, user=stranger)["x"]["visibility"] == "true"
+
+    def test_aliases_of_the_own_account_are_personal(self, api, twin, add, account):
+        add(twin, x={"value": 1})
+        personal = api("get_twin_ledger_entry", twin, "personal")
+        for ledger in ("owner", "creator", account):
+            assert api("get_twin_ledger_entry", twin, ledger) == personal
+
+    def test_a_ledger_that_is_not_there(self, api, twin):
+        assert api("get_twin_ledger_entry", twin, str(uuid4())) == (200, {"entries": {}})
+
+    @pytest.mark.parametrize("ledger", ["mine", "Personal", "personal ", "0"])
+    def test_a_word_that_is_no_ledger(self, api, twin, ledger):
+        assert api("get_twin_ledger_entry", twin, ledger)[1]["subcode"] == 400589
+
+    @pytest.mark.parametrize(
+        ("operation", "ledger"),
+        [
+            ("get_twin_ledger_entry_value", "creator"),
+            ("get_twin_ledger_entry_history", "creator"),
+            ("delete_twin_ledger_entry", "owner"),
+            ("delete_twin_ledger_entry", "creator"),
+        ],
+    )
+    def test_aliases_that_an_operation_does_not_take(self, api, twin, operation, ledger):
+        assert api(operation, twin, ledger)[1]["subcode"] == 400589
+
+    @pytest.mark.parametrize("operation", WRITES)
+    def test_writes_go_to_the_own_ledger(self, api, twin, operation, account, stranger, entries):
+        body = {"entries": {"x": {"value": 1}}}
+        assert api(operation, twin, account, body=body)[0] in (200, 201)
+        assert api(operation, twin, "owner", body=body)[1]["subcode"] == 400589
+        status, error = api(operation, twin, account, body=body, user=stranger)
+        assert (status, error["subcode"]) == (403, 403535)
+        assert entries(twin, user=stranger) == {}
+
+    def test_deleting_from_a_foreign_ledger(self, api, twin, add, entries, account, stranger):
+        add(twin, x={"value": 1, "visibility": "true"})
+        status, error = api("delete_twin_ledger_entry", twin, account, user=stranger)
+        assert (status, error["subcode"]) == (403, 403535)
+        assert set(entries(twin)) == {"x"}
+
+    def test_rules_can_ask_for_the_reader_and_the_whole_ledger(
+        self, api, twin, add, entries, stranger
+    ):
+        add(
+            twin,
+            public={"value": ["named"]},
+            named={"value": 1, "visibility": "entry_name in LEDGER.public"},
+            other={"value": 2, "visibility": "entry_name in LEDGER.public"},
+            price={"value": 3, "visibility": "USER.profession == 'accounting'"},
+            described={"value": 4, "visibility": "TWIN.kind == 'pump'"},
+        )
+        assert set(entries(twin, "owner", user=stranger)) == {"named"}
+        body = {"description": {"profession": "accounting"}}
+        api("update_user", stranger, body=body, user=stranger)
+        assert set(entries(twin, "owner", user=stranger)) == {"named", "price"}
+        api("update_twin", twin, body={"description": {"kind": "pump"}})
+        assert set(entries(twin, "owner", user=stranger)) == {"named", "price", "described"}
+
+    def test_the_entry_rule_binds_the_own_account_too(self, api, twin, add, entries, new_user):
+        add(twin, price={"value": 1, "history": "INF"}, margin={"value": 2, "history": "INF"})
+        user = new_user({"entry_rule": "entry_name == 'price'"})
+        assert set(entries(twin, user=user)) == {"price"}
+        body = {"entries": {"price": {"value": 3}, "margin": {"value": 4}}}
+        _, answer = api("update_twin_ledger_entry", twin, body=body, user=user)
+        assert answer["entries"]["price"]["value"] == 3
+        assert answer["entries"]["margin"] == {"error": "Entry not accessible."}
+        _, answer = api("delete_twin_ledger_entry", twin, user=user)
+        assert set(answer["entries"]) == {"price"}
+        assert set(entries(twin)) == {"margin"}
+
+    def test_a_role_without_an_entry_rule_sees_no_foreign_entries(
+        self, api, twin, add, entries, stranger, stranger_account
+    ):
+        add(twin, user=stranger, x={"value": 1, "visibility": "true"})
+        assert entries(twin, stranger_account) == {}
+
+
+class TestUpdate:
+    def test_only_what_is_said_changes(self, api, twin, add, update, clock):
+        before = add(twin, x={"value": 1, "visibility": "true", "history": "2W"}, y={"value": 1})
+        clock.advance(1)
+        assert update(twin, x={"visibility": None}) == {
+            "x": {**before["x"], "visibility": None, "entry_updated_ts": clock.now()}
+        }
+        clock.advance(1)
+        after = update(twin, x={"history": None})["x"]
+        assert "history" not in after
+        assert after["entry_updated_ts"] == clock.now()
+
+    def test_a_property_moves_only_its_own_time(self, twin, add, update, clock):
+        before = add(twin, x={"value": 1, "visibility": "true"})["x"]
+        clock.advance(1)
+        after = update(twin, x={"visibility": "true"})["x"]
+        assert after == {**before, "entry_updated_ts": clock.now()}
+
+    @pytest.mark.parametrize("value", [1, 2])
+    def test_a_value_moves_only_its_own_time_also_when_it_is_equal(
+        self, twin, add, update, clock, value
+    ):
+        before = add(twin, x={"value": 1})["x"]
+        clock.advance(1)
+        after = update(twin, x={"value": value})["x"]
+        assert after == {**before, "value": value, "value_changed_ts": clock.now()}
+
+    def test_value_and_property_together_move_both(self, twin, add, update, clock):
+        created = add(twin, x={"value": 1})["x"]["entry_created_ts"]
+        clock.advance(1)
+        after = update(twin, x={"value": 2, "visibility": "true"})["x"]
+        now = clock.now()
+        assert [after[name] for name in TIMES] == [created, now, now]
+
+    def test_the_times_of_changes_grow_strictly(self, twin, add, update, update_value):
+        seen = [add(twin, x={"value": 0})["x"]["value_changed_ts"]]
+        for n in range(5):
+            seen.append(update(twin, x={"value": n})["x"]["value_changed_ts"])
+            seen.append(update_value(twin, x=n)["x"]["value_changed_ts"])
+        assert all(one < other for one, other in zip(seen, seen[1:], strict=False))
+
+    def test_times_grow_also_when_the_clock_goes_back(self, twin, add, update, clock):
+        before = add(twin, x={"value": 0})["x"]
+        clock.advance(-100)
+        assert update(twin, x={"value": 1})["x"]["value_changed_ts"] > before["value_changed_ts"]
+
+    def test_nothing_said_changes_nothing(self, twin, add, update, clock):
+        before = add(twin, x={"value": 1})
+        clock.advance(1)
+        assert update(twin, x={}) == before
+        assert update(twin, x={"entry_created_ts": 5.0}) == before
+
+    def test_a_missing_entry_is_an_item_error(self, api, twin, add, entries):
+        add(twin, x={"value": 1})
+        body = {"entries": {"ghost": {"value": 1}, "x": {"value": 2}}}
+        for operation in WRITES[1:]:
+            status, answer = api(operation, twin, body=body)
+            assert status == 200
+            assert answer["entries"]["ghost"] == {"error": "Entry does not exist."}
+            assert answer["entries"]["x"]["value"] == 2
+        assert set(entries(twin)) == {"x"}
+
+    def test_values_are_replaced_as_a_whole(self, twin, add, update):
+        add(twin, x={"value": {"a": 1, "b": 2}, "publish": {"true": ["a"], "false": ["b"]}})
+        after = update(twin, x={"value": {"b": 3}, "publish": {"true": ["c"]}})["x"]
+        assert after["value"] == {"b": 3}
+        assert after["publish"] == {"true": ["c"]}
+
+    @pytest.mark.parametrize("nothing", [None, {}])
+    def test_publish_can_be_removed(self, twin, add, update, nothing):
+        add(twin, x={"value": 1, "publish": {"true": ["a"]}})
+        assert "publish" not in update(twin, x={"publish": nothing})["x"]
+
+    def test_timeseries(self, api, twin, add, update):
+        add(twin, x={"value": 1})
+        body = {"entries": {"x": {"value": 2, "timeseries": {"t": {}}}}}
+        assert api("update_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400979
+        assert update(twin, x={"timeseries": None})["x"]["value"] == 1
+
+    def test_the_kind_cannot_change(self, twin, new_twin, account, add, update, entries):
+        add(twin, x={"value": 1})
+        before = entries(twin)
+        ref = {"source": f"twin://{new_twin()}/{account}/y"}
+        include = {"source": f"twin://{new_twin()}/y"}
+        for fields in ({"ref": ref}, {"ref": None}, {"include": include}, {"include": None}):
+            answer = update(twin, x={"value": 5, **fields})
+            assert answer == {"x": {"error": "Entry type cannot be changed."}}
+        assert entries(twin) == before
+
+
+class TestUpdateValue:
+    def test_the_whole_entries_are_answered(self, twin, add, update_value, clock):
+        before = add(twin, x={"value": 1, "visibility": "true", "history": "INF"}, y={"value": 1})
+        clock.advance(1)
+        after = {**before["x"], "value": 2, "value_changed_ts": clock.now()}
+        assert update_value(twin, x=2) == {"x": after}
+
+    @pytest.mark.parametrize(
+        "fields", [{}, {"value": 1, "visibility": None}, {"visibility": "true"}, None, 1]
+    )
+    def test_only_values(self, api, twin, add, fields):
+        add(twin, x={"value": 1})
+        status, error = api("update_twin_ledger_entry_value", twin, body={"entries": {"x": fields}})
+        assert (status, error["subcode"]) == (400, 400589)
+
+
+class TestDelete:
+    def test_the_named_ones_are_answered_as_they_were(self, api, twin, add, entries):
+        before = add(twin, a={"value": 1, "visibility": "true"}, b={"value": 2}, c={"value": 3})
+        status, answer = api("delete_twin_ledger_entry", twin, entries=["a", "ghost", "b"])
+        assert status == 200
+        assert answer["entries"] == {
+            "a": before["a"],
+            "ghost": {"error": "Entry does not exist."},
+            "b": before["b"],
+        }
+        assert set(entries(twin)) == {"c"}
+
+    def test_without_names_the_ledger_is_emptied(self, api, twin, add, entries):
+        before = add(twin, a={"value": 1}, b={"value": 2})
+        assert api("delete_twin_ledger_entry", twin) == (200, {"entries": before})
+        assert api("get_twin_ledger_entry", twin) == (200, {"entries": {}})
+
+    @pytest.mark.parametrize("names", ["", ",", ["", ""]])
+    def test_an_empty_list_of_names_is_refused(self, api, twin, add, entries, names):
+        add(twin, a={"value": 1})
+        status, error = api("delete_twin_ledger_entry", twin, entries=names)
+        assert (status, error["subcode"]) == (400, 400589)
+        assert set(entries(twin)) == {"a"}
+
+    def test_the_body_is_read(self, api, twin, add, entries):
+        add(twin, a={"value": 1}, b={"value": 2})
+        body = {"conditions": {"a": "entry_value == 2", "b": "entry_value == 2"}}
+        _, answer = api("delete_twin_ledger_entry", twin, body=body)
+        assert answer["entries"]["a"] == {"error": "Condition not met."}
+        assert answer["entries"]["b"]["value"] == 2
+        assert set(entries(twin)) == {"a"}
+        answer = api("delete_twin_ledger_entry", twin, body={"entries": {}})
+        assert answer[1]["subcode"] == 400589
+
+    def test_a_name_can_be_used_again(self, twin, add, api, clock):
+        add(twin, a={"value": 1, "history": "INF"})
+        api("delete_twin_ledger_entry", twin)
+        clock.advance(1)
+        again = add(twin, a={"value": 2, "history": "INF"})["a"]
+        assert again["entry_created_ts"] == clock.now()
+        _, answer = api("get_twin_ledger_entry_history", twin)
+        assert list(answer["entries"]["a"].values()) == [2]
+
+
+class TestConditions:
+    @pytest.fixture
+    def twin(self, twin, add):
+        add(twin, a={"value": 1}, b={"value": 2}, limit={"value": 10})
+        return twin
+
+    def write(self, api, twin, entries, operation=WRITES[2], **more):
+        body = {"entries": {name: {"value": value} for name, value in entries.items()}, **more}
+        status, answer = api(operation, twin, body=body)
+        assert status in (200, 201), answer
+        return {name: slot.get("error", "done") for name, slot in answer["entries"].items()}
+
+    def values(self, entries, twin):
+        return {name: entry["value"] for name, entry in entries(twin).items()}
+
+    def test_a_lost_race_is_noticed(self, api, twin, entries):
+        seen = entries(twin)["a"]["value_changed_ts"]
+        conditions = {"a": f"value_changed_ts == {seen!r}"}
+        assert self.write(api, twin, {"a": 5}, conditions=conditions) == {"a": "done"}
+        again = self.write(api, twin, {"a": 6}, conditions=conditions)
+        assert again == {"a": "Condition not met."}
+        assert entries(twin)["a"]["value"] == 5
+
+    def test_only_the_entry_itself_is_held_back(self, api, twin, entries):
+        conditions = {"a": "entry_value == 7", "limit": "false", "ghost": "false"}
+        answer = self.write(api, twin, {"a": 5, "b": 6}, conditions=conditions)
+        assert answer == {"a": "Condition not met.", "b": "done"}
+        assert self.values(entries, twin) == {"a": 1, "b": 6, "limit": 10}
+
+    @pytest.mark.parametrize("operation", WRITES[1:])
+    @pytest.mark.parametrize(
+        ("rule", "holds"),
+        [
+            ("entry_name == 'a' and entry_value == 1", True),
+            ("entry_created_ts == 1718000000.5 and entry_updated_ts <= now", True),
+            ("LEDGER.limit > entry_value", True),
+            ("LEDGER.a == 1", True),  # the Ledger as it is before the write
+            ("ledger == account and twin_status == 'alive'", True),
+            ("entry_value > 'x'", False),
+            ("LEDGER.limit < entry_value", False),
+        ],
+    )
+    def test_what_a_condition_can_ask(self, api, twin, operation, rule, holds):
+        answer = self.write(api, twin, {"a": 5}, operation, conditions={"a": rule})
+        assert answer == {"a": "done" if holds else "Condition not met."}
+
+    def test_an_entry_that_is_not_there_has_a_name_only(self, api, twin):
+        conditions = {"new": "entry_name == 'new' and value_changed_ts == null"}
+        answer = self.write(api, twin, {"new": 1}, WRITES[0], conditions=conditions)
+        assert answer == {"new": "done"}
+
+    @pytest.mark.parametrize("nothing", [None, {}])
+    def test_no_conditions(self, api, twin, nothing):
+        answer = self.write(api, twin, {"a": 5}, conditions=nothing, transaction=None)
+        assert answer == {"a": "done"}
+
+    def test_a_transaction_fails_with_a_condition(self, api, twin, entries):
+        answer = self.write(
+            api, twin, {"a": 5, "b": 6}, conditions={"a": "false"}, transaction=True
+        )
+        assert answer == {"a": "Condition not met.", "b": "Transaction aborted."}
+        assert self.values(entries, twin) == {"a": 1, "b": 2, "limit": 10}
+
+    def test_a_transaction_fails_with_a_condition_on_another_entry(self, api, twin, entries):
+        answer = self.write(
+            api, twin, {"a": 5}, conditions={"limit": "entry_value > 10"}, transaction=True
+        )
+        assert answer == {"a": "Transaction aborted."}
+        assert entries(twin)["a"]["value"] == 1
+
+    def test_a_transaction_fails_with_any_item(self, api, twin, entries):
+        answer = self.write(api, twin, {"a": 5, "ghost": 6}, transaction=True)
+        assert answer == {"a": "Transaction aborted.", "ghost": "Entry does not exist."}
+        answer = self.write(api, twin, {"new": 5, "a": 6}, WRITES[0], transaction=True)
+        assert answer == {"new": "Transaction aborted.", "a": "Entry already exists."}
+        assert self.values(entries, twin) == {"a": 1, "b": 2, "limit": 10}
+
+    def test_a_transaction_that_can_is_done(self, api, twin, entries):
+        conditions = {"limit": "entry_value == 10"}
+        answer = self.write(api, twin, {"a": 5, "b": 6}, conditions=conditions, transaction=True)
+        assert answer == {"a": "done", "b": "done"}
+        assert self.values(entries, twin) == {"a": 5, "b": 6, "limit": 10}
+
+    def test_a_transaction_of_deletions(self, api, twin, entries):
+        body = {"conditions": {"a": "false"}, "transaction": True}
+        _, answer = api("delete_twin_ledger_entry", twin, body=body)
+        errors = {name: slot["error"] for name, slot in answer["entries"].items()}
+        assert errors == {
+            "a": "Condition not met.",
+            "b": "Transaction aborted.",
+            "limit": "Transaction aborted.",
+        }
+        assert set(entries(twin)) == {"a", "b", "limit"}
+
+
+class TestSize:
+    """A Ledger may have 64 kB: the length of its JSON, names and properties included."""
+
+    def fill(self, size):
+        return {"value": "x" * size}
+
+    def test_a_larger_write_changes_nothing(self, api, twin, add, entries):
+        add(twin, a=self.fill(40_000))
+        before = entries(twin)
+        body = {"entries": {"small": {"value": 1}, "large": self.fill(30_000)}}
+        status, error = api("add_twin_ledger_entry", twin, body=body)
+        assert (status, error["subcode"]) == (400, 400141)
+        assert entries(twin) == before
+
+    def test_to_the_byte(self, api, twin, add):
+        ledger = {
+            "a": self.fill(30_000),
+            "b": {"value": None, "visibility": "true"},
+            "c": {"value": ""},
+        }
+        add(twin, **ledger)
+        room = 65_536 - len(json.dumps(ledger, separators=(",", ":")))
+        for size, status in ((room + 1, 400), (room, 200)):
+            body = {"entries": {"c": self.fill(size)}}
+            assert api("update_twin_ledger_entry_value", twin, body=body)[0] == status
+
+    def test_each_ledger_counts_for_itself(self, add, twin, new_twin, stranger):
+        add(twin, a=self.fill(60_000))
+        add(new_twin(), a=self.fill(60_000))
+        add(twin, user=stranger, a=self.fill(60_000))
+
+    def test_smaller_values_make_room(self, api, twin, add, update_value):
+        add(twin, a=self.fill(60_000))
+        update_value(twin, a=None)
+        add(twin, b=self.fill(60_000))
+        api("delete_twin_ledger_entry", twin, entries="b")
+        add(twin, c=self.fill(60_000))
+
+    def test_an_oversized_body_is_refused_by_the_service(self, send, user, twin, entries):
+        body = json.dumps({"entries": {"a": self.fill(66_000)}}).encode()
+        answer = send("POST", f"/twins/{twin}/ledgers/personal", body, user)
+        assert (answer.status, json.loads(answer.body)["subcode"]) == (400, 400141)
+        assert entries(twin) == {}
