@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 
 from ttorm.api import errors
+from ttorm.api.operations import OPERATIONS
+from ttorm.emulator.handlers import registered
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -128,6 +130,18 @@ def test_every_error_code_has_its_section_and_every_section_its_code():
         codes |= set(re.findall(r'\bcode="([a-z-]+)"', source.read_text(encoding="utf-8")))
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)) == codes
+
+
+def test_the_page_of_the_emulator_tells_which_operations_are_built():
+    page = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
+    listed = [
+        set(re.findall(r"`([a-z_]+)`", "".join(row[at] for row in rows if len(row) == 5)))
+        for at in (2, 3)
+    ]
+    built = listed[0] & OPERATIONS.keys()
+    assert built == registered().keys()
+    assert listed[1] & OPERATIONS.keys() == OPERATIONS.keys() - built
 
 
 def test_an_example_that_is_wrong_is_noticed():
