@@ -200,6 +200,10 @@ class Cache:
         """Return a kept answer without counting the look-up."""
         return self._backend.get(key)
 
+    def count_hit(self) -> None:
+        """Count an answer found by `peek` that was used."""
+        self._hits += 1
+
     def put(self, key: CacheKey, answer: Mapping[str, Any]) -> None:
         """Keep an answer."""
         self._stored += 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from ttorm._version import __version__
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import Secret, credential_scope
+from ttorm.api.errors import NotLoadedError
 from ttorm.api.http import HttpRequest, Transport
 from ttorm.api.request import ApiRequest, api_request, dictionary_header
 from ttorm.api.retry import RetryPolicy
@@ -80,6 +81,7 @@ class Connection:
         self._principal = principal
         self._dictionary = None if dictionary is None else dict(dictionary)
         self._blocking = blocking
+        self._account: str | None = None
         self._scopes: dict[str, str] = {}
         self._headers = {
             "accept": "application/json",
@@ -170,7 +172,9 @@ class Connection:
         return await self.arun(self._whoami())
 
     def _whoami(self) -> Flow[WhoAmI]:
-        return cast(WhoAmI, (yield from read(self, api_request("who_am_i"))).body)
+        answer = cast(WhoAmI, (yield from read(self, api_request("who_am_i"))).body)
+        self._account = answer["account"]
+        return answer
 
     # What flows need
 
@@ -205,6 +209,22 @@ class Connection:
             if len(self._scopes) < 1_000:
                 self._scopes[key] = scope
             return scope
+
+    @property
+    def account(self) -> str:
+        """UUID of the credential's account; asked for once.
+
+        Raises:
+            NotLoadedError: It was not asked for yet, and waiting for it is not allowed here.
+        """
+        if self._account is None:
+            if not self.may_block():
+                raise NotLoadedError(
+                    "the connection's account is not known yet, and asking here would block the "
+                    "event loop: write await connection.awhoami() first"
+                )
+            self.whoami()
+        return str(self._account)
 
     def may_block(self) -> bool:
         """Tell whether reading an attribute may wait for the service here and now."""

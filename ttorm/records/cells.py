@@ -1,0 +1,360 @@
+"""Change detection: JSON values with their originals.
+
+A `Cell` is one value of the service's, with what was done to it here. Nothing watches the
+containers that users hold: a container is compared with its fingerprint when somebody asks, so
+every change at every depth is noticed and untouched values cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, Final
+
+from ttorm.api.codec import JSONValue, fingerprint, same
+from ttorm.api.errors import ConflictError, ValidationError
+from ttorm.records.values import PLAIN, Codec, is_scalar
+
+__all__ = ["ABSENT", "NOTHING", "UNKNOWN", "Cell", "Item", "Items", "Marker"]
+
+
+class Marker(Enum):
+    """What stands in the place of a value that is not there."""
+
+    UNKNOWN = "not read yet"
+    ABSENT = "known not to be there"
+    NOTHING = "not assigned"
+
+
+UNKNOWN: Final = Marker.UNKNOWN
+ABSENT: Final = Marker.ABSENT
+NOTHING: Final = Marker.NOTHING
+
+
+class _Handout:
+    """A container a user holds.
+
+    Attributes:
+        value: The container.
+        codec: What it was made with.
+        print: Fingerprint of its JSON when it agreed with the cell; None when it never did,
+            because it was assigned.
+    """
+
+    __slots__ = ("codec", "print", "value")
+
+    def __init__(self, value: Any, codec: Codec, fingerprint_: bytes | None) -> None:
+        self.value = value
+        self.codec = codec
+        self.print = fingerprint_
+
+
+class Cell:
+    """One value.
+
+    Attributes:
+        base: The service's JSON value, UNKNOWN or ABSENT; shared, never handed out or changed.
+        where: How messages name it.
+    """
+
+    __slots__ = ("_assigned", "_codec", "_handouts", "base", "where")
+
+    def __init__(self, base: JSONValue, where: str) -> None:
+        self.base = base
+        self.where = where
+        self._assigned: JSONValue = NOTHING
+        self._codec: Codec = PLAIN
+        self._handouts: list[_Handout] = []
+
+    @property
+    def touched(self) -> bool:
+        """Whether it was assigned, removed or handed out; if not, it is clean."""
+        return self._assigned is not NOTHING or bool(self._handouts)
+
+    @property
+    def holds(self) -> bool:
+        """Whether a value can be read from it without asking the service."""
+        return self.current() not in (UNKNOWN, ABSENT)
+
+    def assign(self, value: Any, codec: Codec = PLAIN) -> Any:
+        """Take a new value; returns it as validated.
+
+        Raises:
+            ValidationError: The codec refuses it; the cell is as before.
+        """
+        value = codec.check(value, self.where)
+        self._codec = codec
+        if is_scalar(value):
+            self._assigned, self._handouts = codec.dump(value, self.where), []
+        else:
+            self._assigned, self._handouts = NOTHING, [_Handout(value, codec, None)]
+        return value
+
+    def remove(self) -> None:
+        """Take the value away."""
+        self._assigned, self._handouts = ABSENT, []
+
+    def discard(self) -> None:
+        """Forget what was done here."""
+        self._assigned, self._handouts = NOTHING, []
+
+    def read(self, codec: Codec = PLAIN) -> Any:
+        """Give the value to a user. Call only when there `holds` one."""
+        for handout in self._handouts:
+            if handout.codec is codec:
+                return handout.value
+        raw = self.current()
+        self._freeze_assigned(raw)
+        value = codec.load(raw, self.where)
+        self.lend(value, codec)
+        return value
+
+    def lend(self, value: Any, codec: Codec) -> None:
+        """Remember a container that a user holds from now on."""
+        if not is_scalar(value):
+            print_ = fingerprint(codec.dump(value, self.where))
+            self._handouts.append(_Handout(value, codec, print_))
+
+    def _freeze_assigned(self, raw: JSONValue) -> None:
+        """Make an assigned container an ordinary handout before a second one exists."""
+        for handout in self._handouts:
+            if handout.print is None:
+                self._assigned, handout.print = raw, fingerprint(raw)
+
+    def current(self) -> JSONValue:
+        """Give the JSON value as it is now, UNKNOWN or ABSENT.
+
+        Raises:
+            ValidationError: A container was changed to what JSON or its field's type cannot hold.
+            ConflictError: Two views of the value were changed to different values.
+        """
+        found: list[JSONValue] = []
+        for handout in self._handouts:
+            raw = handout.codec.dump(handout.value, self.where)
+            if handout.print is None or fingerprint(raw) != handout.print:
+                found.append(raw)
+        if any(not same(raw, found[0]) for raw in found[1:]):
+            raise ConflictError(
+                f"{self.where} was changed in two places, as a typed field and as an Entry, to "
+                "different values: change it in one place only",
+                mine={self.where: found[0]},
+                theirs={self.where: found[1]},
+            )
+        if found:
+            return found[0]
+        return self.base if self._assigned is NOTHING else self._assigned
+
+    def change(self) -> JSONValue:
+        """Give the value to write, ABSENT to remove it, or NOTHING when it is clean."""
+        if not self.touched:
+            return NOTHING
+        now = self.current()
+        return NOTHING if now is self.base or self._agrees(now) else now
+
+    def _agrees(self, now: JSONValue) -> bool:
+        base = self.base
+        if isinstance(base, Marker) or isinstance(now, Marker):
+            return base is now
+        if same(now, base):
+            return True
+        try:
+            return same(now, self._codec.dump(self._codec.load(base, self.where), self.where))
+        except ValidationError:
+            return False
+
+    def settle(self, sent: JSONValue, base: JSONValue) -> None:
+        """Take the service's answer to a write.
+
+        Args:
+            sent: What was written.
+            base: What the service holds now.
+        """
+        self.base = base
+        if not isinstance(self._assigned, Marker) and same(self._assigned, sent):
+            self._assigned = NOTHING
+        elif self._assigned is sent:
+            self._assigned = NOTHING
+        kept = []
+        for handout in self._handouts:
+            before, handout.print = handout.print, fingerprint(sent)
+            now = fingerprint(handout.codec.dump(handout.value, self.where))
+            # A view that had not been changed shows the value of before: it is let go.
+            if now == handout.print or now != before:
+                kept.append(handout)
+        self._handouts = kept
+
+    def rebase(self, base: JSONValue) -> None:
+        """Take a newer value of the service; what was changed here stays changed."""
+        self.base = base
+        self._handouts = [handout for handout in self._handouts if self._still_good(handout, base)]
+
+    def _still_good(self, handout: _Handout, base: JSONValue) -> bool:
+        try:
+            now = fingerprint(handout.codec.dump(handout.value, self.where))
+            if handout.print is None or now != handout.print:
+                return True
+            if isinstance(base, Marker) or self._assigned is not NOTHING:
+                return isinstance(base, Marker)
+            loaded = handout.codec.dump(handout.codec.load(base, self.where), self.where)
+            return fingerprint(loaded) == now
+        except ValidationError:
+            return True
+
+
+class Item:
+    """An Entry, Identity, Doc or description: attributes of the service's, some of them changed.
+
+    Attributes:
+        base: The service's JSON object, UNKNOWN or ABSENT; shared, never changed.
+        removed: Whether it is to be removed at the next save.
+        adding: Whether it is to be there after the next save even without attributes.
+    """
+
+    __slots__ = ("_missing", "_where", "adding", "base", "cells", "removed")
+
+    def __init__(self, base: Any, where: str, missing: JSONValue) -> None:
+        self.base: Any = base
+        self.cells: dict[str, Cell] = {}
+        self.removed = False
+        self.adding = False
+        self._where = where
+        # What an attribute is that the service's object does not mention.
+        self._missing = missing
+
+    @property
+    def present(self) -> bool | None:
+        """Whether the service has it; None when that is not known."""
+        return None if self.base is UNKNOWN else self.base is not ABSENT
+
+    def cell(self, attribute: str) -> Cell:
+        """Return the cell of an attribute, by its name in the API."""
+        try:
+            return self.cells[attribute]
+        except KeyError:
+            where = self._where.format(attribute)
+            cell = self.cells[attribute] = Cell(self._base_of(attribute), where)
+            return cell
+
+    def _base_of(self, attribute: str) -> Any:
+        if isinstance(self.base, Marker):
+            return self.base
+        return self.base.get(attribute, self._missing)
+
+    def changes(self) -> dict[str, JSONValue]:
+        """Give the attributes to write, with their values; ABSENT stands for removal."""
+        found = {name: cell.change() for name, cell in self.cells.items() if cell.touched}
+        return {name: value for name, value in found.items() if value is not NOTHING}
+
+    def is_modified(self) -> bool:
+        """Tell whether a save would write anything of it."""
+        if self.removed:
+            return self.present is not False
+        return (self.adding and not self.present) or any(
+            cell.change() is not NOTHING for cell in self.cells.values() if cell.touched
+        )
+
+    def discard(self) -> None:
+        """Forget what was done here."""
+        self.removed = self.adding = False
+        for cell in self.cells.values():
+            cell.discard()
+
+    def remove(self) -> None:
+        """Have it removed by the next save."""
+        self.discard()
+        self.removed = True
+
+    def settle(self, sent: Mapping[str, JSONValue], base: Any) -> None:
+        """Take the service's answer to a write of some attributes."""
+        self.base = base
+        self.adding = False
+        for name, cell in self.cells.items():
+            if name in sent:
+                cell.settle(sent[name], self._base_of(name))
+            else:
+                cell.rebase(self._base_of(name))
+
+    def rebase(self, base: Any) -> None:
+        """Take a newer answer of the service."""
+        self.base = base
+        for name, cell in self.cells.items():
+            cell.rebase(self._base_of(name))
+
+
+class Items:
+    """A dictionary of the service's: a Ledger's Entries, a Twin's Identities or Docs.
+
+    Attributes:
+        base: What the service was seen to hold, by name.
+        complete: Whether `base` is all there is.
+    """
+
+    __slots__ = ("_missing", "_touched", "_where", "base", "complete")
+
+    def __init__(
+        self, where: str, missing: JSONValue = UNKNOWN, *, complete: bool = False
+    ) -> None:
+        self.base: dict[str, Any] = {}
+        self.complete = complete
+        self._touched: dict[str, Item] = {}
+        self._where = where
+        self._missing = missing
+
+    def __iter__(self) -> Iterator[tuple[str, Item]]:
+        """Iterate over the items that somebody looked at or changed."""
+        return iter(list(self._touched.items()))
+
+    def item(self, name: str) -> Item:
+        """Return an item, present or not."""
+        try:
+            return self._touched[name]
+        except KeyError:
+            where = self._where.replace("{}", name, 1)
+            item = self._touched[name] = Item(self._base_of(name), where, self._missing)
+            return item
+
+    def _base_of(self, name: str) -> Any:
+        return self.base.get(name, ABSENT if self.complete else UNKNOWN)
+
+    def names(self) -> list[str]:
+        """Give the names there are after the changes made here."""
+        added = [name for name, item in self if item.adding or item.changes()]
+        names = dict.fromkeys([*self.base, *added])
+        return [
+            name
+            for name in names
+            if name not in self._touched or not self._touched[name].removed
+        ]
+
+    def is_modified(self) -> bool:
+        """Tell whether a save would write anything."""
+        return any(item.is_modified() for item in self._touched.values())
+
+    def absorb(self, base: Mapping[str, Any], *, complete: bool) -> None:
+        """Take a newer answer of the service.
+
+        Args:
+            base: Items by name.
+            complete: Whether these are all; else the others stay as they were known.
+        """
+        self.base = dict(base) if complete else {**self.base, **base}
+        self.complete = self.complete or complete
+        for name, item in self._touched.items():
+            if complete or name in base:
+                item.rebase(self._base_of(name))
+
+    def settle(self, name: str, sent: Mapping[str, JSONValue], base: Any) -> None:
+        """Take the service's answer to a write of one item; ABSENT when it was removed."""
+        item = self.item(name)
+        if base is ABSENT:
+            self.base.pop(name, None)
+            item.removed = False
+            item.rebase(ABSENT)
+        else:
+            self.base[name] = base
+            item.settle(sent, base)
+
+    def discard(self) -> None:
+        """Forget all changes made here."""
+        for item in self._touched.values():
+            item.discard()

@@ -1,0 +1,102 @@
+"""Changes as people read them: by attribute, with the old and the new value."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ttorm.api.errors import ValidationError
+from ttorm.records.cells import Cell, Items, Marker
+from ttorm.records.plan import shown_identity
+from ttorm.records.state import TwinState
+from ttorm.records.values import PLAIN, Codec
+
+__all__ = ["Change", "attribute_name", "changes_of", "is_entry"]
+
+
+class Change(NamedTuple):
+    """What became of one attribute.
+
+    Attributes:
+        old: The value before; None when there was none or it is not known.
+        new: The value now; None when it was removed.
+    """
+
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.old!r} -> {self.new!r}"
+
+
+def attribute_name(state: TwinState, part: str, name: str, attribute: str = "value") -> str:
+    """Name an item as the user writes it: a field's name, or a path such as ``ledger['x']``."""
+    kind = {"ledger": "entry", "identities": "identity"}.get(part, part)
+    target = name.partition("#")[0] if kind == "identity" else name
+    spec = state.model.__targets__.get((kind, target))
+    known = spec.attribute if spec is not None else f"{part}[{name!r}]"
+    return known if attribute == "value" else f"{known}.{attribute}"
+
+
+def is_entry(name: str, state: TwinState) -> bool:
+    """Tell whether an attribute name stands for an Entry."""
+    spec = state.model.__fields__.get(name.partition(".")[0])
+    return name.startswith("ledger[") if spec is None else spec.kind == "entry"
+
+
+def changes_of(state: TwinState) -> dict[str, Change]:
+    """Collect all unsaved changes of a Twin."""
+    found: dict[str, Change] = {}
+    for key, cell in state.description.cells.items():
+        if cell.change() is not Marker.NOTHING:
+            name = attribute_name(state, "description", key)
+            found[name] = _change(cell, _codec(state, "description", key))
+    found.update(_items(state, "ledger", state.ledger))
+    found.update(_items(state, "identities", state.identities))
+    found.update(_items(state, "docs", state.docs))
+    for prefix, text in state.identity_fields.items():
+        shown = shown_identity(state, prefix)
+        spec = state.model.__targets__.get(("identity", prefix))
+        name = f"identities[{prefix!r}]" if spec is None else spec.attribute
+        found[name] = Change(_after(shown), _after(text))
+    return found
+
+
+def _items(state: TwinState, part: str, items: Items) -> dict[str, Change]:
+    found: dict[str, Change] = {}
+    for name, item in items:
+        if item.removed:
+            if item.present is not False:
+                old = item.cell("value").base if part == "ledger" else None
+                found[attribute_name(state, part, name)] = Change(_shown(old, PLAIN, name), None)
+            continue
+        for attribute, cell in item.cells.items():
+            if cell.change() is not Marker.NOTHING:
+                codec = _codec(state, "entry", name) if attribute == "value" else PLAIN
+                found[attribute_name(state, part, name, attribute)] = _change(cell, codec)
+        if item.adding and not item.present and not item.changes():
+            found[attribute_name(state, part, name)] = Change(None, _after(name))
+    return found
+
+
+def _codec(state: TwinState, kind: str, target: str) -> Codec:
+    spec = state.model.__targets__.get((kind, target))
+    return PLAIN if spec is None else spec.codec
+
+
+def _change(cell: Cell, codec: Codec) -> Change:
+    return Change(_shown(cell.base, codec, cell.where), _shown(cell.current(), codec, cell.where))
+
+
+def _shown(raw: Any, codec: Codec, where: str) -> Any:
+    if isinstance(raw, Marker):
+        return None
+    try:
+        return codec.load(raw, where)
+    except ValidationError:
+        return raw
+
+
+def _after(text: str | None) -> str | None:
+    return None if text is None else text.partition("#")[2]
+
+

@@ -1,0 +1,114 @@
+"""The description of a Twin as a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING
+
+from ttorm.api.codec import JSONValue
+from ttorm.api.errors import ValidationError
+from ttorm.api.names import check_description_key
+from ttorm.records.cells import ABSENT, UNKNOWN
+from ttorm.records.loading import require
+from ttorm.records.values import PLAIN, is_scalar
+
+if TYPE_CHECKING:
+    from ttorm.records.state import TwinState
+
+__all__ = ["Description"]
+
+
+class Description(MutableMapping[str, JSONValue]):
+    """What a Twin says about itself: keys and any JSON values, public to who knows the Twin.
+
+    Assigning never asks the service; reading loads the Twin when it has to. Containers inside are
+    ordinary dictionaries and lists, and changes inside them are noticed.
+
+    Example:
+        >>> pump = Twin.create(description={"model": "X1", "site": {"hall": 4}})
+        >>> pump.description["site"]["hall"] = 5
+        >>> print(pump.plan())  # doctest: +ELLIPSIS
+        PATCH /twins/...
+        {"description": {"model": "X1", "site": {"hall": 5}}}
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: TwinState) -> None:
+        self._state = state
+
+    def _load(self) -> None:
+        if not self._state.replaced:
+            require(self._state, "description", "description")
+
+    def __getitem__(self, key: str) -> JSONValue:
+        check_description_key(key)
+        cell = self._state.description.cell(key)
+        if cell.current() is UNKNOWN:
+            self._load()
+        if cell.current() in (ABSENT, UNKNOWN):
+            raise KeyError(key)
+        value = cell.read(PLAIN)
+        if not is_scalar(value):
+            self._state.touch()
+        return value
+
+    def __setitem__(self, key: str, value: JSONValue) -> None:
+        self._state.description_cell(check_description_key(key)).assign(value)
+        self._changed()
+
+    def __delitem__(self, key: str) -> None:
+        cell = self._state.description_cell(check_description_key(key))
+        if cell.current() is ABSENT:
+            raise KeyError(key)
+        cell.remove()
+        self._changed()
+
+    def _changed(self) -> None:
+        self._state.forget_values()
+        self._state.touch()
+
+    def _keys(self) -> list[str]:
+        self._load()
+        item = self._state.description
+        known = {} if item.base is UNKNOWN else item.base
+        return [
+            key
+            for key in dict.fromkeys([*known, *item.cells])
+            if item.cell(key).current() not in (ABSENT, UNKNOWN)
+        ]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys())
+
+    def __len__(self) -> int:
+        return len(self._keys())
+
+    def __repr__(self) -> str:
+        """Show what is known; nothing is loaded for it."""
+        item = self._state.description
+        if item.base is UNKNOWN and not self._state.replaced:
+            return f"<description of {self._state.uuid}, not loaded>"
+        return f"<description {({key: item.cell(key).current() for key in self._keys()})!r}>"
+
+    def replace(self, value: Mapping[str, JSONValue]) -> None:
+        """Put another description in the place of the whole one, whatever the service holds.
+
+        Raises:
+            ValidationError: A key or a value is not allowed; nothing is changed then.
+        """
+        if not isinstance(value, Mapping):
+            raise ValidationError(
+                f"a description is a dictionary, found {type(value).__name__}", code="invalid-value"
+            )
+        self._state.check_alive()
+        for key, item in value.items():
+            PLAIN.check(item, f"description[{check_description_key(key)!r}]")
+        known = self._state.description
+        for key in [*({} if known.base is UNKNOWN else known.base), *known.cells]:
+            if key not in value:
+                known.cell(key).remove()
+        for key, item in value.items():
+            known.cell(key).assign(item)
+        self._state.replaced = known.base is UNKNOWN or bool(known.changes())
+        self._changed()

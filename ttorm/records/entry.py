@@ -1,0 +1,391 @@
+"""Entries: the named values of a Ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+from ttorm.api.codec import JSONValue
+from ttorm.api.errors import MissingEntryError, StateError
+from ttorm.api.names import check_history
+from ttorm.api.request import api_request
+from ttorm.connection.calls import read
+from ttorm.flows import Flow
+from ttorm.pairs import twin_of
+from ttorm.records.cells import ABSENT, UNKNOWN, Item
+from ttorm.records.history import History
+from ttorm.records.loading import require
+from ttorm.records.moments import moment
+from ttorm.records.saving import remove_now, save
+from ttorm.records.state import PERSONAL, TwinState
+from ttorm.records.values import PLAIN, is_scalar
+from ttorm.rules import Expression, rule_text
+from ttorm.session import SaveResult
+
+__all__ = ["Entry"]
+
+class Entry:
+    """An Entry: a JSON value with visibility, history and services; or a reference or include.
+
+    Entries of a Twin come from its Ledger, ``twin.ledger["battery"]``. One made here is to be
+    assigned to a Ledger: ``twin.ledger["battery"] = Entry(99, history="3M")``.
+
+    Args:
+        value: The value; for a reference or include leave it out.
+        visibility: Rule that lets users of other accounts see it; None keeps it private.
+        history: Period of its history, such as ``"3M"`` or ``"INF"``; None keeps none.
+        timeseries: Timeseries tables it feeds.
+        publish: Notification rules with their topics.
+        ref: What it is a copy of: an `Entry` of another Ledger, or ``twin://twin/ledger/entry``.
+        include: What it shows: an `Entry` of one's own Ledger of another Twin, or
+            ``twin://twin/entry``.
+
+    Raises:
+        TypeError: Not exactly one of value, ref and include is given.
+        ValidationError: A value or property is not allowed.
+
+    Example:
+        >>> pump = Twin.create()
+        >>> pump.ledger["pressure"] = Entry(2.5, visibility="true", history="1Y")
+        >>> pump.save().created
+        ("ledger['pressure']", "ledger['pressure'].visibility", "ledger['pressure'].history")
+    """
+
+    __slots__ = ("__weakref__", "_alias", "_item", "_state", "name")
+
+    name: str
+
+    def __init__(
+        self,
+        value: JSONValue = ABSENT,
+        *,
+        visibility: str | Expression | None = None,
+        history: str | None = None,
+        timeseries: Mapping[str, JSONValue] | None = None,
+        publish: Mapping[str, list[str]] | None = None,
+        ref: Entry | str | None = None,
+        include: Entry | str | None = None,
+    ) -> None:
+        if (value is not ABSENT) + (ref is not None) + (include is not None) != 1:
+            raise TypeError(
+                "an Entry is made of exactly one of a value, ref= and include=, as in Entry(5), "
+                "Entry(ref=other.ledger['x']) or Entry(include=other.ledger['x'])"
+            )
+        self._state: TwinState | None = None
+        self._alias = PERSONAL
+        self._item: Item | None = Item(ABSENT, "Entry().{}", None)
+        self.name = ""
+        if value is not ABSENT:
+            self.value = value
+        if ref is not None:
+            self.ref = ref
+        if include is not None:
+            self.include = include
+        if visibility is not None:
+            self.visibility = visibility
+        if history is not None:
+            self.history_period = history
+        if timeseries is not None:
+            self.timeseries = dict(timeseries)
+        if publish is not None:
+            self.publish = dict(publish)
+
+    @classmethod
+    def _of(cls, state: TwinState, alias: str, name: str) -> Entry:
+        entry = cls.__new__(cls)
+        entry._state, entry._alias, entry._item, entry.name = state, alias, None, name
+        return entry
+
+    # Where its cells are
+
+    def _own(self) -> Item:
+        if self._item is not None:
+            return self._item
+        return self._attached().foreign_or_own(self._alias).item(self.name)
+
+    def _attached(self) -> TwinState:
+        if self._state is None:
+            raise StateError(
+                "this Entry belongs to no Ledger yet: assign it, as in twin.ledger['name'] = entry"
+            )
+        return self._state
+
+    def _get(self, attribute: str) -> Any:
+        cell = self._own().cell(attribute)
+        if cell.current() is UNKNOWN:
+            part = "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
+            require(self._attached(), part, f"ledger[{self.name!r}].{attribute}")
+        if cell.current() is ABSENT:
+            if self._own().changes():
+                return None
+            raise MissingEntryError(
+                f"the Ledger {self._alias!r} has no Entry {self.name!r}: assign a value to make "
+                "it, or ask `name in ledger` first"
+            )
+        value = cell.read(PLAIN)
+        if not is_scalar(value) and self._state is not None:
+            self._state.touch()
+        return value
+
+    def _set(self, attribute: str, value: Any) -> None:
+        self._check_own()
+        item = self._own()
+        item.removed = False
+        item.cell(attribute).assign(value)
+        if self._state is not None:
+            self._state.forget_values()
+            self._state.touch()
+
+    def _check_own(self) -> None:
+        if self._alias != PERSONAL:
+            raise StateError(
+                f"the Ledger {self._alias!r} is read-only here: an account writes its own Ledger "
+                "only, twin.ledger",
+                code="read-only",
+            )
+
+    # Its attributes
+
+    @property
+    def value(self) -> JSONValue:
+        """The value: any JSON; containers may be changed in place.
+
+        Raises:
+            MissingEntryError: The Ledger has no such Entry.
+        """
+        return self._get("value")
+
+    @value.setter
+    def value(self, value: JSONValue) -> None:
+        self._set("value", value)
+
+    @property
+    def visibility(self) -> str | None:
+        """Rule that lets users of other accounts see it; None keeps it private."""
+        text: str | None = self._get("visibility")
+        return text
+
+    @visibility.setter
+    def visibility(self, rule: str | Expression | None) -> None:
+        self._set("visibility", None if rule is None else rule_text(rule))
+
+    @property
+    def history_period(self) -> str | None:
+        """Period of its history, such as ``"3M"`` or ``"INF"``; None keeps none."""
+        period: str | None = self._get("history")
+        return period
+
+    @history_period.setter
+    def history_period(self, period: str | None) -> None:
+        self._set("history", check_history(period))
+
+    @property
+    def timeseries(self) -> dict[str, JSONValue] | None:
+        """Timeseries tables it feeds, or None."""
+        tables: dict[str, JSONValue] | None = self._get("timeseries")
+        return tables
+
+    @timeseries.setter
+    def timeseries(self, tables: dict[str, JSONValue] | None) -> None:
+        self._set("timeseries", tables)
+
+    @property
+    def publish(self) -> dict[str, list[str]] | None:
+        """Notification rules with their topics, or None."""
+        rules: dict[str, list[str]] | None = self._get("publish")
+        return rules
+
+    @publish.setter
+    def publish(self, rules: dict[str, list[str]] | None) -> None:
+        self._set("publish", rules)
+
+    @property
+    def ref(self) -> str | None:
+        """What a reference is a copy of, ``twin://twin/ledger/entry``; None for other Entries."""
+        return _source(self._get("ref"))
+
+    @ref.setter
+    def ref(self, source: Entry | str) -> None:
+        self._link("ref", source if isinstance(source, str) else source._url(with_ledger=True))
+
+    @property
+    def ref_status(self) -> str | None:
+        """``"ok"`` when a reference agrees with its source; None for other Entries."""
+        ref = self._get("ref")
+        return ref.get("status") if isinstance(ref, dict) else None
+
+    @property
+    def include(self) -> str | None:
+        """What an include shows, ``twin://twin/entry``; None for other Entries."""
+        return _source(self._get("include"))
+
+    @include.setter
+    def include(self, source: Entry | str) -> None:
+        self._link("include", source if isinstance(source, str) else source._url(with_ledger=False))
+
+    def _link(self, kind: str, source: str) -> None:
+        cell = self._own().cell(kind)
+        known = cell.base if isinstance(cell.base, dict) else {}
+        if known.get("source") == source:
+            # The stored form carries a status besides: writing the same source is no change.
+            cell.discard()
+        else:
+            self._set(kind, {"source": source})
+
+    def _url(self, *, with_ledger: bool) -> str:
+        state = self._attached()
+        if state.uuid is None:
+            raise StateError("the source's Twin was not saved yet: save() it before referring to it")
+        ledger = f"/{self._account()}" if with_ledger else ""
+        return f"twin://{state.uuid}{ledger}/{self.name}"
+
+    def _account(self) -> str:
+        state = self._attached()
+        if self._alias == PERSONAL:
+            return state.connection.account
+        facts: Mapping[str, Any] = state.facts or {}
+        aliases = {
+            "owner": facts.get("owner"),
+            "creator": facts.get("creation_certificate", {}).get("creator"),
+        }
+        account = aliases.get(self._alias, self._alias)
+        if account is None:
+            raise StateError(f"load the Twin first: the account of Ledger {self._alias!r} is not known")
+        return str(account)
+
+    def _stamp(self, name: str) -> datetime:
+        return moment(self._get(name))
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created, in UTC."""
+        return self._stamp("entry_created_ts")
+
+    @property
+    def updated_at(self) -> datetime:
+        """When one of its properties last changed, in UTC."""
+        return self._stamp("entry_updated_ts")
+
+    @property
+    def value_changed_at(self) -> datetime:
+        """When its value was last written, in UTC."""
+        return self._stamp("value_changed_ts")
+
+    # Verbs
+
+    def save(self) -> SaveResult:
+        """Send what changed of this Entry alone.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5, "flow": 1})
+            >>> pump.ledger["pressure"].value = 3
+            >>> pump.ledger["pressure"].save().requests
+            1
+        """
+        state = self._attached()
+        return state.connection.run(save(state.record(), only=("ledger", self.name)))
+
+    @twin_of(save)
+    async def asave(self) -> SaveResult:
+        state = self._attached()
+        return await state.connection.arun(save(state.record(), only=("ledger", self.name)))
+
+    def refresh(self) -> Self:
+        """Read this Entry alone, from the service.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger["pressure"].refresh().value
+            2.5
+        """
+        self._attached().connection.run(self._refresh())
+        return self
+
+    @twin_of(refresh)
+    async def arefresh(self) -> Self:
+        await self._attached().connection.arun(self._refresh())
+        return self
+
+    def _refresh(self) -> Flow[None]:
+        state = self._attached()
+        request = api_request(
+            "get_twin_ledger_entry", [state.uuid, self._alias], {"entries": [self.name]}
+        )
+        answer = yield from read(state.connection, request, fresh=True)
+        state.absorb_ledger(self._alias, answer.body, complete=False)
+        ledger = state.foreign_or_own(self._alias)
+        if self.name not in (answer.body.get("entries") or {}):
+            ledger.settle(self.name, {}, ABSENT)
+
+    def delete(self) -> SaveResult:
+        """Delete this Entry at once; ``del ledger[name]`` leaves it to the next save.
+
+        Raises:
+            SaveError: The service refused.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger["pressure"].delete().deleted
+            ("ledger['pressure']",)
+        """
+        self._check_own()
+        return self._attached().connection.run(remove_now(self._attached(), "ledger", self.name))
+
+    @twin_of(delete)
+    async def adelete(self) -> SaveResult:
+        self._check_own()
+        state = self._attached()
+        return await state.connection.arun(remove_now(state, "ledger", self.name))
+
+    def history(
+        self, since: datetime | float | None = None, until: datetime | float | None = None
+    ) -> History:
+        """Go through the values it had, newest first, the present one included.
+
+        Args:
+            since: Only values written then or later: an aware datetime or Unix seconds.
+            until: Only values written then or earlier.
+
+        Returns:
+            What can be iterated by ``for`` and ``async for``; each item has `at` and `value`.
+
+        Example:
+            >>> pump = Twin.create()
+            >>> pump.ledger["pressure"] = Entry(2.5, history="INF")
+            >>> _ = pump.save()
+            >>> [change.value for change in pump.ledger["pressure"].history()]
+            [2.5]
+        """
+        state = self._attached()
+        return History(state.connection, state.uuid, self._alias, self.name, since, until)
+
+    # An ordinary object
+
+    def __repr__(self) -> str:
+        if self._state is None:
+            return "<Entry, not in a Ledger>"
+        return f"<Entry {self.name!r} of {self._state.uuid or '(not saved)'}/{self._alias}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entry):
+            return NotImplemented
+        if self._state is None or other._state is None:
+            return self is other
+        mine, theirs = (self._state, self._alias, self.name), (other._state, other._alias, other.name)
+        return mine[1:] == theirs[1:] and self._state.record() == other._state.record()
+
+    def __hash__(self) -> int:
+        if self._state is None:
+            return object.__hash__(self)
+        return hash((Entry, self._state.uuid, self._alias, self.name))
+
+    def _copy_to(self, item: Item) -> None:
+        """Write what a free Entry holds into a Ledger's item."""
+        for attribute, cell in self._own().cells.items():
+            if cell.holds:
+                item.cell(attribute).assign(cell.read(PLAIN))
+
+
+def _source(link: Any) -> str | None:
+    return link.get("source") if isinstance(link, dict) else None

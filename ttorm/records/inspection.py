@@ -1,0 +1,75 @@
+"""The one door to a record's state."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ttorm.records.changes import Change, changes_of
+from ttorm.records.loading import loaded_parts
+from ttorm.records.twin import Twin
+
+__all__ = ["Changes", "Inspection", "inspect"]
+
+
+class Changes(dict[str, Change]):
+    """Unsaved changes by attribute; ``str`` shows one a line."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {change}" for name, change in self.items()) or "(no changes)"
+
+
+class Inspection:
+    """What is known about a record. Looking never asks the service."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: Twin) -> None:
+        self._record = record
+
+    @property
+    def changes(self) -> Changes:
+        """The unsaved changes, with old and new values."""
+        return Changes(changes_of(self._record._state))
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether a save would send anything."""
+        return self._record._state.is_modified()
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The parts that were read."""
+        return loaded_parts(self._record._state)
+
+    @property
+    def state(self) -> Literal["new", "modified", "clean", "terminated"]:
+        """Where in its life the record is, as far as is known here."""
+        state = self._record._state
+        if state.uuid is None:
+            return "new"
+        if state.is_modified():
+            return "modified"
+        return "terminated" if (state.facts or {}).get("status") == "terminated" else "clean"
+
+    def __repr__(self) -> str:
+        return f"<{self._record!r}: {self.state}, loaded {', '.join(self.loaded) or 'nothing'}>"
+
+
+def inspect(record: Any) -> Inspection:
+    """Look at a record's state and unsaved changes, without asking the service.
+
+    Args:
+        record: A Twin.
+
+    Raises:
+        TypeError: That is no Twin.
+
+    Example:
+        >>> pump = Twin.create(entries={"pressure": 2.5})
+        >>> pump.ledger["pressure"] = 3.0
+        >>> print(ttorm.inspect(pump).changes)
+        ledger['pressure']: 2.5 -> 3.0
+    """
+    if not isinstance(record, Twin):
+        raise TypeError(f"ttorm.inspect() takes a Twin, found {type(record).__name__}")
+    return Inspection(record)

@@ -1,0 +1,215 @@
+"""Ledgers: dictionaries of Entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any, Self
+
+from ttorm.api.codec import JSONValue
+from ttorm.api.errors import StateError
+from ttorm.api.names import check_entry_name, check_uuid
+from ttorm.api.request import api_request
+from ttorm.connection.calls import perform
+from ttorm.flows import Flow
+from ttorm.pairs import twin_of
+from ttorm.records.cells import ABSENT
+from ttorm.records.entry import Entry
+from ttorm.records.loading import load_part, require
+from ttorm.records.state import PERSONAL, TwinState
+from ttorm.session import SaveResult
+
+__all__ = ["Ledger", "Ledgers"]
+
+
+class Ledger(MutableMapping[str, Entry]):
+    """One account's Ledger of a Twin: Entries by name.
+
+    ``ledger[name]`` gives an `Entry` without asking the service, whether it is there or not;
+    assigning never asks either. Looking at values, names or the length loads the whole Ledger in
+    one request. Ledgers of other accounts are read-only.
+
+    Example:
+        >>> pump = Twin.create()
+        >>> pump.ledger["pressure"] = 2.5
+        >>> pump.ledger["pressure"].visibility = "true"
+        >>> pump.save().requests
+        1
+        >>> pump.ledger.to_dict()
+        {'pressure': 2.5}
+    """
+
+    __slots__ = ("_alias", "_state")
+
+    def __init__(self, state: TwinState, alias: str = PERSONAL) -> None:
+        self._state = state
+        self._alias = alias
+
+    @property
+    def _part(self) -> str:
+        return "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
+
+    def _check_own(self) -> None:
+        if self._alias != PERSONAL:
+            raise StateError(
+                f"the Ledger {self._alias!r} is read-only here: an account writes its own Ledger "
+                "only, twin.ledger",
+                code="read-only",
+            )
+
+    def __getitem__(self, name: str) -> Entry:
+        if not isinstance(name, str) or not name:
+            check_entry_name(name)
+        return Entry._of(self._state, self._alias, name)
+
+    def __setitem__(self, name: str, value: Entry | JSONValue) -> None:
+        self._check_own()
+        item = self._state.ledger.item(check_entry_name(name))
+        if isinstance(value, Entry):
+            value._copy_to(item)
+        else:
+            item.cell("value").assign(value)
+        item.removed = False
+        self._state.forget_values()
+        self._state.touch()
+
+    def __delitem__(self, name: str) -> None:
+        self._check_own()
+        item = self._state.ledger.item(check_entry_name(name))
+        if item.removed or (item.present is False and not item.changes()):
+            raise KeyError(name)
+        item.remove()
+        self._state.forget_values()
+        self._state.touch()
+
+    def _names(self) -> list[str]:
+        require(self._state, self._part, self._part)
+        return self._state.foreign_or_own(self._alias).names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def to_dict(self) -> dict[str, JSONValue]:
+        """Give the values of all Entries as a dictionary of its own."""
+        return {name: self[name].value for name in self}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an Entry that is there, or the default."""
+        return self[name] if name in self else default
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ledger):
+            return NotImplemented
+        return self._alias == other._alias and self._state.record() == other._state.record()
+
+    def __hash__(self) -> int:
+        return hash((Ledger, self._state.uuid, self._alias))
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self._alias!r} of {self._state.uuid or '(not saved)'}>"
+
+    def load(self) -> Self:
+        """Read the Ledger unless it was read.
+
+        Example:
+            >>> len(Twin.at(Twin.create().uuid).ledger.load())
+            0
+        """
+        if not self._state.foreign_or_own(self._alias).complete:
+            self._state.connection.run(load_part(self._state, self._part))
+        return self
+
+    @twin_of(load)
+    async def aload(self) -> Self:
+        if not self._state.foreign_or_own(self._alias).complete:
+            await self._state.connection.arun(load_part(self._state, self._part))
+        return self
+
+    def refresh(self) -> Self:
+        """Read the Ledger again, from the service; unsaved changes stay.
+
+        Example:
+            >>> len(Twin.create().ledger.refresh())
+            0
+        """
+        self._state.connection.run(load_part(self._state, self._part, fresh=True))
+        return self
+
+    @twin_of(refresh)
+    async def arefresh(self) -> Self:
+        await self._state.connection.arun(load_part(self._state, self._part, fresh=True))
+        return self
+
+    def clear(self) -> None:
+        """Delete all Entries of the account's own Ledger at once: the only way to do so.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger.clear()
+            >>> len(pump.ledger)
+            0
+        """
+        self._check_own()
+        self._state.connection.run(self._clear())
+
+    @twin_of(clear)
+    async def aclear(self) -> None:
+        self._check_own()
+        await self._state.connection.arun(self._clear())
+
+    def _clear(self) -> Flow[SaveResult]:
+        state = self._state
+        ledger = state.ledger
+        ledger.discard()
+        if state.uuid is None:
+            state.forget_values()
+            return SaveResult()
+        request = api_request("delete_twin_ledger_entry", [state.uuid, PERSONAL])
+        answer = yield from perform(state.connection, request)
+        names = tuple(answer.get("entries") or {})
+        for name in {*names, *ledger.base}:
+            ledger.settle(name, {}, ABSENT)
+        ledger.absorb({}, complete=True)
+        state.forget_values()
+        return SaveResult(deleted=names, requests=1)
+
+
+class Ledgers:
+    """All Ledgers of a Twin: ``ledgers.owner``, ``ledgers.creator``, ``ledgers[account]``.
+
+    Example:
+        >>> pump = Twin.create(entries={"pressure": 2.5})
+        >>> pump.ledgers.owner["pressure"].value
+        2.5
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: TwinState) -> None:
+        self._state = state
+
+    @property
+    def personal(self) -> Ledger:
+        """The account's own Ledger; the same as `Twin.ledger`."""
+        return Ledger(self._state)
+
+    @property
+    def owner(self) -> Ledger:
+        """The Ledger of the account that owns the Twin, read-only."""
+        return Ledger(self._state, "owner")
+
+    @property
+    def creator(self) -> Ledger:
+        """The Ledger of the account that created the Twin, read-only."""
+        return Ledger(self._state, "creator")
+
+    def __getitem__(self, account: str) -> Ledger:
+        return Ledger(self._state, check_uuid(account, "account UUID"))
+
+    def __repr__(self) -> str:
+        return f"<Ledgers of {self._state.uuid or '(not saved)'}>"

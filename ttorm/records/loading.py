@@ -1,0 +1,125 @@
+"""Reading parts of a Twin: which request brings which part, lazily or on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ttorm import signals
+from ttorm.api.errors import NotLoadedError, StateError, ValidationError
+from ttorm.api.request import ApiRequest, api_request
+from ttorm.connection.calls import Answer, kept_answer, read
+from ttorm.flows import Flow, gather
+from ttorm.records.cells import UNKNOWN
+from ttorm.records.state import PERSONAL, TwinState
+
+__all__ = ["PARTS", "is_loaded", "load", "load_part", "loaded_parts", "require"]
+
+PARTS = ("description", "ledger", "identities", "docs")
+"""The parts of a Twin, each of which one request brings. Foreign Ledgers are ``ledgers/<alias>``."""
+
+
+def require(state: TwinState, part: str, attribute: str) -> None:
+    """Read a part that somebody looks at, or say what to write instead.
+
+    Raises:
+        NotLoadedError: Waiting for the service is not allowed here.
+        StateError: The Twin was not created yet.
+    """
+    if is_loaded(state, part):
+        return
+    if state.session.asynchronous or not state.connection.may_block():
+        verb = f"await record.aload({part!r})"
+        raise NotLoadedError(
+            f"{attribute} of {state.model.__name__} {state.uuid} is not loaded, and reading it "
+            f"here would block the event loop: write {verb} first, or connect(blocking=True)"
+        )
+    request = _request(state, part)
+    kept = kept_answer(state.connection, request)
+    if kept is not None and not signals.loaded.receivers:
+        _absorb(state, part, kept)
+    else:
+        state.connection.run(load_part(state, part))
+
+
+def load(state: TwinState, parts: Iterable[str], *, fresh: bool = False) -> Flow[None]:
+    """Read parts, side by side.
+
+    Args:
+        state: The Twin.
+        parts: Names of `PARTS`, or ``ledgers/<alias>``.
+        fresh: Read also what is loaded, from the service and not from the cache.
+    """
+    wanted = [part for part in dict.fromkeys(parts) if fresh or not is_loaded(state, part)]
+    if len(wanted) == 1:
+        yield from load_part(state, wanted[0], fresh=fresh)
+        return
+    outcomes = yield from gather(load_part(state, part, fresh=fresh) for part in wanted)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def load_part(state: TwinState, part: str, *, fresh: bool = False) -> Flow[None]:
+    """Read one part."""
+    answer = yield from read(state.connection, _request(state, part), fresh=fresh)
+    _absorb(state, part, answer)
+    if signals.loaded.receivers:
+        record = state.record()
+        yield from signals.emit(signals.loaded, type(record), record=record, part=part)
+
+
+def is_loaded(state: TwinState, part: str) -> bool:
+    """Tell whether a part was read."""
+    match part:
+        case "description":
+            return state.description.base is not UNKNOWN
+        case "ledger":
+            return state.ledger.complete
+        case "identities":
+            return state.identities.complete
+        case "docs":
+            return state.docs.complete
+    alias = _alias(part)
+    return alias in state.ledgers and state.ledgers[alias].complete
+
+
+def loaded_parts(state: TwinState) -> tuple[str, ...]:
+    """Name the parts that were read."""
+    foreign = (f"ledgers/{alias}" for alias in state.ledgers if alias != PERSONAL)
+    return tuple(part for part in (*PARTS, *foreign) if is_loaded(state, part))
+
+
+def _alias(part: str) -> str:
+    if part == "ledger":
+        return PERSONAL
+    if not part.startswith("ledgers/"):
+        raise ValidationError(
+            f"a Twin has no part {part!r}: expected one of {', '.join(PARTS)} or 'ledgers/<alias>'",
+            code="bad-argument",
+        )
+    return part.removeprefix("ledgers/")
+
+
+def _request(state: TwinState, part: str) -> ApiRequest:
+    if state.uuid is None:
+        raise StateError("this record was not saved yet: there is nothing to read; save() it first")
+    match part:
+        case "description":
+            return api_request("get_twin", [state.uuid])
+        case "identities":
+            return api_request("get_twin_identities", [state.uuid], {"show_expired": True})
+        case "docs":
+            return api_request("get_twin_docs", [state.uuid])
+    return api_request("get_twin_ledger_entry", [state.uuid, _alias(part)])
+
+
+def _absorb(state: TwinState, part: str, answer: Answer) -> None:
+    match part:
+        case "description":
+            state.absorb_twin(answer.body, fresh=not answer.kept)
+        case "identities":
+            state.absorb_identities(answer.body)
+        case "docs":
+            state.absorb_docs(answer.body)
+        case _:
+            state.absorb_ledger(_alias(part), answer.body)

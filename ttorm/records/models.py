@@ -1,0 +1,233 @@
+"""Model classes: how a class body becomes a model, and which class shows a Twin of which kind."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast, dataclass_transform
+
+from ttorm.api.names import check_description_key
+from ttorm.pairs import twin_of
+from ttorm.records.fields import FieldSpec, description, entry, identity
+from ttorm.rules import TWIN, Expression, raw
+
+__all__ = ["Meta", "ModelMeta", "kind_rule", "model_of"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Meta(NamedTuple):
+    """Options of a model, as its ``class Meta`` gives them.
+
+    Attributes:
+        kind: What Twins of the class are marked with in their description; None marks nothing.
+        kind_key: The description key of the mark.
+        optimistic: Whether every save checks what others wrote.
+    """
+
+    kind: str | None = None
+    kind_key: str = "kind"
+    optimistic: bool = False
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(description, entry, identity))
+class ModelMeta(type):
+    """Takes the declared fields off the class body, so that nothing shadows loaded values."""
+
+    __fields__: Mapping[str, FieldSpec]
+    __targets__: Mapping[tuple[str, str], FieldSpec]
+    __meta__: Meta
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]
+    ) -> ModelMeta:
+        own = {key: value for key, value in namespace.items() if isinstance(value, FieldSpec)}
+        _check_body(name, bases, namespace, own)
+        body = {key: value for key, value in namespace.items() if key not in own}
+        cls = super().__new__(mcs, name, bases, body)
+        scope = _enclosing_names(namespace, own)
+        for attribute, spec in own.items():
+            spec.bind(cls, attribute, scope)
+        inherited = [vars(base).get("__fields__", {}) for base in reversed(cls.__mro__[1:])]
+        cls.__fields__ = {
+            key: spec for fields in (*inherited, own) for key, spec in fields.items()
+        }
+        cls.__targets__ = {(spec.kind, spec.target): spec for spec in cls.__fields__.values()}
+        _check_targets(cls)
+        cls.__meta__ = _meta(cls, body.get("Meta"))
+        return cls
+
+    def create(cls: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Make a Twin of this class and save it.
+
+        Takes what the constructor takes. A Twin with fields needs one request for itself, one for
+        all its Identities and one for all its Entries.
+
+        Raises:
+            TypeError: A required field is missing, or there is no such field.
+            ValidationError: A value does not fit its field.
+            SaveError: The service refused some of the items.
+
+        Example:
+            >>> pump = Twin.create(description={"kind": "pump"})
+            >>> pump.status
+            'alive'
+        """
+        record = cls(*args, **kwargs)
+        cast(Any, record).save()
+        return record
+
+    @twin_of(create)
+    async def acreate(cls: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        record = cls(*args, **kwargs)
+        await cast(Any, record).asave()
+        return record
+
+    def __dir__(cls) -> list[str]:
+        return [*super().__dir__(), *cls.__fields__]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> Any:
+            # Only misses come here: a field, asked for on the class, is a rule expression.
+            if not name.startswith("__") and name in cls.__fields__:
+                return cls.__fields__[name].expression()
+            raise AttributeError(
+                f"{cls.__name__} has no attribute {name!r}{did_you_mean(name, cls.__fields__)}"
+            )
+
+
+def did_you_mean(name: str, known: Any) -> str:
+    """Return the end of a message that proposes near names, or nothing."""
+    near = get_close_matches(name, list(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else ""
+
+
+def _check_body(
+    name: str, bases: tuple[type, ...], namespace: Mapping[str, Any], own: Mapping[str, FieldSpec]
+) -> None:
+    for attribute, spec in own.items():
+        hidden = next((base for base in bases if _has_member(base, attribute)), None)
+        if hidden is not None or attribute.startswith("_"):
+            why = "starts with an underscore" if hidden is None else f"hides {hidden.__name__}.{attribute}"
+            raise TypeError(
+                f"the field {name}.{attribute} {why}: give it another name in Python and keep the "
+                f'platform\'s, as in other = {spec.kind}(name="{attribute.lstrip("_")}")'
+            )
+    for attribute, annotation in namespace.get("__annotations__", {}).items():
+        if attribute not in namespace and _mentions_field(annotation):
+            raise TypeError(
+                f"{name}.{attribute} is annotated as a field but not declared as one: "
+                f"write {attribute}: Field[...] = entry(), description() or identity()"
+            )
+    for base in bases:
+        for attribute in getattr(base, "__fields__", {}):
+            if attribute in namespace and attribute not in own:
+                raise TypeError(
+                    f"{name}.{attribute} replaces the field of {base.__name__} by "
+                    f"{type(namespace[attribute]).__name__}: declare it again as a field, "
+                    "or give it another name"
+                )
+
+
+def _has_member(base: type, attribute: str) -> bool:
+    return any(attribute in vars(parent) for parent in base.__mro__ if parent is not object)
+
+
+def _mentions_field(annotation: Any) -> bool:
+    text = annotation if isinstance(annotation, str) else str(annotation)
+    return text.startswith(("Field[", "ttorm.Field[", "ttorm.records.fields.Field["))
+
+
+def _check_targets(cls: ModelMeta) -> None:
+    for spec in cls.__fields__.values():
+        other = cls.__targets__[spec.kind, spec.target]
+        if other is not spec:
+            raise TypeError(
+                f"{cls.__name__}.{spec.attribute} and {cls.__name__}.{other.attribute} map the same "
+                f"{spec.kind} {spec.target!r}: leave one of them out, or give it another name="
+            )
+
+
+def _enclosing_names(
+    namespace: Mapping[str, Any], own: Mapping[str, FieldSpec]
+) -> dict[str, Any]:
+    """Keep the local names that the annotations of a class inside a function speak of."""
+    annotations = namespace.get("__annotations__", {})
+    wanted: set[str] = set()
+    for attribute in own:
+        annotation = annotations.get(attribute)
+        if isinstance(annotation, str):
+            tree = ast.parse(annotation, mode="eval")
+            wanted |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    # Two frames up: past __new__ to the code that holds the class statement.
+    found = sys._getframe(2).f_locals
+    return {name: found[name] for name in wanted & set(found)}
+
+
+def _meta(cls: ModelMeta, given: type | None) -> Meta:
+    inherited = next(
+        (vars(base)["__meta__"] for base in cls.__mro__[1:] if "__meta__" in vars(base)), Meta()
+    )
+    if given is None:
+        return inherited
+    options = {key: value for key, value in vars(given).items() if not key.startswith("_")}
+    for option in options:
+        if option not in Meta._fields:
+            raise TypeError(
+                f"{cls.__name__}.Meta has no option {option!r}"
+                f"{did_you_mean(option, Meta._fields) or ': expected ' + ', '.join(Meta._fields)}"
+            )
+    meta = inherited._replace(**options)
+    check_description_key(meta.kind_key)
+    if "kind" in options and meta.kind is not None:
+        _kinds[meta.kind] = cls
+    return meta
+
+
+_kinds: dict[str, ModelMeta] = {}
+
+
+def model_of(described: Mapping[str, Any], asked: Any) -> Any:
+    """Return the class that shows a Twin: the registered one of its kind, if it fits.
+
+    Args:
+        described: The Twin's description.
+        asked: The class it was asked through.
+
+    Returns:
+        `asked` or a subclass of it; None when the Twin is of another kind.
+    """
+    meta: Meta = asked.__meta__
+    kind = described.get(meta.kind_key)
+    registered = _kinds.get(kind) if isinstance(kind, str) else None
+    if registered is not None and issubclass(registered, asked):
+        return registered
+    return asked if meta.kind is None or kind == meta.kind else None
+
+
+def kind_rule(model: Any) -> Expression | None:
+    """Return the rule that only Twins of a class and its subclasses fulfil; None for all."""
+    meta: Meta = model.__meta__
+    if meta.kind is None:
+        return None
+    kinds = dict.fromkeys([meta.kind, *_kinds_below(model)])
+    attribute = TWIN[meta.kind_key]
+    return attribute == meta.kind if len(kinds) == 1 else attribute.in_(list(kinds))
+
+
+def _kinds_below(model: type) -> list[str]:
+    found: list[str] = []
+    subclasses: list[type] = type.__subclasses__(model)
+    for subclass in subclasses:
+        meta: Meta = subclass.__dict__["__meta__"]
+        found += [] if meta.kind is None else [meta.kind]
+        found += _kinds_below(subclass)
+    return found
+
+
+ALIVE = raw('twin_status == "alive"')
+"""The rule that leaves terminated Twins out."""

@@ -1,0 +1,312 @@
+"""From changes to requests: the fewest that write them, as data, without any I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, overload
+
+from ttorm.api.codec import JSONValue, encode
+from ttorm.api.errors import QuotaError
+from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
+from ttorm.records.cells import ABSENT, UNKNOWN, Item, Items
+from ttorm.records.loading import is_loaded
+from ttorm.records.state import PERSONAL, TwinState
+
+__all__ = ["Plan", "PlannedRequest", "Step", "plan", "steps"]
+
+_URL_ROOM = 8_000
+"""Bytes of ``entries=`` parameters in one URL."""
+_NEW = "new"
+
+Part = Literal["description", "identities", "ledger", "docs"]
+Does = Literal["create", "update", "delete"]
+Sent = dict[str, dict[str, JSONValue]]
+
+
+class PlannedRequest(NamedTuple):
+    """One request a save would send.
+
+    Attributes:
+        operation: Name of the operation.
+        method: HTTP method.
+        path: Path and query.
+        body: The JSON body, or None.
+    """
+
+    operation: str
+    method: str
+    path: str
+    body: JSONValue = None
+
+    def __str__(self) -> str:
+        line = f"{self.method} {self.path}"
+        return line if self.body is None else f"{line}\n{json.dumps(self.body, ensure_ascii=False)}"
+
+
+class Plan(Sequence[PlannedRequest]):
+    """The requests a save would send, in order.
+
+    Example:
+        >>> pump = Twin.create()
+        >>> pump.ledger["pressure"] = 2.5
+        >>> print(pump.plan())  # doctest: +ELLIPSIS
+        POST /twins/.../ledgers/personal
+        {"entries": {"pressure": {"value": 2.5}}}
+    """
+
+    def __init__(self, requests: Iterable[PlannedRequest]) -> None:
+        self._requests = tuple(requests)
+
+    @overload
+    def __getitem__(self, index: int) -> PlannedRequest: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PlannedRequest]: ...
+    def __getitem__(self, index: int | slice) -> PlannedRequest | Sequence[PlannedRequest]:
+        return self._requests[index]
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __str__(self) -> str:
+        return "\n".join(str(request) for request in self._requests) or "(nothing to send)"
+
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self)} requests>"
+
+
+class Step(NamedTuple):
+    """One request of a save, and what its answer settles.
+
+    Attributes:
+        request: The request.
+        part: The part of the Twin it writes.
+        does: What it does to the items.
+        sent: The attributes written, by item.
+    """
+
+    request: ApiRequest
+    part: Part
+    does: Does
+    sent: Sent
+
+
+def plan(state: TwinState) -> Plan:
+    """Give the requests a save would send, reads included."""
+    requests: list[ApiRequest] = []
+    uuid = state.uuid or _NEW
+    if state.uuid is None:
+        requests.append(creation(state))
+    elif description_needs_reading(state):
+        requests.append(api_request("get_twin", [uuid]))
+    if identities_need_reading(state):
+        requests.append(api_request("get_twin_identities", [uuid], {"show_expired": True}))
+    requests.extend(step.request for step in steps(state, uuid))
+    return Plan(
+        PlannedRequest(request.operation.name, request.operation.method, request.target, request.body)
+        for request in requests
+    )
+
+
+def creation(state: TwinState) -> ApiRequest:
+    """Give the request that creates the Twin."""
+    described = state.description.changes()
+    body = {"description": described} if described or state.replaced else None
+    return api_request("create_twin", body=body)
+
+
+def description_needs_reading(state: TwinState) -> bool:
+    """Tell whether the description has to be read before it is replaced as a whole."""
+    return state.description.is_modified() and not state.fresh and not state.replaced
+
+
+def identities_need_reading(state: TwinState) -> bool:
+    """Tell whether the present Identities decide what an assigned field removes."""
+    return bool(state.identity_fields) and not is_loaded(state, "identities")
+
+
+def steps(state: TwinState, uuid: str, only: tuple[Part, str] | None = None) -> list[Step]:
+    """Give the writes of a save, each one checked and within the platform's limits.
+
+    Args:
+        state: The Twin; what decides about the requests has been read where it can be.
+        uuid: Its UUID.
+        only: One item, by part and name, when not everything is saved.
+
+    Raises:
+        QuotaError: A value is over the limit by itself.
+        ValidationError: A container was changed to what JSON cannot hold.
+        ConflictError: A value was changed in two places.
+    """
+    found: list[Step] = []
+    if only is None and state.uuid is not None:
+        found.extend(_description(state, uuid))
+    if only is None or only[0] == "identities":
+        found.extend(_identities(state, uuid, only))
+    if only is None or only[0] == "ledger":
+        found.extend(_ledger(state, uuid, only))
+    if only is None or only[0] == "docs":
+        found.extend(_docs(state, uuid, only))
+    for step in found:
+        step.request.encode_body()
+    return found
+
+
+def _chosen(items: Items, only: tuple[Part, str] | None) -> Iterator[tuple[str, Item]]:
+    return ((name, item) for name, item in items if only is None or only[1] == name)
+
+
+def _description(state: TwinState, uuid: str) -> Iterator[Step]:
+    changes = state.description.changes()
+    if not changes and not state.replaced:
+        return
+    base = state.description.base
+    known = {} if state.replaced or base is UNKNOWN else base
+    whole = {key: value for key, value in {**known, **changes}.items() if value is not ABSENT}
+    request = api_request("update_twin", [uuid], body={"description": whole})
+    yield Step(request, "description", "update", {"description": changes})
+
+
+# Ledger
+
+
+def _ledger(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:
+    new: Sent = {}
+    changed: Sent = {}
+    removed: list[str] = []
+    for name, item in _chosen(state.ledger, only):
+        if item.removed:
+            if item.present is not False:
+                removed.append(name)
+        elif changes := item.changes():
+            (new if item.present is False else changed)[name] = changes
+    created = {name: {**_declared(state, name), **sent} for name, sent in new.items()}
+    yield from _adding(uuid, created)
+    yield from _updating(uuid, changed)
+    for names in _by_url(removed):
+        request = api_request("delete_twin_ledger_entry", [uuid, PERSONAL], {"entries": names})
+        yield Step(request, "ledger", "delete", {name: {} for name in names})
+
+
+def _declared(state: TwinState, name: str) -> dict[str, JSONValue]:
+    """Give the properties that the model declares for a new Entry."""
+    spec = state.model.__targets__.get(("entry", name))
+    return {} if spec is None else dict(spec.options)
+
+
+def adding(state: TwinState, uuid: str, entries: Sent) -> list[Step]:
+    """Give the requests that create Entries which an update did not find."""
+    created = {name: {**_declared(state, name), **sent} for name, sent in entries.items()}
+    return list(_adding(uuid, created))
+
+
+def _adding(uuid: str, entries: Sent) -> Iterator[Step]:
+    for chunk in _by_size(entries):
+        request = api_request("add_twin_ledger_entry", [uuid, PERSONAL], body={"entries": chunk})
+        yield Step(request, "ledger", "create", chunk)
+
+
+def _updating(uuid: str, entries: Sent) -> Iterator[Step]:
+    values_only = all(set(sent) == {"value"} for sent in entries.values())
+    name = "update_twin_ledger_entry_value" if values_only else "update_twin_ledger_entry"
+    for chunk in _by_size(entries):
+        request = api_request(name, [uuid, PERSONAL], body={"entries": chunk})
+        yield Step(request, "ledger", "update", chunk)
+
+
+def _by_size(entries: Sent) -> Iterator[Sent]:
+    """Split Entries over as many bodies as their sizes ask for, usually one."""
+    chunk: Sent = {}
+    size = frame = len(b'{"entries":{}}')
+    for name, sent in entries.items():
+        own = len(encode({name: sent})) - 1
+        if frame + own > MAX_BODY:
+            raise QuotaError(
+                f"the Entry {name!r} takes {own:,} bytes, a request and a Ledger hold at most "
+                f"{MAX_BODY:,}: store it as a Doc, or split it into several Entries"
+            )
+        if chunk and size + own > MAX_BODY:
+            yield chunk
+            chunk, size = {}, frame
+        chunk[name] = sent
+        size += own
+    if chunk:
+        yield chunk
+
+
+def _by_url(names: list[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for name in names:
+        own = len(encode_query((("entries", name),))) + 1
+        if chunk and size + own > _URL_ROOM:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(name)
+        size += own
+    if chunk:
+        yield chunk
+
+
+# Identities and Docs
+
+
+def _identities(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:
+    new, changed, removed = _identity_changes(state, only)
+    if new:
+        request = api_request("create_twin_identity", [uuid], body={"identities": new})
+        yield Step(request, "identities", "create", new)
+    for text, changes in changed.items():
+        request = api_request("update_twin_identity", [uuid, text], body=changes)
+        yield Step(request, "identities", "update", {text: changes})
+    for text in removed:
+        request = api_request("delete_twin_identity", [uuid, text])
+        yield Step(request, "identities", "delete", {text: {}})
+
+
+def _identity_changes(
+    state: TwinState, only: tuple[Part, str] | None
+) -> tuple[Sent, Sent, list[str]]:
+    new: Sent = {}
+    changed: Sent = {}
+    removed: list[str] = []
+    for text, item in _chosen(state.identities, only):
+        changes = item.changes()
+        if item.removed:
+            if item.present is not False:
+                removed.append(text)
+        elif item.present is False or (item.adding and not item.present):
+            if item.adding or changes:
+                new[text] = {key: value for key, value in changes.items() if value is not None}
+        elif changes:
+            changed[text] = changes
+    if only is None:
+        for prefix, wanted in state.identity_fields.items():
+            shown = shown_identity(state, prefix)
+            if shown is not None and shown != wanted:
+                removed.append(shown)
+            if wanted is not None and wanted not in state.identities.base:
+                new.setdefault(wanted, {})
+    return new, changed, list(dict.fromkeys(removed))
+
+
+def shown_identity(state: TwinState, prefix: str) -> str | None:
+    """Return the Identity that a field of a type shows: the oldest one."""
+    found = [text for text in state.identities.names() if text.startswith(f"{prefix}#")]
+
+    def age(text: str) -> tuple[float, str]:
+        item: Mapping[str, Any] = state.identities.base.get(text, {})
+        return float(item.get("created_ts") or 0), text
+
+    return min(found, key=age) if found else None
+
+
+def _docs(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:
+    for name, item in _chosen(state.docs, only):
+        if item.removed:
+            if item.present is not False:
+                request = api_request("delete_twin_doc", [uuid, name])
+                yield Step(request, "docs", "delete", {name: {}})
+        elif changes := item.changes():
+            request = api_request("update_twin_doc", [uuid, name], body=changes)
+            yield Step(request, "docs", "update", {name: changes})

@@ -1,0 +1,366 @@
+"""Saving: the requests of a plan, one after the other, and what their answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ttorm import signals
+from ttorm.api.codec import JSONValue, same
+from ttorm.api.errors import ConflictError, ItemError, SaveError, StateError
+from ttorm.api.request import api_request
+from ttorm.connection.calls import perform
+from ttorm.flows import Flow
+from ttorm.records.cells import ABSENT, UNKNOWN, Marker
+from ttorm.records.changes import Change, attribute_name, changes_of, is_entry
+from ttorm.records.loading import is_loaded, load_part
+from ttorm.records.plan import (
+    Part,
+    Sent,
+    Step,
+    adding,
+    creation,
+    description_needs_reading,
+    identities_need_reading,
+    steps,
+)
+from ttorm.records.state import TwinState
+from ttorm.session import SaveResult
+
+__all__ = ["remove_now", "save", "terminate"]
+
+
+def save(
+    record: Any, *, check: bool = False, only: tuple[Part, str] | None = None
+) -> Flow[SaveResult]:
+    """Send what changed of a Twin.
+
+    Args:
+        record: The Twin.
+        check: Write only over what this record has seen.
+        only: One item, by part and name, when not everything is to be saved.
+
+    Raises:
+        SaveError: Some items were refused.
+        ConflictError: Somebody else changed the same (only with `check`).
+    """
+    state: TwinState = record._state
+    if only is not None and state.uuid is None:
+        raise StateError("the Twin was not saved yet: save() the Twin first")
+    if not state.is_modified():
+        return SaveResult()
+    heard, was_new = _anybody_listens(), state.uuid is None
+    changes = changes_of(state) if heard else {}
+    if signals.pre_save.receivers:
+        yield from signals.emit(
+            signals.pre_save, type(record), record=record, changes=changes
+        )
+    saving = _Saving(state, check)
+    yield from saving.run(only)
+    result = saving.result()
+    if heard and result.requests:
+        saved = {
+            name: change
+            for name, change in changes.items()
+            if name.partition(".")[0] not in saving.errors
+        }
+        yield from _tell(record, result, saved, was_new)
+    if saving.errors:
+        raise _refused(state, saving.errors, result)
+    return result
+
+
+class _Saving:
+    """One save under way: what it did so far."""
+
+    def __init__(self, state: TwinState, check: bool) -> None:
+        self.state = state
+        self.check = check
+        self.errors: dict[str, ItemError] = {}
+        self._done: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
+        self._requests = 0
+
+    def result(self) -> SaveResult:
+        created, updated, deleted = self._done.values()
+        return SaveResult(tuple(created), tuple(updated), tuple(deleted), self._requests)
+
+    def run(self, only: tuple[Part, str] | None) -> Flow[None]:
+        state = self.state
+        # Everything is checked before anything is sent.
+        steps(state, state.uuid or "new", only)
+        if state.uuid is None:
+            yield from self._create()
+        elif only is None and (
+            description_needs_reading(state) or (self.check and state.description.is_modified())
+        ):
+            yield from self._read_description()
+        if identities_need_reading(state):
+            self._requests += 1
+            yield from load_part(state, "identities", fresh=True)
+        if self.check and state.ledger.is_modified() and not is_loaded(state, "ledger"):
+            self._requests += 1
+            yield from load_part(state, "ledger", fresh=True)
+        for step in steps(state, str(state.uuid), only):
+            yield from self._execute(step)
+
+    def _create(self) -> Flow[None]:
+        state = self.state
+        sent = state.description.changes()
+        answer = yield from perform(state.connection, creation(state))
+        self._requests += 1
+        self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
+        state.uuid = answer["creation_certificate"]["uuid"]
+        state.session.known[state.uuid] = state
+        self._settle_description(sent, answer)
+
+    def _read_description(self) -> Flow[None]:
+        """Read the whole afresh: the API replaces it, and others may have written other keys."""
+        state = self.state
+        description = state.description
+        before = {key: cell.base for key, cell in description.cells.items() if cell.touched}
+        mine = description.changes()
+        self._requests += 1
+        yield from load_part(state, "description", fresh=True)
+        theirs = {key: description.cell(key).base for key in mine}
+        lost = [key for key in mine if _moved(before[key], theirs[key], mine[key])]
+        if self.check and lost:
+            raise _conflict(state, "description", before, mine, theirs, lost)
+
+    def _settle_description(self, sent: Mapping[str, JSONValue], answer: Mapping[str, Any]) -> None:
+        state = self.state
+        state.facts = dict(answer)
+        state.fresh, state.replaced = True, False
+        state.description.settle(sent, answer.get("description") or {})
+        state.forget_values()
+
+    def _execute(self, step: Step) -> Flow[None]:
+        request = step.request
+        conditions = self._conditions(step) if self.check else {}
+        if conditions:
+            request = request._replace(body={**(request.body or {}), "conditions": conditions})
+        answer = yield from perform(self.state.connection, request)
+        self._requests += 1
+        match step.part:
+            case "description":
+                self._settle_description(step.sent["description"], answer)
+                self._note("update", "description", step.sent["description"])
+            case "ledger":
+                yield from self._settle_entries(step, answer, conditions)
+            case "identities":
+                self._settle_identities(step, answer)
+            case "docs":
+                self._settle_docs(step, answer)
+        self.state.forget_values()
+
+    def _note(self, does: str, part: str, names: Iterable[str]) -> None:
+        self._done[does].extend(attribute_name(self.state, part, name) for name in names)
+
+    # Ledger
+
+    def _conditions(self, step: Step) -> dict[str, str]:
+        if step.part != "ledger" or step.does == "create":
+            return {}
+        base = self.state.ledger.base
+        seen = {name: base.get(name, {}).get("value_changed_ts") for name in step.sent}
+        return {
+            name: f"value_changed_ts == {moment!r}"
+            for name, moment in seen.items()
+            if isinstance(moment, (int, float))
+        }
+
+    def _settle_entries(
+        self, step: Step, answer: Mapping[str, Any], conditions: Mapping[str, str]
+    ) -> Flow[None]:
+        ledger = self.state.ledger
+        missing: dict[str, str] = {}
+        failed: dict[str, str] = {}
+        for name, sent in step.sent.items():
+            slot = _slot(answer, "entries", name)
+            if slot is not None and "error" in slot:
+                unknown = step.does == "update" and ledger.item(name).present is None
+                (missing if unknown else failed)[name] = str(slot["error"])
+                continue
+            if step.does == "delete":
+                ledger.settle(name, {}, ABSENT)
+            else:
+                known = ledger.base.get(name, {})
+                ledger.settle(name, sent, slot if slot is not None else {**known, **sent})
+            self._note(step.does, "ledger", [name])
+        self._fail(step, failed)
+        if failed and conditions:
+            yield from self._look_for_conflicts(step, failed)
+        # An update that did not find an Entry whose presence nobody knew: it is new.
+        for retry in adding(self.state, str(self.state.uuid), _only(step.sent, missing)):
+            yield from self._execute(retry)
+
+    def _fail(self, step: Step, texts: Mapping[str, str]) -> None:
+        for name, text in texts.items():
+            known = attribute_name(self.state, step.part, name)
+            self.errors[known] = ItemError(text, step.request.operation.name)
+
+    def _look_for_conflicts(self, step: Step, failed: Mapping[str, str]) -> Flow[None]:
+        """Tell a lost race from another refusal: read whether the values have moved."""
+        state = self.state
+        before = {name: dict(state.ledger.base.get(name, {})) for name in failed}
+        self._requests += 1
+        yield from load_part(state, "ledger", fresh=True)
+        after = {name: state.ledger.base.get(name, {}) for name in failed}
+        lost = [
+            name
+            for name in failed
+            if before[name].get("value_changed_ts") != after[name].get("value_changed_ts")
+        ]
+        if lost:
+            raise _conflict(
+                state,
+                "ledger",
+                {name: before[name].get("value", ABSENT) for name in lost},
+                {name: step.sent[name].get("value", ABSENT) for name in lost},
+                {name: after[name].get("value", ABSENT) for name in lost},
+                lost,
+            )
+
+    # Identities and Docs
+
+    def _settle_identities(self, step: Step, answer: Mapping[str, Any]) -> None:
+        identities = self.state.identities
+        for text, sent in step.sent.items():
+            slot = _slot(answer, "identities", text) if step.does == "create" else dict(answer)
+            if slot is not None and "error" in slot:
+                self._fail(step, {text: str(slot["error"])})
+                continue
+            if step.does == "delete":
+                identities.settle(text, {}, ABSENT)
+            else:
+                identities.settle(text, sent, slot or {**identities.base.get(text, {}), **sent})
+            self._note(step.does, "identities", [text])
+            self._settle_field(text)
+
+    def _settle_field(self, text: str) -> None:
+        prefix = text.partition("#")[0]
+        fields, base = self.state.identity_fields, self.state.identities.base
+        if prefix not in fields:
+            return
+        wanted = fields[prefix]
+        left = [known for known in base if known.startswith(f"{prefix}#") and known != wanted]
+        if (wanted is None or wanted in base) and not left:
+            del fields[prefix]
+
+    def _settle_docs(self, step: Step, answer: Mapping[str, Any]) -> None:
+        for name, sent in step.sent.items():
+            base = ABSENT if step.does == "delete" else {"description": None, **answer}
+            self.state.docs.settle(name, sent, base)
+            self._note(step.does, "docs", [name])
+
+
+def _slot(answer: Mapping[str, Any], key: str, name: str) -> dict[str, Any] | None:
+    """Return an item of an answer; None when the answer does not tell about it."""
+    items = answer.get(key)
+    slot = items.get(name) if isinstance(items, dict) else None
+    return slot if isinstance(slot, dict) else None
+
+
+def _only(sent: Sent, names: Iterable[str]) -> Sent:
+    return {name: sent[name] for name in names}
+
+
+def _moved(base: JSONValue, theirs: JSONValue, mine: JSONValue) -> bool:
+    if base is UNKNOWN:
+        return False
+    if isinstance(base, Marker) or isinstance(theirs, Marker):
+        return base is not theirs
+    return not same(base, theirs) and not (
+        not isinstance(mine, Marker) and same(mine, theirs)
+    )
+
+
+def _conflict(
+    state: TwinState,
+    part: str,
+    base: Mapping[str, JSONValue],
+    mine: Mapping[str, JSONValue],
+    theirs: Mapping[str, JSONValue],
+    lost: Iterable[str],
+) -> ConflictError:
+    def named(values: Mapping[str, JSONValue]) -> dict[str, JSONValue]:
+        return {
+            attribute_name(state, part, name): None
+            if isinstance(values[name], Marker)
+            else values[name]
+            for name in names
+        }
+
+    names = list(lost)
+    shown = ", ".join(attribute_name(state, part, name) for name in names)
+    return ConflictError(
+        f"{shown} of Twin {state.uuid} was changed by somebody else since it was read: compare "
+        "error.base, error.mine and error.theirs, then assign what is right and save again, or "
+        "discard() your changes",
+        base=named(base),
+        mine=named(mine),
+        theirs=named(theirs),
+    )
+
+
+def _refused(
+    state: TwinState, errors: Mapping[str, ItemError], result: SaveResult
+) -> SaveError:
+    shown = "; ".join(f"{name}: {error.message} ({error.operation})" for name, error in errors.items())
+    return SaveError(
+        f"the service refused {len(errors)} of the changes of Twin {state.uuid}: {shown}. "
+        "They are still changed here; everything else was saved",
+        errors=errors,
+        result=result,
+    )
+
+
+# Signals
+
+
+def _anybody_listens() -> bool:
+    return bool(
+        signals.pre_save.receivers
+        or signals.post_save.receivers
+        or signals.created.receivers
+        or signals.changed.receivers
+        or signals.entry_changed.receivers
+    )
+
+
+def _tell(
+    record: Any, result: SaveResult, saved: dict[str, Change], was_new: bool
+) -> Flow[None]:
+    state: TwinState = record._state
+    entries = {name: change for name, change in saved.items() if is_entry(name, state)}
+    about = {"record": record, "result": result}
+    if was_new and signals.created.receivers:
+        yield from signals.emit(signals.created, type(record), changes=saved, **about)
+    if saved and signals.changed.receivers:
+        yield from signals.emit(signals.changed, type(record), changes=saved, **about)
+    if entries and signals.entry_changed.receivers:
+        yield from signals.emit(signals.entry_changed, type(record), changes=entries, **about)
+    if signals.post_save.receivers:
+        yield from signals.emit(signals.post_save, type(record), changes=saved, **about)
+
+
+# Verbs without a plan
+
+
+def remove_now(state: TwinState, part: Part, name: str) -> Flow[SaveResult]:
+    """Remove one Entry, Identity or Doc at once."""
+    if state.uuid is None:
+        raise StateError("the Twin was not saved yet: there is nothing to delete")
+    items = {"ledger": state.ledger, "identities": state.identities, "docs": state.docs}[part]
+    items.item(name).remove()
+    return (yield from save(state.record(), only=(part, name)))
+
+
+def terminate(record: Any) -> Flow[None]:
+    """Terminate the Twin, for ever."""
+    state: TwinState = record._state
+    if state.uuid is None:
+        raise StateError("this record was not saved yet: there is nothing to terminate")
+    answer = yield from perform(state.connection, api_request("terminate_twin", [state.uuid]))
+    state.absorb_twin(answer, fresh=True)
+    if signals.terminated.receivers:
+        yield from signals.emit(signals.terminated, type(record), record=record)

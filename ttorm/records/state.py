@@ -1,0 +1,235 @@
+"""The state of one Twin: what the service was seen to hold, and what was changed here.
+
+All views of a Twin in a session (``Twin.at(u)``, ``Scooter.at(u)``, ``twin.ledger["x"]``) share it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ttorm.api.errors import StateError
+from ttorm.connection.core import Connection
+from ttorm.flows import Flow
+from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
+from ttorm.session import SaveResult, Session
+
+if TYPE_CHECKING:
+    from ttorm.records.twin import Twin
+
+__all__ = ["PERSONAL", "TwinState"]
+
+PERSONAL = "personal"
+"""The alias of the account's own Ledger."""
+
+
+class TwinState:
+    """The state of one Twin.
+
+    Attributes:
+        uuid: UUID; None before it was created.
+        session: The session it belongs to.
+        facts: The Twin object as the service last showed it, or None.
+        description: The description, key by key.
+        fresh: Whether the description came straight from the service, not from the cache or a
+            listing.
+        replaced: Whether the whole description was assigned, whatever the service holds.
+        ledgers: Ledgers by alias or account.
+        identities: The account's own Identities.
+        identity_fields: Identities assigned through fields, by type; None takes one away.
+        docs: The account's own Docs.
+        model: The class it is shown as where no other is named.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_views",
+        "description",
+        "docs",
+        "facts",
+        "fresh",
+        "identities",
+        "identity_fields",
+        "ledgers",
+        "model",
+        "replaced",
+        "session",
+        "uuid",
+    )
+
+    def __init__(self, uuid: str | None, session: Session, model: type[Twin]) -> None:
+        new = uuid is None
+        self.uuid = uuid
+        self.session = session
+        self.model = model
+        self._connection = session.connection
+        self.facts: dict[str, Any] | None = None
+        self.description = Item({} if new else UNKNOWN, "description[{!r}]", ABSENT)
+        self.fresh = new
+        self.replaced = False
+        self.ledgers: dict[str, Items] = {
+            PERSONAL: Items("ledger['{}'].{}", None, complete=new),
+        }
+        self.identities = Items("identities['{}'].{}", complete=new)
+        self.identity_fields: dict[str, str | None] = {}
+        self.docs = Items("docs['{}'].{}", complete=new)
+        self._views: dict[type, weakref.ref[Twin]] = {}
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it talks through."""
+        return self._connection
+
+    @property
+    def ledger(self) -> Items:
+        """The account's own Ledger."""
+        return self.ledgers[PERSONAL]
+
+    # Views
+
+    def view(self, model: type[Twin]) -> Any:
+        """Return the record of a class that shows this state."""
+        known = self._views.get(model)
+        record = known() if known is not None else None
+        if record is None:
+            record = model.__new__(model)
+            self.adopt(record)
+        return record
+
+    def adopt(self, record: Twin) -> None:
+        """Make a record a view of this state."""
+        record.__dict__["_state"] = self
+        self._views[type(record)] = weakref.ref(record)
+
+    def record(self) -> Any:
+        """Return the record the user knows it by."""
+        return self.view(self.model)
+
+    def forget_values(self) -> None:
+        """Have all views read their values again; nothing changed is lost."""
+        for known in self._views.values():
+            record = known()
+            if record is not None:
+                record._forget_values()
+
+    # Changes
+
+    def is_modified(self) -> bool:
+        """Tell whether a save would send anything."""
+        return (
+            self.uuid is None
+            or self.replaced
+            or bool(self.identity_fields)
+            or self.description.is_modified()
+            or self.ledger.is_modified()
+            or self.identities.is_modified()
+            or self.docs.is_modified()
+        )
+
+    def touch(self) -> None:
+        """Note that something was changed, or may be from now on."""
+        self.session.hold(self)
+
+    def discard(self) -> None:
+        """Forget all unsaved changes."""
+        self.replaced = False
+        self.identity_fields.clear()
+        self.description.discard()
+        for ledger in self.ledgers.values():
+            ledger.discard()
+        self.identities.discard()
+        self.docs.discard()
+        self.forget_values()
+
+    def save_flow(self) -> Flow[SaveResult]:
+        """Send the changes."""
+        from ttorm.records.saving import save
+
+        return save(self.record())
+
+    def description_cell(self, key: str) -> Cell:
+        """Return a description key's cell for writing.
+
+        Raises:
+            StateError: The Twin is terminated, which freezes its description.
+        """
+        self.check_alive()
+        return self.description.cell(key)
+
+    def check_alive(self) -> None:
+        """Refuse to change the description of a terminated Twin."""
+        if self.facts is not None and self.facts.get("status") == "terminated":
+            raise StateError(
+                f"Twin {self.uuid} is terminated: its description is frozen; Entries, Identities "
+                "and Docs can still be written",
+                code="terminated",
+            )
+
+    # Answers
+
+    def absorb_twin(self, wire: Mapping[str, Any], *, fresh: bool) -> None:
+        """Take a Twin object of the service.
+
+        Args:
+            wire: The object.
+            fresh: Whether it came straight from the service about this very Twin.
+        """
+        known = self.facts
+        if known is not None and not fresh and self.fresh and _older(wire, known):
+            return
+        self.facts = dict(wire)
+        self.fresh = fresh
+        self.description.rebase(wire.get("description") or {})
+        self.forget_values()
+
+    def absorb_ledger(self, alias: str, wire: Mapping[str, Any], *, complete: bool = True) -> None:
+        """Take a Ledger object of the service."""
+        entries = wire.get("entries")
+        found = {
+            name: entry
+            for name, entry in (entries.items() if isinstance(entries, dict) else ())
+            if isinstance(entry, dict) and "error" not in entry
+        }
+        self.foreign_or_own(alias).absorb(found, complete=complete)
+        self.forget_values()
+
+    def foreign_or_own(self, alias: str) -> Items:
+        """Return a Ledger by alias or account."""
+        try:
+            return self.ledgers[alias]
+        except KeyError:
+            items = self.ledgers[alias] = Items(f"ledgers[{alias!r}]['{{}}'].{{}}", None)
+            return items
+
+    def absorb_identities(self, wire: Mapping[str, Any], *, complete: bool = True) -> None:
+        """Take a listing of Identities, in any of its published forms."""
+        listed = wire.get("identities")
+        if isinstance(listed, dict):
+            found = {text: item if isinstance(item, dict) else {} for text, item in listed.items()}
+        else:
+            found = {text: {} for text in listed or () if isinstance(text, str)}
+        self.identities.absorb(found, complete=complete)
+        self.forget_values()
+
+    def absorb_docs(self, wire: Mapping[str, Any]) -> None:
+        """Take a listing of Docs, flat or as a tree."""
+        self.docs.absorb(dict(_flat(wire.get("docs") or {})), complete=True)
+
+
+def _older(wire: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    return float(wire.get("updated_ts") or 0) <= float(known.get("updated_ts") or 0)
+
+
+def _flat(docs: Mapping[str, Any], folder: str = "") -> list[tuple[str, dict[str, Any]]]:
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name, value in docs.items():
+        if isinstance(value, dict):
+            found.extend(_flat(value, f"{folder}{name}/"))
+        elif isinstance(value, list) and len(value) == 3:
+            created, updated, size = value
+            certificate = {"created_ts": created, "size": size}
+            item = {"updated_ts": updated, "creation_certificate": certificate}
+            found.append((folder + name, item))
+    return found

@@ -1,0 +1,275 @@
+"""Files to and from the service, as flows."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, cast
+from urllib.parse import urljoin, urlsplit
+
+from ttorm.api.errors import (
+    ItemError,
+    NotFoundError,
+    ResponseFormatError,
+    SaveError,
+    ValidationError,
+    api_error,
+)
+from ttorm.api.http import HttpRequest, HttpResponse, Upload
+from ttorm.api.request import api_request
+from ttorm.connection.calls import perform
+from ttorm.connection.core import Connection
+from ttorm.flows import Flow, send, sleep
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+__all__ = ["Source", "Target", "attach", "fetch"]
+
+Source = bytes | str | os.PathLike[str] | IO[bytes]
+Target = str | os.PathLike[str] | IO[bytes]
+_CHUNK = 1 << 16
+_REDIRECTS = 5
+_POLLS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+
+
+def attach(
+    connection: Connection,
+    twin: str,
+    name: str,
+    source: Source,
+    description: Mapping[str, Any] | None,
+    storage_class: str | None,
+) -> Flow[dict[str, Any]]:
+    """Upload a file, attach it to a Twin, and wait until the service has copied it.
+
+    Returns:
+        The Doc's object.
+
+    Raises:
+        SaveError: The service refused the Doc, or found another hash than was sent.
+    """
+    upload, digest = _upload(source)
+    place = yield from perform(connection, api_request("create_upload_url"))
+    response = yield from send(
+        connection.transport, HttpRequest("PUT", str(place["url"]), {}, upload)
+    )
+    if not 200 <= response.status < 300:
+        raise api_error(response.status, None, operation="create_upload_url", request="PUT (upload)")
+    wish = {
+        "handler": place["handler"],
+        "hash": digest,
+        "storage_class": storage_class,
+        "description": None if description is None else dict(description),
+    }
+    body = {"docs": {name: {key: value for key, value in wish.items() if value is not None}}}
+    answer = yield from perform(connection, api_request("attach_twin_doc", [twin], body=body))
+    slot = (answer.get("docs") or {}).get(name)
+    if isinstance(slot, dict) and "error" in slot:
+        raise _refused(name, str(slot["error"]), "attach_twin_doc")
+    return (yield from _copied(connection, twin, name))
+
+
+def _copied(connection: Connection, twin: str, name: str) -> Flow[dict[str, Any]]:
+    request = api_request("get_twin_doc", [twin, name])
+    doc: dict[str, Any] = {}
+    for pause in _POLLS:
+        if pause:
+            yield from sleep(pause)
+        doc = yield from perform(connection, request)
+        if doc.get("status") != "copying":
+            break
+    if doc.get("status") in ("hash_mismatch", "error"):
+        raise _refused(name, f"the copy ended as {doc['status']}", "get_twin_doc")
+    return doc
+
+
+def _refused(name: str, text: str, operation: str) -> SaveError:
+    return SaveError(
+        f"the Doc {name!r} was not attached: {text}",
+        errors={f"docs[{name!r}]": ItemError(text, operation)},
+    )
+
+
+def _upload(source: Source) -> tuple[bytes | Upload, str]:
+    """Make a repeatable body of a source, and its SHA-256."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        content = bytes(source)
+        return content, hashlib.sha256(content).hexdigest()
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        with path.open("rb") as reader:
+            digest = _digest(reader)
+        return Upload(lambda: path.open("rb"), path.stat().st_size), digest
+    if not hasattr(source, "read"):
+        raise ValidationError(
+            f"a Doc is made of bytes, a path or a file opened for reading bytes, found "
+            f"{type(source).__name__}",
+            code="bad-argument",
+        )
+    return _upload_of_file(source)
+
+
+def _upload_of_file(source: IO[bytes]) -> tuple[Upload, str]:
+    if not source.seekable():
+        # What can be read once only is put aside, so that a repeat can send it again.
+        copy = TemporaryFile()
+        while chunk := source.read(_CHUNK):
+            copy.write(chunk)
+        copy.seek(0)
+        source = copy
+    start = source.tell()
+    digest = _digest(source)
+    size = source.tell() - start
+
+    def rewound() -> IO[bytes]:
+        source.seek(start)
+        return cast(IO[bytes], _Unclosed(source))
+
+    return Upload(rewound, size), digest
+
+
+class _Unclosed(io.RawIOBase):
+    """A reader of the caller's file that leaves it open."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._source.read(-1 if size is None else size)
+
+
+def _digest(reader: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := reader.read(_CHUNK):
+        if isinstance(chunk, str):
+            raise ValidationError(
+                "the file was opened for text: open it with mode 'rb'", code="bad-argument"
+            )
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+# Download
+
+
+class _Sink(io.RawIOBase):
+    """Takes a download's bytes and their hash on the way to a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest: _Hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: Any, /) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+
+def fetch(connection: Connection, twin: str, name: str, to: Target | None) -> Flow[bytes | None]:
+    """Download a Doc, check it against its certificate, and put it where it is wanted.
+
+    Returns:
+        The bytes when `to` is None.
+    """
+    request = api_request("get_twin_doc", [twin, name], {"download": True})
+    doc = yield from perform(connection, request)
+    url = (doc.get("download") or {}).get("url")
+    if not url:
+        raise NotFoundError(
+            f"the Doc {name!r} cannot be downloaded yet, its status is {doc.get('status')!r}: "
+            "try again when it is 'ok'",
+            operation="get_twin_doc",
+            request=request.label,
+        )
+    folder = Path(to).parent if isinstance(to, (str, os.PathLike)) else None
+    with NamedTemporaryFile(dir=folder, prefix=".ttorm-", delete=False) as file:
+        try:
+            sink = _Sink(file)
+            response = yield from _download(connection, str(url), cast(IO[bytes], sink))
+            file.flush()
+            _check(doc, name, response, sink, file)
+            return _deliver(file, to)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+def _download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResponse]:
+    # The address is the credential: neither secret nor dictionary go along, wherever it leads.
+    url = urljoin(connection.base_url + "/", url)
+    for _ in range(_REDIRECTS + 1):
+        headers = {"accept-encoding": "identity"}
+        response = yield from send(connection.transport, HttpRequest("GET", url, headers, sink=sink))
+        if response.status not in (301, 302, 303, 307, 308):
+            break
+        target = urljoin(url, response.headers.get("location", ""))
+        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+            raise ResponseFormatError("the download leads from https to an unencrypted address")
+        url = target
+    else:
+        raise ResponseFormatError(f"the download leads through more than {_REDIRECTS} redirects")
+    if not 200 <= response.status < 300:
+        raise api_error(response.status, None, operation="download_doc", request="GET (download)")
+    return response
+
+
+def _check(
+    doc: Mapping[str, Any], name: str, response: HttpResponse, sink: _Sink, file: IO[bytes]
+) -> None:
+    certificate = doc.get("creation_certificate") or {}
+    expected = str(certificate.get("hash") or "").lower()
+    if not expected or sink.digest.hexdigest() == expected:
+        return
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    if kind == "application/zip" and not name.lower().endswith(".zip") and _unwrap(file, expected):
+        return
+    raise ResponseFormatError(
+        f"the Doc {name!r} arrived with {sink.size:,} bytes that do not match the SHA-256 of its "
+        "certificate: download it again"
+    )
+
+
+def _unwrap(file: IO[bytes], expected: str) -> bool:
+    """Replace a zip file by its only member, if that is what the certificate speaks of."""
+    with TemporaryFile() as copy:
+        try:
+            with zipfile.ZipFile(file.name) as archive:
+                [member] = archive.namelist()
+                digest = hashlib.sha256()
+                with archive.open(member) as reader:
+                    while chunk := reader.read(_CHUNK):
+                        digest.update(chunk)
+                        copy.write(chunk)
+        except (zipfile.BadZipFile, ValueError):
+            return False
+        if digest.hexdigest() != expected:
+            return False
+        copy.seek(0)
+        file.seek(0)
+        file.truncate()
+        while chunk := copy.read(_CHUNK):
+            file.write(chunk)
+        file.flush()
+        return True
+
+
+def _deliver(file: IO[bytes], to: Target | None) -> bytes | None:
+    if isinstance(to, (str, os.PathLike)):
+        os.fsync(file.fileno())
+        Path(file.name).replace(to)
+        return None
+    file.seek(0)
+    if to is None:
+        return file.read()
+    while chunk := file.read(_CHUNK):
+        to.write(chunk)
+    return None

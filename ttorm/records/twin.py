@@ -1,0 +1,665 @@
+"""The Twin: the record everything else hangs on, and the base class of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from ttorm.api import names
+from ttorm.api.codec import JSONValue
+from ttorm.api.errors import MissingEntryError, NotFoundError, StateError, WrongKindError
+from ttorm.api.request import api_request
+from ttorm.connection.calls import perform, read
+from ttorm.connection.core import Connection
+from ttorm.flows import Flow
+from ttorm.pairs import twin_of
+from ttorm.records.cells import ABSENT, UNKNOWN, Cell
+from ttorm.records.description import Description
+from ttorm.records.doc import Docs
+from ttorm.records.fields import FieldSpec
+from ttorm.records.identity import Identities
+from ttorm.records.ledger import Ledger, Ledgers
+from ttorm.records.loading import load, loaded_parts, require
+from ttorm.records.models import ModelMeta, did_you_mean, kind_rule, model_of
+from ttorm.records.moments import moment
+from ttorm.records.plan import Plan, plan, shown_identity
+from ttorm.records.saving import save, terminate
+from ttorm.records.scanning import Scan
+from ttorm.records.state import TwinState
+from ttorm.records.values import is_scalar
+from ttorm.rules import Expression
+from ttorm.session import SaveResult, current_session
+
+__all__ = ["Twin"]
+
+
+class Twin(metaclass=ModelMeta):
+    """A Twin of the platform, and the base class of models.
+
+    A record knows its connection, loads what is looked at, remembers what was changed and sends
+    only that. `Twin(...)` makes an unsaved one; `create`, `get`, `at`, `find` and `scan` are the
+    other ways to come by one.
+
+    Args:
+        description: The description of a new Twin.
+        entries: Values of Entries of the account's own Ledger, by name.
+        identities: Identities, such as ``["SN#A17"]``.
+
+    Example:
+        >>> class Scooter(Twin):
+        ...     model: Field[str] = description()
+        ...     battery: Field[float] = entry(history="3M")
+        ...     serial: Field[str] = identity("SN", key=True)
+        >>> s = Scooter.create(model="X1", battery=99.0, serial="A17")
+        >>> s.battery -= 3
+        >>> s.save().updated
+        ('battery',)
+    """
+
+    _state: TwinState
+
+    def __init__(
+        self,
+        *,
+        description: Mapping[str, JSONValue] | None = None,
+        entries: Mapping[str, JSONValue] | None = None,
+        identities: Iterable[str] = (),
+    ) -> None:
+        self._begin(description, entries, identities, {})
+
+    if not TYPE_CHECKING:
+        # Type checkers make the constructor of models from their fields.
+        def __init__(self, *, description=None, entries=None, identities=(), **values) -> None:  # noqa: ANN001, ANN003
+            self._begin(description, entries, identities, values)
+
+    def _begin(
+        self,
+        description: Mapping[str, JSONValue] | None,
+        entries: Mapping[str, JSONValue] | None,
+        identities: Iterable[str],
+        values: Mapping[str, Any],
+    ) -> None:
+        model = type(self)
+        fields, meta = model.__fields__, model.__meta__
+        for name in values:
+            if name not in fields:
+                raise TypeError(
+                    f"{model.__name__}() has no field {name!r}{did_you_mean(name, fields)}"
+                )
+        missing = [name for name, spec in fields.items() if spec.required and name not in values]
+        if missing:
+            raise TypeError(f"{model.__name__}() needs a value for {', '.join(missing)}")
+        TwinState(None, current_session(), model).adopt(self)
+        if meta.kind is not None:
+            self._state.description.cell(meta.kind_key).assign(meta.kind)
+        for key, value in (description or {}).items():
+            self.description[key] = value
+        if description is not None and not description:
+            self._state.replaced = True
+        for name, spec in fields.items():
+            value = values[name] if name in values else spec.default()
+            if value is not None or (name in values and spec.required):
+                self._write(spec, value)
+        for name, value in (entries or {}).items():
+            self.ledger[name] = value
+        for text in identities:
+            self.identities.add(text)
+        self._state.touch()
+
+    # Class verbs
+
+    @classmethod
+    def at(cls, uuid: str) -> Self:
+        """Return the record of a UUID without asking the service.
+
+        Args:
+            uuid: The Twin's UUID.
+
+        Raises:
+            ValidationError: That is no UUID.
+
+        Example:
+            >>> Twin.at("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
+            <Twin 0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11>
+        """
+        record: Self = _state_at(cls, names.check_uuid(uuid)).view(cls)
+        return record
+
+    @classmethod
+    def get(cls, uuid: str, fresh: bool = False) -> Self:
+        """Fetch a Twin.
+
+        Args:
+            uuid: The Twin's UUID.
+            fresh: Ask the service even when an answer is kept.
+
+        Returns:
+            A record of this class, or of the registered subclass for the Twin's kind.
+
+        Raises:
+            NotFoundError: There is no such Twin.
+            WrongKindError: It is of another kind than this class.
+            ForbiddenError: The role's Twin rule says no.
+
+        Example:
+            >>> pump = Twin.create(description={"model": "X1"})
+            >>> Twin.get(pump.uuid).description["model"]
+            'X1'
+        """
+        return current_session().connection.run(cls._get(uuid, fresh))
+
+    @classmethod
+    @twin_of(get)
+    async def aget(cls, uuid: str, fresh: bool = False) -> Self:
+        return await current_session().connection.arun(cls._get(uuid, fresh))
+
+    @classmethod
+    def _get(cls, uuid: str, fresh: bool) -> Flow[Self]:
+        state = _state_at(cls, names.check_uuid(uuid))
+        request = api_request("get_twin", [state.uuid])
+        answer = yield from read(state.connection, request, fresh=fresh)
+        state.absorb_twin(answer.body, fresh=not answer.kept)
+        return cls._shown(state)
+
+    @classmethod
+    def _shown(cls, state: TwinState) -> Self:
+        described = (state.facts or {}).get("description") or {}
+        model = model_of(described, cls)
+        if model is None:
+            meta = cls.__meta__
+            raise WrongKindError(
+                f"Twin {state.uuid} has {meta.kind_key}={described.get(meta.kind_key)!r}, "
+                f"{cls.__name__} is for {meta.kind!r}: read it through Twin, or through the class "
+                "of its kind"
+            )
+        state.model = model
+        record: Self = state.view(model)
+        return record
+
+    @classmethod
+    def find(
+        cls, identity: str | None = None, /, *, context: str | list[str] | None = None, **field: Any
+    ) -> Self:
+        """Find a Twin by one of its Identities.
+
+        Args:
+            identity: The Identity, such as ``"SN#A17"``; or one identity field by name, such as
+                ``serial="A17"``.
+            context: Whose Identities count: ``"personal"`` (the default), ``"system"``, or
+                account UUIDs.
+            **field: One identity field with its value.
+
+        Returns:
+            The record. Of several alive Twins of the class with the Identity, the oldest.
+
+        Raises:
+            NotFoundError: No alive Twin of this class has the Identity.
+            ValidationError: That is no Identity.
+
+        Example:
+            >>> pump = Twin.create(identities=["SN#A17"])
+            >>> Twin.find("SN#A17") == pump
+            True
+        """
+        return current_session().connection.run(cls._find(identity, context, field))
+
+    @classmethod
+    @twin_of(find)
+    async def afind(
+        cls, identity: str | None = None, /, *, context: str | list[str] | None = None, **field: Any
+    ) -> Self:
+        return await current_session().connection.arun(cls._find(identity, context, field))
+
+    @classmethod
+    def _find(
+        cls, identity: str | None, context: str | list[str] | None, field: Mapping[str, Any]
+    ) -> Flow[Self]:
+        text = cls._identity_text(identity, field)
+        session = current_session()
+        request = api_request("resolve_twin_identity", [text], {"context": context, "details": True})
+        try:
+            answer = yield from perform(session.connection, request)
+        except NotFoundError:
+            answer = {}
+        fitting = [
+            wire
+            for wire in answer.get("twins") or ()
+            if wire.get("status") == "alive" and model_of(wire.get("description") or {}, cls)
+        ]
+        if not fitting:
+            raise NotFoundError(
+                f"no alive {cls.__name__} has the Identity {text!r}: create one, or give context= "
+                "to look among other accounts' Identities",
+                operation="resolve_twin_identity",
+            )
+        certificates = [wire["creation_certificate"] for wire in fitting]
+        oldest = min(
+            range(len(fitting)),
+            key=lambda i: (certificates[i].get("created_ts") or 0, certificates[i]["uuid"]),
+        )
+        state = _state_at(cls, certificates[oldest]["uuid"])
+        state.absorb_twin(fitting[oldest], fresh=False)
+        if context in (None, "personal") and text not in state.identities.base:
+            state.absorb_identities({"identities": {text: {}}}, complete=False)
+        return cls._shown(state)
+
+    @classmethod
+    def _identity_text(cls, identity: str | None, field: Mapping[str, Any]) -> str:
+        if (identity is None) == (not field) or len(field) > 1:
+            raise TypeError(
+                f'{cls.__name__}.find() takes one Identity, as find("SN#A17") or as one identity '
+                "field, find(serial=...)"
+            )
+        if identity is not None:
+            return names.check_identity(identity)
+        [(name, value)] = field.items()
+        spec = cls.__fields__.get(name)
+        if spec is None or spec.kind != "identity":
+            known = [name for name, spec in cls.__fields__.items() if spec.kind == "identity"]
+            raise TypeError(
+                f"{cls.__name__} has no identity field {name!r}; it has: {', '.join(known) or 'none'}"
+            )
+        return identity_text(spec, value)
+
+    @classmethod
+    def scan(
+        cls,
+        rule: str | Expression | None = None,
+        *,
+        terminated: bool = False,
+        page: int = 1000,
+    ) -> Scan[Self]:
+        """Go through the account's Twins of this class, page by page.
+
+        Args:
+            rule: Only Twins that fulfil it: an expression such as ``Scooter.battery < 20``, or
+                rule text. It is evaluated by the service.
+            terminated: Whether terminated Twins are listed as well.
+            page: How many Twins the service looks through for one answer, 1 to 1,000.
+
+        Returns:
+            What can be iterated by ``for`` and ``async for``, any number of times.
+
+        Raises:
+            ValidationError: `page` is out of range, or the rule is empty.
+
+        Example:
+            >>> pump = Twin.create(description={"kind": "pump"})
+            >>> [twin.uuid for twin in Twin.scan('TWIN.kind == "pump"')] == [pump.uuid]
+            True
+        """
+        return Scan(cls, _scanned, kind_rule(cls), rule, terminated, page)
+
+    # Record verbs
+
+    def save(self, check: bool = False) -> SaveResult:
+        """Send what changed, in as few requests as the API allows; none when nothing changed.
+
+        Args:
+            check: Write only over values this record has seen; else the last writer wins.
+
+        Returns:
+            What was created, updated and deleted, and how many requests it took.
+
+        Raises:
+            SaveError: The service refused some items; they stay changed, the others are saved.
+            ConflictError: Somebody else changed the same (only with `check`).
+            QuotaError: A value is too large; nothing was sent.
+            ValidationError: A container was changed to what JSON cannot hold; nothing was sent.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger["pressure"] = 2.6
+            >>> pump.save()
+            SaveResult(created=(), updated=("ledger['pressure']",), deleted=(), requests=1)
+        """
+        return self._connection.run(save(self, check=check or type(self).__meta__.optimistic))
+
+    @twin_of(save)
+    async def asave(self, check: bool = False) -> SaveResult:
+        check = check or type(self).__meta__.optimistic
+        return await self._connection.arun(save(self, check=check))
+
+    def load(self, *parts: str) -> Self:
+        """Read parts that were not read yet, side by side.
+
+        Args:
+            *parts: ``"description"``, ``"ledger"``, ``"identities"``, ``"docs"`` or
+                ``"ledgers/<alias>"``; without any, the parts the class has fields in.
+
+        Example:
+            >>> Twin.at(Twin.create().uuid).load("description", "ledger").status
+            'alive'
+        """
+        self._connection.run(load(self._state, parts or self._own_parts()))
+        return self
+
+    @twin_of(load)
+    async def aload(self, *parts: str) -> Self:
+        await self._connection.arun(load(self._state, parts or self._own_parts()))
+        return self
+
+    def refresh(self) -> Self:
+        """Read again, from the service, what was read; unsaved changes stay.
+
+        Example:
+            >>> Twin.create().refresh().status
+            'alive'
+        """
+        self._connection.run(load(self._state, self._loaded(), fresh=True))
+        return self
+
+    @twin_of(refresh)
+    async def arefresh(self) -> Self:
+        await self._connection.arun(load(self._state, self._loaded(), fresh=True))
+        return self
+
+    def terminate(self) -> Self:
+        """Terminate the Twin: final; its description is frozen from then on.
+
+        Raises:
+            AlreadyDoneError: It was terminated before.
+            ForbiddenError: Another account owns it.
+
+        Example:
+            >>> Twin.create().terminate().status
+            'terminated'
+        """
+        self._connection.run(terminate(self))
+        return self
+
+    @twin_of(terminate)
+    async def aterminate(self) -> Self:
+        await self._connection.arun(terminate(self))
+        return self
+
+    def discard(self) -> None:
+        """Forget all unsaved changes.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger["pressure"] = 99
+            >>> pump.discard()
+            >>> pump.ledger["pressure"].value
+            2.5
+        """
+        self._state.discard()
+
+    def plan(self) -> Plan:
+        """Give the requests that `save` would send, without sending anything.
+
+        Example:
+            >>> print(Twin(description={"kind": "pump"}).plan())
+            POST /twins
+            {"description": {"kind": "pump"}}
+        """
+        return plan(self._state)
+
+    def _own_parts(self) -> tuple[str, ...]:
+        kinds = {spec.kind for spec in type(self).__fields__.values()}
+        return ("description", "ledger", *(["identities"] if "identity" in kinds else ()))
+
+    def _loaded(self) -> tuple[str, ...]:
+        return loaded_parts(self._state) or ("description",)
+
+    # Parts and facts
+
+    @property
+    def _connection(self) -> Connection:
+        return self._state.connection
+
+    @property
+    def uuid(self) -> str:
+        """The Twin's UUID.
+
+        Raises:
+            StateError: The record was not saved yet.
+        """
+        if self._state.uuid is None:
+            raise StateError("this record has no UUID yet: save() it first")
+        return self._state.uuid
+
+    @property
+    def description(self) -> Description:
+        """The description: a dictionary, loaded when it is looked at."""
+        return Description(self._state)
+
+    @description.setter
+    def description(self, value: Mapping[str, JSONValue]) -> None:
+        Description(self._state).replace(value)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account's own Ledger of the Twin: Entries by name."""
+        return Ledger(self._state)
+
+    @property
+    def ledgers(self) -> Ledgers:
+        """All Ledgers of the Twin: by account UUID, and as `owner` and `creator`."""
+        return Ledgers(self._state)
+
+    @property
+    def identities(self) -> Identities:
+        """The account's own Identities of the Twin."""
+        return Identities(self._state)
+
+    @property
+    def docs(self) -> Docs:
+        """The account's own Docs of the Twin."""
+        return Docs(self._state)
+
+    def _fact(self, name: str) -> Any:
+        if self._state.facts is None:
+            require(self._state, "description", name)
+        return (self._state.facts or {}).get(name)
+
+    @property
+    def owner(self) -> str:
+        """UUID of the account that owns the Twin."""
+        return str(self._fact("owner"))
+
+    @property
+    def status(self) -> str:
+        """``"alive"`` or ``"terminated"``."""
+        return str(self._fact("status"))
+
+    @property
+    def creator(self) -> str:
+        """UUID of the account that created the Twin."""
+        return str(self._fact("creation_certificate")["creator"])
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created, in UTC."""
+        return moment(self._fact("creation_certificate")["created_ts"])
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When its description last changed, in UTC; None when the service does not tell."""
+        stamp = self._fact("updated_ts")
+        return None if stamp is None else moment(stamp)
+
+    @property
+    def terminated_at(self) -> datetime | None:
+        """When it was terminated, in UTC; None while it is alive."""
+        certificate = self._fact("termination_certificate")
+        return None if certificate is None else moment(certificate["terminated_ts"])
+
+    # Fields
+
+    def _forget_values(self) -> None:
+        values = self.__dict__
+        for name in type(self).__fields__:
+            values.pop(name, None)
+
+    def _cell(self, spec: FieldSpec) -> Cell:
+        if spec.kind == "entry":
+            return self._state.ledger.item(spec.target).cell("value")
+        return self._state.description.cell(spec.target)
+
+    def _read(self, spec: FieldSpec) -> Any:
+        if spec.kind == "identity":
+            return self._read_identity(spec)
+        state = self._state
+        cell = self._cell(spec)
+        if cell.current() is UNKNOWN:
+            require(state, "ledger" if spec.kind == "entry" else "description", spec.attribute)
+        if cell.current() is not ABSENT:
+            value = cell.read(spec.codec)
+        elif spec.required:
+            raise MissingEntryError(
+                f"{type(self).__name__} {state.uuid} has no {spec.kind} {spec.target!r}, and "
+                f"{spec.attribute} declares no default: assign a value, or declare default=None"
+            )
+        else:
+            value = spec.default()
+            cell.lend(value, spec.codec)
+        if not is_scalar(value):
+            state.touch()
+        return value
+
+    def _read_identity(self, spec: FieldSpec) -> Any:
+        state = self._state
+        if spec.target in state.identity_fields:
+            text = state.identity_fields[spec.target]
+        else:
+            text = shown_identity(state, spec.target)
+            if text is None and not state.identities.complete:
+                require(state, "identities", spec.attribute)
+                text = shown_identity(state, spec.target)
+        if text is None:
+            if spec.required:
+                raise MissingEntryError(
+                    f"{type(self).__name__} {state.uuid} has no Identity of type {spec.target!r}, "
+                    f"and {spec.attribute} declares no default"
+                )
+            return spec.default()
+        return spec.codec.load(text.partition("#")[2], spec.attribute)
+
+    def _write(self, spec: FieldSpec, value: Any) -> Any:
+        state = self._state
+        if spec.kind == "identity":
+            text = None if value is None and not spec.required else identity_text(spec, value)
+            if state.identities.complete and shown_identity(state, spec.target) == text:
+                state.identity_fields.pop(spec.target, None)
+            else:
+                state.identity_fields[spec.target] = text
+        else:
+            if spec.kind == "description":
+                state.check_alive()
+            else:
+                state.ledger.item(spec.target).removed = False
+            cell = self._cell(spec)
+            value = cell.assign(value, spec.codec)
+            if cell.base is ABSENT and self._reads_alike(spec, value):
+                # Nothing is there and nothing need be: the default says the same.
+                cell.discard()
+        state.forget_values()
+        state.touch()
+        return value
+
+    def _reads_alike(self, spec: FieldSpec, value: Any) -> bool:
+        """Tell whether a field without value would read as this one."""
+        if spec.required:
+            return False
+        if self._state.uuid is None:
+            # A new Twin is created with every default but None.
+            return value is None and spec.default() is None
+        return bool(value == spec.default())
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Only misses come here: nothing on the class or in the record has that name.
+            if name.startswith("_"):
+                raise AttributeError(name)
+            spec = type(self).__fields__.get(name)
+            if spec is None:
+                raise AttributeError(
+                    f"{type(self).__name__} has no attribute {name!r}"
+                    f"{did_you_mean(name, [*type(self).__fields__, *dir(type(self))])}"
+                )
+            value = self.__dict__[name] = self._read(spec)
+            return value
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            spec = type(self).__fields__.get(name)
+            if spec is not None:
+                self.__dict__[name] = self._write(spec, value)
+            elif name.startswith("_") or hasattr(type(self), name):
+                object.__setattr__(self, name, value)
+            else:
+                raise AttributeError(
+                    f"{type(self).__name__} has no field {name!r}"
+                    f"{did_you_mean(name, type(self).__fields__) or ': declare it, or use ledger[...] or description[...]'}"
+                )
+
+    def __delattr__(self, name: str) -> None:
+        spec = type(self).__fields__.get(name)
+        if spec is None:
+            object.__delattr__(self, name)
+            return
+        if spec.kind == "identity":
+            self._state.identity_fields[spec.target] = None
+        elif spec.kind == "entry":
+            del self.ledger[spec.target]
+        else:
+            del self.description[spec.target]
+        self._state.forget_values()
+        self._state.touch()
+
+    # An ordinary object: nothing below asks the service
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._state.uuid or '(not saved)'}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Twin):
+            return NotImplemented
+        if self._state.uuid is None or other._state.uuid is None:
+            return self is other
+        return (self._connection.address, self._state.uuid) == (
+            other._connection.address,
+            other._state.uuid,
+        )
+
+    def __hash__(self) -> int:
+        if self._state.uuid is None:
+            raise TypeError(f"this {type(self).__name__} has no hash before it is saved")
+        return hash((Twin, self._connection.address, self._state.uuid))
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *type(self).__fields__]
+
+
+def identity_text(spec: FieldSpec, value: Any) -> str:
+    """Return the Identity that a field's value stands for.
+
+    Raises:
+        ValidationError: It would be no Identity.
+    """
+    where = f"{spec.attribute!r}"
+    raw = spec.codec.dump(spec.codec.check(value, where), where)
+    return names.check_identity(f"{spec.target}#{raw}")
+
+
+def _state_at(cls: type[Twin], uuid: str) -> TwinState:
+    session = current_session()
+    state: TwinState | None = session.known.get(uuid)
+    if state is None:
+        state = session.known[uuid] = TwinState(uuid, session, cls)
+    elif issubclass(cls, state.model):
+        state.model = cls
+    return state
+
+
+def _scanned(cls: type[Any], wire: Mapping[str, Any]) -> Any:
+    """Return the record for an object of a listing; None when it is of another kind."""
+    model = model_of(wire.get("description") or {}, cls)
+    if model is None:
+        return None
+    state = _state_at(model, wire["creation_certificate"]["uuid"])
+    state.absorb_twin(wire, fresh=False)
+    state.model = model
+    return state.view(model)

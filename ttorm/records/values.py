@@ -1,0 +1,133 @@
+"""From JSON to the values users hold, and back: plainly, or through a field's declared type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cached_property
+from typing import Any, Protocol
+from uuid import UUID
+
+from ttorm.api.codec import JSONValue, check_json, decode, encode
+from ttorm.api.errors import ValidationError
+
+__all__ = ["PLAIN", "Codec", "PlainCodec", "TypedCodec", "is_scalar"]
+
+_IMMUTABLE = (
+    str, int, float, bool, type(None), datetime, date, time, timedelta, Decimal, UUID, Enum,
+)  # fmt: skip
+
+
+def is_scalar(value: object) -> bool:
+    """Tell whether a value cannot change in place."""
+    return isinstance(value, _IMMUTABLE)
+
+
+class Codec(Protocol):
+    """Turns JSON into values and values into JSON."""
+
+    def check(self, value: Any, where: str) -> Any:
+        """Return the value to keep for one that was assigned, or raise `ValidationError`."""
+
+    def load(self, raw: JSONValue, where: str) -> Any:
+        """Return a value for JSON; containers are fresh. Raises `ValidationError`."""
+
+    def dump(self, value: Any, where: str) -> JSONValue:
+        """Return the JSON of a value, sharing nothing with it. Raises `ValidationError`."""
+
+
+def _copy(raw: JSONValue) -> JSONValue:
+    return raw if is_scalar(raw) else decode(encode(raw))
+
+
+class PlainCodec:
+    """JSON values as they are."""
+
+    def check(self, value: Any, where: str) -> Any:
+        """Refuse what JSON cannot hold."""
+        check_json(value, where)
+        return value
+
+    def load(self, raw: JSONValue, where: str) -> Any:
+        """Copy containers, so that nobody changes what others read."""
+        return _copy(raw)
+
+    def dump(self, value: Any, where: str) -> JSONValue:
+        """Copy after checking again: a container may have been changed since."""
+        check_json(value, where)
+        return _copy(value)
+
+
+PLAIN = PlainCodec()
+"""The codec of untyped use."""
+
+
+class TypedCodec:
+    """Values of a declared type, validated by pydantic.
+
+    Args:
+        annotation: Returns the type; called when it is first needed.
+    """
+
+    def __init__(self, annotation: Callable[[], Any]) -> None:
+        self._annotation = annotation
+
+    @cached_property
+    def _adapter(self) -> Any:
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(self._annotation())
+
+    @property
+    def type(self) -> Any:
+        """The declared type."""
+        return self._annotation()
+
+    def _validated(self, value: Any, where: str, found: str) -> Any:
+        from pydantic import ValidationError as PydanticError
+
+        try:
+            return self._adapter.validate_python(value)
+        except PydanticError as error:
+            reasons = "; ".join(_reason(detail) for detail in error.errors(include_url=False))
+            raise ValidationError(
+                f"{where} expects {_name(self.type)}, {found} {_short(value)}: {reasons}",
+                code="invalid-value",
+            ) from None
+
+    def check(self, value: Any, where: str) -> Any:
+        """Validate an assigned value and make sure that JSON can hold it."""
+        checked = self._validated(value, where, "found")
+        self._json(checked, where)
+        return checked
+
+    def load(self, raw: JSONValue, where: str) -> Any:
+        """Validate what the service stores."""
+        return self._validated(_copy(raw), where, "the service has")
+
+    def dump(self, value: Any, where: str) -> JSONValue:
+        """Validate again (a container may have been changed since), then encode."""
+        if not is_scalar(value):
+            value = self._validated(value, where, "found")
+        return self._json(value, where)
+
+    def _json(self, value: Any, where: str) -> JSONValue:
+        raw = self._adapter.dump_python(value, mode="json")
+        check_json(raw, where)
+        return raw
+
+
+def _reason(detail: Any) -> str:
+    place = "".join(f"[{part!r}]" for part in detail["loc"])
+    return f"{place} {detail['msg']}".strip()
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

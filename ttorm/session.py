@@ -1,0 +1,238 @@
+"""Sessions: which objects are known, and which of them have changes to send.
+
+A session keeps one state for each Twin, so that everybody who asks for a Twin's UUID shares its
+values and changes. A block (`with ttorm.session()`) is a unit of work as well: it sends the changes
+when it ends well, and restores the records when it does not.
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self
+
+from ttorm.api.errors import StateError
+from ttorm.connection.core import Connection
+from ttorm.connection.opening import default_connection
+from ttorm.flows import Flow, gather
+from ttorm.pairs import twin_of
+
+__all__ = ["SaveResult", "Session", "current_session", "session"]
+
+
+class SaveResult(NamedTuple):
+    """What a save did.
+
+    Attributes:
+        created: Attributes and items that are new, by name.
+        updated: Those that were changed.
+        deleted: Those that were removed.
+        requests: How many requests it took.
+    """
+
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    requests: int = 0
+
+
+class Unit(Protocol):
+    """What a session keeps track of: the state of one record."""
+
+    @property
+    def uuid(self) -> str | None:
+        """UUID, or None before the record was created."""
+
+    def is_modified(self) -> bool:
+        """Tell whether a save would send anything."""
+
+    def save_flow(self) -> Flow[SaveResult]:
+        """Send the changes."""
+
+    def discard(self) -> None:
+        """Forget the changes."""
+
+    def record(self) -> Any:
+        """Return the record the user knows it by."""
+
+
+class Session:
+    """Known objects of one connection, and their unsaved changes.
+
+    Make blocks with `ttorm.session`. Outside blocks each context (thread, task) has a session of
+    its own that keeps nothing alive.
+
+    Attributes:
+        known: The states of known Twins by UUID, as long as somebody holds them.
+        asynchronous: Whether it was opened by ``async with``: reading attributes never blocks.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        # Weakly: the default sessions of a context must not keep closed connections.
+        self._connection = weakref.ref(connection)
+        self.known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+        self.asynchronous = False
+        self._held: dict[int, Unit] = {}
+        self._open = False
+        self._keeps: Connection | None = None
+        self._token: Token[tuple[Session, ...]] | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection its records use.
+
+        Raises:
+            StateError: It is gone.
+        """
+        connection = self._connection()
+        if connection is None:
+            raise StateError("the connection of this session is gone: call ttorm.connect() again")
+        return connection
+
+    def hold(self, unit: Unit) -> None:
+        """Keep a record with changes (or with a container somebody may change) until the flush."""
+        if self._open:
+            self._held[id(unit)] = unit
+
+    @property
+    def dirty(self) -> list[Any]:
+        """The records with unsaved changes.
+
+        Example:
+            >>> with ttorm.session() as s:
+            ...     pump = Twin()
+            ...     pump.description["kind"] = "pump"
+            ...     s.dirty == [pump]
+            True
+        """
+        return [unit.record() for unit in self._held.values() if unit.is_modified()]
+
+    def flush(self) -> SaveResult:
+        """Save every record with changes.
+
+        Returns:
+            What was done, all records together.
+
+        Raises:
+            TtormError: A record could not be saved; the others were.
+        """
+        return self.connection.run(self._flush())
+
+    @twin_of(flush)
+    async def aflush(self) -> SaveResult:
+        return await self.connection.arun(self._flush())
+
+    def _flush(self) -> Flow[SaveResult]:
+        units = [unit for unit in self._held.values() if unit.is_modified()]
+        outcomes = yield from gather(unit.save_flow() for unit in units)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        # Records with containers in users' hands stay: they may be changed again.
+        if errors:
+            for error in errors[1:]:
+                errors[0].add_note(f"also, in the same flush: {error}")
+            raise errors[0]
+        results = [outcome for outcome in outcomes if isinstance(outcome, SaveResult)]
+        return SaveResult(
+            tuple(name for result in results for name in result.created),
+            tuple(name for result in results for name in result.updated),
+            tuple(name for result in results for name in result.deleted),
+            sum(result.requests for result in results),
+        )
+
+    def rollback(self) -> None:
+        """Forget all unsaved changes; requests already answered stay done."""
+        for unit in self._held.values():
+            unit.discard()
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+            else:
+                self.rollback()
+        finally:
+            self._end()
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        self.asynchronous = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                await self.aflush()
+            else:
+                self.rollback()
+        finally:
+            self._end()
+
+    def _begin(self) -> None:
+        if self._open:
+            raise StateError("this session is open already: make another with ttorm.session()")
+        self._open = True
+        self._keeps = self.connection
+        self._token = _blocks.set((*_blocks.get(), self))
+
+    def _end(self) -> None:
+        if self._token is not None:
+            _blocks.reset(self._token)
+        self._open, self._token, self._keeps = False, None, None
+        self._held.clear()
+
+
+_blocks: ContextVar[tuple[Session, ...]] = ContextVar("ttorm_session_blocks", default=())
+_defaults: ContextVar[weakref.WeakKeyDictionary[Connection, Session]] = ContextVar(
+    "ttorm_default_sessions"
+)
+
+
+def session(connection: Connection | None = None) -> Session:
+    """Make a session to be used as a block.
+
+    Args:
+        connection: Whom its records talk to; the default connection when left out.
+
+    Example:
+        >>> with ttorm.session() as s:
+        ...     pump = Twin.create()
+        ...     pump.ledger["pressure"] = 2.5
+        >>> Twin.get(pump.uuid, fresh=True).ledger["pressure"].value
+        2.5
+    """
+    return Session(connection or default_connection())
+
+
+def current_session(connection: Connection | None = None) -> Session:
+    """Return the innermost open block, or this context's default session.
+
+    Args:
+        connection: Only a session of this connection.
+    """
+    for block in reversed(_blocks.get()):
+        if connection is None or block.connection is connection:
+            return block
+    connection = connection or default_connection()
+    try:
+        sessions = _defaults.get()
+    except LookupError:
+        sessions = weakref.WeakKeyDictionary()
+        _defaults.set(sessions)
+    if connection not in sessions:
+        sessions[connection] = Session(connection)
+    return sessions[connection]
