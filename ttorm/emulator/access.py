@@ -38,8 +38,8 @@ _USER = (
     "SELECT u.uuid, u.account, u.role, u.description, r.statement, r.rules "
     "FROM users u LEFT JOIN roles r ON r.uuid = u.role WHERE u.uuid = ?"
 )
-_SECRET = "SELECT * FROM secrets WHERE hash = ?"
-_SECRET_OF_TOKEN = "SELECT validity_ts FROM secrets WHERE uuid = ?"
+_BY_HASH = "SELECT * FROM secrets WHERE hash = ?"
+_BY_UUID = "SELECT validity_ts FROM secrets WHERE uuid = ?"
 
 
 class Statement(NamedTuple):
@@ -118,7 +118,7 @@ def authenticate(
 
 
 def _by_secret(world: Emulator, tx: Transaction, now: float, secret: str) -> Principal:
-    row = tx.row(_SECRET, world.vault.hash(secret))
+    row = tx.row(_BY_HASH, world.vault.hash(secret))
     if row is None or not world.vault.holds(secret, row["hash"]) or _over(row["validity_ts"], now):
         raise _unknown()
     return _principal(
@@ -131,7 +131,7 @@ def _by_token(world: Emulator, tx: Transaction, now: float, token: str) -> Princ
     if claims is None or _over(claims.get("exp"), now):
         raise _unknown()
     if world.policy.tokens_need_secret and claims["sec"] is not None:
-        row = tx.row(_SECRET_OF_TOKEN, claims["sec"])
+        row = tx.row(_BY_UUID, claims["sec"])
         if row is None or _over(row["validity_ts"], now):
             raise _unknown()
     return _principal(
@@ -240,10 +240,10 @@ def entry_allowed(call: Call, twin: TwinRow, entry: EntryRow, ledger: Mapping[st
     """
     rule = call.principal.rules.entry
     foreign = entry.account != call.account
-    if (foreign and entry.visibility is None) or (rule is None and not _null_rule(call, entry.account)):
+    if foreign and entry.visibility is None:
         return False
-    if rule is None and not foreign:
-        return True
+    if rule is None and not (foreign and _null_rule(call, entry.account)):
+        return not foreign
     variables = _of_caller(call) | _of_twin(twin) | _of_entry(entry.account, entry.name, entry)
     return all(
         _holds(call, text, variables, lambda: ledger)

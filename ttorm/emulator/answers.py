@@ -13,7 +13,7 @@ __all__ = ["Fault", "fault_answer", "json_answer"]
 _JSON = {"content-type": "application/json"}
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - an answer, which the caller may have caused
     """An error answer.
 
     Attributes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from ttorm.api import codec, names
 from ttorm.api.http import HttpRequest, Upload
@@ -15,6 +16,7 @@ from ttorm.emulator.answers import Fault
 
 __all__ = [
     "LENIENT",
+    "check_array",
     "check_description",
     "check_fields",
     "check_mapping",
@@ -74,12 +76,10 @@ def read_dictionary(header: str | None) -> dict[str, Any] | None:
     """
     if header is None:
         return None
-    try:
-        if len(header) > MAX_DICTIONARY:
-            raise ValueError
-        value = codec.decode(b64decode(header, validate=True))
-    except (ValueError, RecursionError):
-        value = None
+    value = None
+    if len(header) <= MAX_DICTIONARY:
+        with suppress(ValueError, RecursionError):
+            value = codec.decode(b64decode(header, validate=True))
     if not isinstance(value, dict):
         raise Fault(
             400793,
@@ -91,8 +91,15 @@ def read_dictionary(header: str | None) -> dict[str, Any] | None:
 def check_mapping(value: Any, where: str) -> dict[str, Any]:
     """Return a JSON object, or raise `Fault` 400589."""
     if isinstance(value, dict):
-        return value
+        return cast("dict[str, Any]", value)
     raise Fault(400589, f"{where} is {_kind(value)}: write a JSON object.")
+
+
+def check_array(value: Any, where: str) -> list[Any]:
+    """Return a JSON array, or raise `Fault` 400589."""
+    if _is_array(value):
+        return value
+    raise Fault(400589, f"{where} is {_kind(value)}: write an array.")
 
 
 def check_fields(
@@ -167,6 +174,10 @@ def check_rule(value: Any, where: str) -> str:
     except RuleError as error:
         raise Fault(400589, f"{where} is no rule: {error}.") from None
     return value
+
+
+def _is_array(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _kind(value: Any) -> str:

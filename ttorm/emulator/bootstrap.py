@@ -66,7 +66,9 @@ def new_secret(world: Emulator, account: str) -> Credentials:
         row = tx.row(_FIRST_USER.format(where="WHERE a.uuid = ?"), account.lower())
         if row is None:
             known = ", ".join(_accounts(tx)) or "none"
-            raise ConfigurationError(f"there is no account {account} with a user; accounts: {known}")
+            raise ConfigurationError(
+                f"there is no account {account} with a user; there are: {known}"
+            )
         account, user = row["account"], row["uuid"]
         secret = issue_secret(world, tx, account, user, None, world.clock.now())
         return Credentials(account, user, secret)
@@ -83,7 +85,8 @@ def _accounts(tx: Transaction) -> list[str]:
 
 
 def _insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin") -> tuple[str, str]:
-    account, role, user, now = world.ids.uuid(), world.ids.uuid(), world.ids.uuid(), world.clock.now()
+    account, role, user = (world.ids.uuid() for _ in range(3))
+    now = world.clock.now()
     tx.run(
         "INSERT INTO accounts (uuid, number, created_ts, updated_ts) "
         "SELECT ?, COALESCE(MAX(number), 0) + 1, ?, ? FROM accounts",

@@ -100,7 +100,7 @@ class Call:
         values = self.query.get(name)
         return values[-1] if values else None
 
-    def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001 - named by every caller
+    def flag(self, name: str, default: bool) -> bool:
         """Return a boolean query parameter (400589 if it is none)."""
         text = self.text(name)
         if text is None:

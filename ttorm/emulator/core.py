@@ -72,7 +72,8 @@ class Emulator:
         self.store = open_store(url)
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
-        self.address = f"memory:{self.ids.uuid()}" if self.store.path is None else self.store.path.as_uri()
+        path = self.store.path
+        self.address = f"memory:{self.ids.uuid()}" if path is None else path.as_uri()
         self._handlers = registered()
 
     def first_user(self) -> str:
@@ -103,10 +104,10 @@ class Emulator:
             return self._run(route, query, origin, request, principal)
         except Fault as fault:
             return fault_answer(fault, self.ids.uuid())
-        except Exception:
-            fault, trace = Fault(500000, "The emulator failed; its log says how."), self.ids.uuid()
-            _log.exception("%s failed, trace %s", request.method, trace)
-            return fault_answer(fault, trace)
+        except Exception:  # noqa: BLE001 - a fault of the emulator is an answer too
+            trace = self.ids.uuid()
+            _log.exception("%s %s failed, trace %s", request.method, path, trace)
+            return fault_answer(Fault(500000, "The emulator failed; its log says how."), trace)
 
     def _run(
         self, route: Route, query: str, origin: str, request: HttpRequest, user: str | None

@@ -11,16 +11,18 @@ from __future__ import annotations
 import decimal
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, ValuesView
+from collections.abc import Callable, Generator, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import rule_engine
-from rule_engine import ast
+from importlib import import_module
+from typing import Any, cast
 
 from ttorm.emulator.patterns import check_pattern
 from ttorm.emulator.rules import RuleError
+
+# The engine has no type annotations: imported like this, it is Any.
+rule_engine = import_module("rule_engine")
+ast = import_module("rule_engine.ast")
 
 __all__ = ["MAX_DEPTH", "MAX_STEPS", "MAX_TEXT", "GuardedRule", "compile_guarded"]
 
@@ -40,8 +42,8 @@ _ATTRIBUTES: dict[type, frozenset[str]] = {
     set: _OF_ARRAYS - {"starts_with", "ends_with"},
     decimal.Decimal: frozenset({"floor", "ceiling", "is_nan", "to_str", "to_flt", "to_int"}),
     datetime: frozenset(
-        "year month day hour minute second millisecond microsecond weekday date zone_name "
-        "to_epoch".split()
+        "year month day hour minute second millisecond microsecond "  # noqa: SIM905 - readable
+        "weekday date zone_name to_epoch".split()
     ),
     timedelta: frozenset({"days", "seconds", "microseconds", "total_seconds"}),
 }
@@ -77,8 +79,8 @@ class GuardedRule:
         names: Names that it mentions as variables.
     """
 
-    def __init__(self, rule: rule_engine.Rule) -> None:
-        self.names = frozenset(rule.context.symbols)
+    def __init__(self, rule: Any) -> None:
+        self.names: frozenset[str] = frozenset(rule.context.symbols)
         self._rule = rule
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:
@@ -120,7 +122,7 @@ def _attempt(work: Callable[[], Any]) -> Any:
         raise RuleError(str(error).rstrip(".") or type(error).__name__) from None
 
 
-def _parsed(text: str, context: rule_engine.Context) -> rule_engine.Rule:
+def _parsed(text: str, context: Any) -> Any:
     # Parsing computes constant parts: within the same limits as evaluation.
     _steps.left = MAX_STEPS
     with decimal.localcontext(_ARITHMETIC):
@@ -265,18 +267,18 @@ class _Members(Mapping[str, Any]):
 
     def values(self) -> ValuesView[Any]:
         """Nothing: the engine asks for all values only to find out whether they have one type."""
-        return {}.values()
+        return dict[str, Any]().values()
 
 
 def _variable(variables: Mapping[str, Any], name: str) -> Any:
-    value = variables.get(name)
-    return _Members(value) if name in _MAPPINGS and isinstance(value, dict) else value
+    value: Any = variables.get(name)
+    return _Members(value) if name in _MAPPINGS and value is not None else value
 
 
 _MAPPINGS = frozenset({"USER", "TWIN", "LEDGER", "DICT"})
 
 
-class _Context(rule_engine.Context):  # type: ignore[misc]
+class _Context(rule_engine.Context):  # type: ignore[misc, name-defined]
     """Finds variables and attributes, missing ones being null, and takes the steps.
 
     Attributes:
@@ -290,26 +292,29 @@ class _Context(rule_engine.Context):  # type: ignore[misc]
         if scope is not None and name in ("now", "today"):
             now = datetime.fromtimestamp(thing["now"], UTC)
             return now if name == "now" else now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return _weighed(super().resolve(thing, name, scope))
+        engine: Any = super()
+        return _weighed(engine.resolve(thing, name, scope))
 
-    def resolve_attribute(self, thing: Any, object_: Any, name: str) -> Any:
+    def resolve_attribute(self, thing: Any, object_: object, name: str) -> Any:
         """Find an attribute of a value, or a member of a mapping."""
-        if isinstance(object_, Mapping):
-            return _weighed(_member(object_, name))
+        if isinstance(object_, (_Members, dict)):
+            return _weighed(_member(cast("dict[str, Any]", object_), name))
         if name not in _ATTRIBUTES.get(type(object_), ()):
             return None
+        engine: Any = super()
         # The engine looks at each member of an array to tell what it is an array of.
-        return _weighed(super().resolve_attribute(thing, _weighed(object_), name))
+        return _weighed(engine.resolve_attribute(thing, _weighed(object_), name))
 
     @contextmanager
-    def assignments(self, *assignments: Any) -> Iterator[None]:
+    def assignments(self, *assignments: Any) -> Generator[None]:
         """Give a comprehension's variable its next value."""
         _take(self.weight)
-        with super().assignments(*assignments):
+        engine: Any = super()
+        with engine.assignments(*assignments):
             yield
 
 
-def _member(mapping: Mapping[str, Any], name: str) -> Any:
+def _member(mapping: _Members | dict[str, Any], name: str) -> Any:
     data = mapping.data if isinstance(mapping, _Members) else mapping
     match name:
         case "keys":

@@ -22,9 +22,9 @@ class Ids:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._bytes: Callable[[int], bytes] = (
-            os.urandom if seed is None else random.Random(seed).randbytes
-        )
+        self._bytes: Callable[[int], bytes] = os.urandom
+        if seed is not None:
+            self._bytes = random.Random(seed).randbytes  # noqa: S311 - repeatable on purpose
 
     def uuid(self) -> str:
         """Return a new UUID of version 4."""
@@ -41,7 +41,7 @@ class Ids:
     def pin(self) -> str:
         """Return a new PIN: 6 digits and capital letters."""
         number = int.from_bytes(self._bytes(8), "big")
-        letters = []
+        letters: list[str] = []
         for _ in range(6):
             number, letter = divmod(number, len(_PIN_LETTERS))
             letters.append(_PIN_LETTERS[letter])

@@ -110,4 +110,4 @@ def _repeat(low: int, most: int, ways: int) -> int:
     if ways == 1:
         return choices
     # Above this many rounds even two ways are more than the limit.
-    return choices * ways ** min(most, 20)
+    return choices * int(ways ** min(most, 20))

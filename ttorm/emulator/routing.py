@@ -28,9 +28,7 @@ class Route(NamedTuple):
     def args(self) -> dict[str, str]:
         """Decode the path arguments, each by itself (400589 if one is not UTF-8)."""
         names = (parameter.name for parameter in self.operation.path_params)
-        return {
-            name: _decode(segment) for name, segment in zip(names, self.segments, strict=True)
-        }
+        return {name: _decode(segment) for name, segment in zip(names, self.segments, strict=True)}
 
 
 class _Pattern(NamedTuple):

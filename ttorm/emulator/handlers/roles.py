@@ -7,7 +7,14 @@ from typing import Any
 from ttorm.api.operations import ACTIONS
 from ttorm.emulator.access import Statement, permits
 from ttorm.emulator.answers import Fault
-from ttorm.emulator.body import check_fields, check_mapping, check_name, check_rule, check_uuid
+from ttorm.emulator.body import (
+    check_array,
+    check_fields,
+    check_mapping,
+    check_name,
+    check_rule,
+    check_uuid,
+)
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import handles
@@ -128,12 +135,10 @@ def _statement(value: Any) -> dict[str, Any]:
     check_fields(statement, required, required=required, where=where)
     if statement["effect"] not in ("allow", "deny"):
         raise Fault(400589, "The effect of a statement is 'allow' or 'deny'.")
-    actions = statement["actions"]
-    if actions is not None and not isinstance(actions, list):
-        raise Fault(400589, "The actions of a statement are a list of operations, or null.")
-    for action in actions or ():
-        if not isinstance(action, str) or action not in _NAMES:
-            raise Fault(400589, f"A statement cannot list {action!r}: write names of operations.")
+    if statement["actions"] is not None:
+        for action in check_array(statement["actions"], "'actions'"):
+            if not isinstance(action, str) or action not in _NAMES:
+                raise Fault(400589, f"A statement lists {action!r}: write names of operations.")
     return {name: statement[name] for name in required}
 
 

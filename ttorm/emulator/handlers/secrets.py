@@ -74,9 +74,7 @@ def create_user_secret(call: Call) -> dict[str, Any]:
         # The same text whatever is wrong, so that guessing tells nothing.
         raise Fault(404653, "There is no such PIN, or it was used or is over.")
     call.tx.run("DELETE FROM pins WHERE owner = ?", row["owner"])
-    secret = issue_secret(
-        call.world, call.tx, account, row["owner"], row["validity_ts"], call.now
-    )
+    secret = issue_secret(call.world, call.tx, account, row["owner"], row["validity_ts"], call.now)
     return {
         "account": account,
         "user": row["owner"],
@@ -98,9 +96,7 @@ def update_user_secret(call: Call) -> dict[str, Any]:
     """Set when a secret expires; a body that does not say it lets it never expire."""
     validity_ts = _read_validity(call)
     secret = _find_secret(call)
-    secret = secret._replace(
-        validity_ts=validity_ts, updated_ts=later(call.now, secret.updated_ts)
-    )
+    secret = secret._replace(validity_ts=validity_ts, updated_ts=later(call.now, secret.updated_ts))
     call.tx.run(
         "UPDATE secrets SET validity_ts = ?, updated_ts = ? WHERE owner = ?",
         secret.validity_ts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ttorm.emulator.answers import Fault
-from ttorm.emulator.body import check_description, check_fields, check_timestamp
+from ttorm.emulator.body import check_array, check_description, check_fields, check_timestamp
 from ttorm.emulator.call import Call
 from ttorm.emulator.handlers import handles
 
@@ -47,8 +47,9 @@ def refresh_user_token(call: Call) -> dict[str, Any]:
 def _read_options(value: Any) -> list[str] | None:
     if value is None:
         return None
-    if isinstance(value, list) and all(option in _OPTIONS for option in value):
-        return value
+    options = check_array(value, "'options'")
+    if all(option in _OPTIONS for option in options):
+        return options
     raise Fault(400589, "'options' is a list of 'create' and 'refresh', or null.")
 
 

@@ -22,12 +22,15 @@ class Transaction(Protocol):
 
     def row(self, sql: str, *parameters: Any) -> Row | None:
         """Return the first row, or None."""
+        ...
 
     def rows(self, sql: str, *parameters: Any) -> list[Row]:
         """Return all rows."""
+        ...
 
     def run(self, sql: str, *parameters: Any) -> int:
         """Change something and return how many rows were touched."""
+        ...
 
 
 class Store(Protocol):
@@ -45,9 +48,11 @@ class Store(Protocol):
         Args:
             write: Whether it changes anything; writers wait for each other from its start.
         """
+        ...
 
     def close(self) -> None:
         """Release everything; closing twice is harmless."""
+        ...
 
 
 def open_store(url: str) -> Store:

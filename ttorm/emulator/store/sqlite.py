@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def _connect(target: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _within(connection: sqlite3.Connection, begin: str) -> Iterator[Transaction]:
+def _within(connection: sqlite3.Connection, begin: str) -> Generator[Transaction]:
     connection.execute(begin)
     try:
         yield _Transaction(connection)
@@ -81,7 +81,7 @@ class MemoryStore:
             prepare(tx, new=True)
 
     @contextmanager
-    def transaction(self, write: bool) -> Iterator[Transaction]:
+    def transaction(self, write: bool) -> Generator[Transaction]:
         """See `Store.transaction`."""
         with self._lock:
             if not self._closing.alive:
@@ -137,7 +137,7 @@ class FileStore:
             raise
 
     @contextmanager
-    def transaction(self, write: bool) -> Iterator[Transaction]:
+    def transaction(self, write: bool) -> Generator[Transaction]:
         """See `Store.transaction`."""
         connection = self._take()
         try:
@@ -196,11 +196,12 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
     for wait in (0.01, 0.05, 0.2, 0.5, 1.0, None):
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            return
         except sqlite3.OperationalError as error:
             if wait is None or "locked" not in str(error):
                 raise
             threading.Event().wait(wait)
+        else:
+            return
 
 
 def _close_all(connections: list[sqlite3.Connection]) -> None:
