@@ -55,7 +55,7 @@ def send(emulator):
 
 @pytest.fixture
 def api(send, user):
-    """Call operations: ``api("get_twin", uuid, user=..., body=..., query...) -> (status, dict)``."""
+    """Call operations: ``api("get_twin", uuid, user=..., body=..., ...) -> (status, dict)``."""
     first = user
 
     def api(name, *args, body=None, user=first, dictionary=None, **query):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -146,7 +147,7 @@ class TestAdd:
         for timeseries in (
             {},
             {"table": {}},
-            {"t": {"measurement": "m", "dimensions": {"a": "b"}}},
+            {"t": {"measurement": "m"}},
         ):
             body = {"entries": {"x": {"value": 1, "timeseries": timeseries}}}
             assert api("add_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400979
@@ -389,7 +390,7 @@ class TestUpdate:
         for n in range(5):
             seen.append(update(twin, x={"value": n})["x"]["value_changed_ts"])
             seen.append(update_value(twin, x=n)["x"]["value_changed_ts"])
-        assert all(one < other for one, other in zip(seen, seen[1:], strict=False))
+        assert all(one < other for one, other in pairwise(seen))
 
     def test_times_grow_also_when_the_clock_goes_back(self, twin, add, update, clock):
         before = add(twin, x={"value": 0})["x"]

@@ -115,7 +115,9 @@ WORKED = [
 ]
 
 
-@pytest.mark.parametrize(("number", "text", "expected"), WORKED, ids=[str(row[0]) for row in WORKED])
+@pytest.mark.parametrize(
+    ("number", "text", "expected"), WORKED, ids=[str(row[0]) for row in WORKED]
+)
 def test_worked_example(number, text, expected):
     if expected is REFUSED:
         with pytest.raises(RuleError):
