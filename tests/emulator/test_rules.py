@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
+import re
 import string
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from ttorm.emulator.guard import MAX_STEPS, MAX_TEXT
+from ttorm.emulator.guard import MAX_TEXT
 from ttorm.emulator.patterns import MAX_PATHS, PatternError, check_pattern, paths
 from ttorm.emulator.rules import RuleError, compile_rule
 
@@ -130,3 +133,300 @@ def test_worked_example(number, text, expected):
         assert rule.verdict(VARIABLES) is False
     else:
         assert rule.verdict(VARIABLES) is expected
+
+
+HUGE = {
+    "deep": json.loads("[" * 60 + "1" + "]" * 60),
+    "flat": list(range(9_000)),
+    "wide": {f"k{index}": index * 1.5 for index in range(3_000)},
+    "long": "a" * 60_000,
+    "evil": "(a+)+$",
+    "big": 10**300,
+    "tiny": 1e-300,
+}
+ATOMS = [
+    "TWIN.kind", "USER.level", "LEDGER.flat", "LEDGER.deep", "LEDGER.wide", "LEDGER.long", "LEDGER",
+    "LEDGER.evil", "LEDGER.big", "LEDGER.tiny", "USER", "entry_value", "now", "$now", "$pi",
+    "$range", "true", "null", "nan", "inf", "1", "0", "2.5", "1e308", "1e-5", "99999999999", "0xff",
+    "'a'", '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"', '"(a+)+$"', '".*.*.*x"', r'"\d+\."', "[]", "[1, 2]",
+    "{}", "{1, 2}", '{"a": 1}', 'd"2024-02-15T10:00:00Z"', 't"P1D"', 'b"00"', "x", "$any", "$sum",
+]  # fmt: skip
+BINARY = [
+    "and", "or", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "=~", "=~~", "!~", "!~~",
+    "+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<<", ">>",
+]  # fmt: skip
+SUFFIXES = [".length", ".keys", ".values", ".to_set", ".to_str", ".floor", ".as_upper", ".kind",
+            ".__class__", ".encode", "[0]", "&[9]", "[1:]", "['a']", "&.x", ".to_ary", ".to_flt"]  # fmt: skip
+
+
+def composed(random, depth):
+    """Make a rule that may parse, of parts that may be expensive."""
+    if depth <= 0 or random.random() < 0.15:
+        return random.choice(ATOMS) + "".join(
+            random.choice(SUFFIXES) for _ in range(random.randrange(3))
+        )
+    shape = random.randrange(9)
+    one, other = (composed(random, depth - random.randint(1, 2)) for _ in range(2))
+    if shape < 4:
+        return f"({one}) {random.choice(BINARY)} ({other})"
+    if shape == 4:
+        return f"[{one} for x in {other}]"
+    if shape == 5:
+        return f"$any([{one} for x in {other} if x {random.choice(BINARY)} {one}])"
+    if shape == 6:
+        return f"({one} ? {other} : {one})"
+    if shape == 7:
+        return f"not {one} {random.choice(BINARY)} {random.choice(ATOMS)}"
+    return f"-({one}){random.choice(SUFFIXES)}"
+
+
+def soup(random):
+    """Make a text of tokens and rubbish that hardly ever parses."""
+    parts = [*ATOMS, *BINARY, *SUFFIXES, *"()[]{}?:,.#$&\\'\" \n\t\0é", *string.ascii_letters]
+    return "".join(
+        random.choice(parts) + random.choice(["", " "]) for _ in range(random.randrange(1, 60))
+    )
+
+
+def bent(random):
+    """Change a worked example in a few places."""
+    text = list(random.choice(WORKED)[1])
+    for _ in range(random.randrange(1, 4)):
+        place = random.randrange(len(text))
+        text[place : place + random.randrange(2)] = random.choice(string.printable)
+    return "".join(text)
+
+
+def repeated(random):
+    """Make a text that is long or deep."""
+    part, atom = random.choice(["(", "[", "not ", "-", "1+", "a.", "x in ", "{"]), random.choice(ATOMS)
+    return part * random.randrange(1, 3_000) + atom + random.choice(["", "]", ")"]) * 9
+
+
+def fuzz(count, seed):
+    random_ = random.Random(seed)
+    variables = {**VARIABLES, "LEDGER": {**VARIABLES["LEDGER"], **HUGE}}
+    shapes = [lambda: composed(random_, 5), lambda: soup(random_), lambda: bent(random_),
+              lambda: composed(random_, 3), lambda: bent(random_)]  # fmt: skip
+    slowest, held, evaluated = (0.0, ""), 0, 0
+    for number in range(count):
+        text = repeated(random_) if number % 100 == 0 else random_.choice(shapes)()
+        start = time.thread_time()
+        try:
+            rule = compile_rule(text)
+        except RuleError:
+            pass
+        else:
+            evaluated += 1
+            held += rule.verdict(variables)
+        slowest = max(slowest, (time.thread_time() - start, text))
+    return slowest, evaluated, held
+
+
+def judge(count, seed):
+    compile_rule("true")
+    gc.collect()
+    gc.disable()  # a collection of everything else that pytest holds is no rule's fault
+    try:
+        (seconds, text), evaluated, held = fuzz(count, seed)
+    finally:
+        gc.enable()
+    assert seconds < 0.050, f"{seconds * 1000:.1f} ms: {text!r}"
+    assert count / 20 < evaluated < count
+    assert 0 < held < evaluated
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_rule_crashes_escapes_or_takes_long(seed):
+    judge(500, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_a_hundred_thousand_rules():
+    judge(100_000, 2024)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "# only a comment",
+        "x" * (MAX_TEXT + 1),
+        "1 + " * 600 + "1",
+        "x" + " or x" * 200,
+        "[" * 200 + "]" * 200,
+        "(" * 2_000,
+        "1 << 999999999 == 0",
+        "1 >> 1 == 0",
+        "1e99999 == 1",
+        "9" * 50 + " == 1",
+        "$range(99999999)",
+        "$random() > 0.5",
+        "$re_groups",
+        'b"00" == 1',
+        'TWIN.serial =~ "("',
+        'TWIN.serial =~ "(?=a)"',
+        r'TWIN.serial =~ "(a)\\1"',
+        "5 & 3 == 1 or true",
+        'TWIN.serial =~ "' + "a" * 300 + '"',
+        '"' + "a" * 4_000 + '" =~ "a*a*a*b"',
+        '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" =~ ("(a+)+" + "$")',
+        '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" =~ "[(a+)+$]"[1:7]',
+        "x =~",
+        "'a' 'b'",
+        "not",
+    ],
+)
+def test_refused_when_written(text):
+    with pytest.raises(RuleError):
+        compile_rule(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2 ** 99999 ** 9 == 1",
+        "LEDGER.big ** 99999 == 1",
+        "LEDGER.evil_text =~ '(a+)+$'",
+        "LEDGER.evil_text =~ LEDGER.evil",
+        "[[[1 for x in LEDGER.flat] for y in LEDGER.flat] for z in LEDGER.flat]",
+        "[x for x in LEDGER.huge] == []",
+        "LEDGER.deepest == 1",
+        "LEDGER.long.to_set.length == 1",
+        "LEDGER.encode('hex')",
+        "entry_name.encode('hex') == 1",
+        "1 / LEDGER.nothing",
+    ],
+)
+def test_denied_when_evaluated(text):
+    ledger = {
+        **HUGE,
+        "evil_text": "a" * 40 + "!",
+        "huge": list(range(30_000)),
+        "deepest": json.loads("[" * 150 + "]" * 150),
+    }
+    try:
+        rule = compile_rule(text)
+    except RuleError:
+        return  # constant parts are computed when the rule is written
+    start = time.thread_time()
+    with pytest.raises(RuleError):
+        rule.value({**VARIABLES, "LEDGER": ledger})
+    assert rule.verdict({**VARIABLES, "LEDGER": ledger}) is False
+    assert time.thread_time() - start < 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r'TWIN.serial =~ "SN-\d+$"', True),
+        (r'TWIN.serial =~ "SN-\\d+$"', True),
+        (r'TWIN.serial == "SN-\x3123"', True),
+        (r"""'it\'s' == "it's" """, True),
+        ('TWIN.serial =~ DICT.pattern', True),
+        ("TWIN.serial =~ TWIN.nothing", False),
+        ("TWIN.kind =~ '(pump|valve)+$'", True),
+        ("LEDGER.length == 5", True),
+        ("LEDGER.keys.length == LEDGER.values.length", True),
+        ("not USER.is_empty and USER['regions'].to_set.length == 2", True),
+        ("LEDGER.geo == {'city': 'Gdansk', 'lat': 54.35}", True),
+        ("LEDGER.geo.keys == ['city', 'lat']", True),
+        ("LEDGER == LEDGER and LEDGER != TWIN", True),
+        ("'geo' in LEDGER and 'nothing' not in LEDGER", True),
+        ("USER.__class__ == null and entry_name.__class__ == null", True),
+        ("entry_value.floor == 21 and entry_value.ceiling == 22", True),
+        ("$now.year == 2024 and $today < $now", True),
+        ("$now - d'2024-02-15T00:00:00Z' < t'P1D'", True),
+        ("$sum(LEDGER.readings) == 6 and $max(LEDGER.readings) == 3", True),
+        ("[x * y for x in LEDGER.readings if x > 1] == []", FAILS),
+        ("nothing.a.b&['c'] == null", True),
+        ("LEDGER.readings[1:] == [2, 3] and entry_name[:4] == 'temp'", True),
+        ("2 ** 10 == 1024 and -2 ** 2 == 4 and 2 ** 3 ** 2 == 64", True),
+        ("(5 & 3) == 1 and (6 ^ 3 | 8) == 13", True),
+        ("'a#b' == 'a#b' # a comment with 'quotes", True),
+    ],
+)
+def test_beyond_the_worked_examples(text, expected):
+    variables = {**VARIABLES, "DICT": {"pattern": "SN-.*"}}
+    rule = compile_rule(text)
+    if expected is FAILS:
+        with pytest.raises(RuleError):
+            rule.value(variables)
+    else:
+        assert rule.verdict(variables) is expected
+
+
+def test_variables_that_a_rule_reads_are_known():
+    assert {"TWIN", "LEDGER", "entry_name"} <= compile_rule(
+        "TWIN.kind == 'pump' and entry_name in LEDGER.public"
+    ).names
+
+
+def test_values_are_not_changed_by_rules():
+    variables = json.loads(json.dumps(VARIABLES))
+    for _, text, expected in WORKED:
+        if expected is not REFUSED:
+            compile_rule(text).verdict(variables)
+    assert variables == VARIABLES
+
+
+def test_rules_of_many_threads_do_not_mix():
+    rule = compile_rule("[x + entry_value for x in LEDGER.readings if x > 1][0] == 2 + entry_value")
+    wrong = []
+
+    def run(number):
+        for _ in range(50):
+            if not rule.verdict({"LEDGER": {"readings": [1, 2, 3]}, "entry_value": number}):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "length", "allowed"),
+    [
+        ("SN-[0-9]+$", 4_096, True),
+        (".*", 4_096, True),
+        (".*-.*", 500, True),
+        (".*-.*-.*", 50, True),
+        (".*-.*-.*", 500, False),
+        ("(a+)+$", 30, False),
+        ("(a|aa)*$", 30, False),
+        ("(foo|bar)*$", 100, True),
+        ("(?i)(ab|Ac)*$", 100, False),
+        ("(a?){30}a{30}", 30, False),
+        ("(?>a+)b", 100, True),
+        ("^abc?$", 5_000, False),
+    ],
+)
+def test_patterns(pattern, length, allowed):
+    if allowed:
+        check_pattern(pattern, length, search=False)
+    else:
+        with pytest.raises(PatternError):
+            check_pattern(pattern, length, search=False)
+
+
+@pytest.mark.parametrize("pattern", [".*x", "a*a*b", "(?:ab?)*c", "(ab|a|b)+$", "a{1,9}a{1,9}b"])
+def test_an_allowed_pattern_is_quick(pattern):
+    length = max(size for size in range(1, 4_096) if paths(pattern, size) <= MAX_PATHS)
+    start = time.thread_time()
+    re.match(pattern, "a" * length)
+    assert time.thread_time() - start < 0.5
+
+
+def test_the_engine_is_imported_at_the_first_rule():
+    code = (
+        "import sys; from ttorm.emulator import Emulator; from ttorm.api.http import HttpRequest;"
+        "e = Emulator(); u = e.first_user();"
+        "assert e.handle(HttpRequest('POST', 'http://h/twins'), u).status == 201;"
+        "assert 'rule_engine' not in sys.modules; assert 'starlette' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

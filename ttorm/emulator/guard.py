@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ttorm.emulator.patterns import check_pattern
 from ttorm.emulator.rules import RuleError
@@ -26,13 +26,19 @@ ast = import_module("rule_engine.ast")
 
 __all__ = ["MAX_DEPTH", "MAX_STEPS", "MAX_TEXT", "GuardedRule", "compile_guarded"]
 
+_T = TypeVar("_T")
+
 MAX_TEXT = 4_096
 """Longest rule, in characters."""
 MAX_DEPTH = 100
 """How deep the parts of a rule may lie in each other."""
-MAX_STEPS = 30_000
-"""Work of one evaluation: roughly one step for each value that is looked at."""
+MAX_WORDS = 1_024
+"""Most names, numbers, texts and signs in a rule."""
+MAX_STEPS = 10_000
+"""Work of one evaluation: one step for each value that is looked at, two microseconds or so."""
 
+_ROUND = 4
+"""Steps that a round of a comprehension takes by itself."""
 _ARITHMETIC = decimal.Context(prec=28, Emax=4_096, Emin=-4_096)
 _BUILT_INS = frozenset({"now", "today", "pi", "e", "abs", "any", "all", "sum", "min", "max"})
 _OF_ARRAYS = frozenset({"length", "is_empty", "to_ary", "to_set", "starts_with", "ends_with"})
@@ -63,7 +69,10 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_NUMBER = re.compile(r"0[box][0-9A-Fa-f]{1,40}|[0-9]{0,40}\.?[0-9]{0,40}(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(
+    r"0[box][0-9A-Fa-f]{1,40}"
+    r"|(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
+)
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = frozenset("\\'\"abfnrtvxuUN0123")
 _PARTS = (
@@ -99,6 +108,10 @@ def compile_guarded(text: str) -> GuardedRule:
     Raises:
         RuleError: The text is no rule, or is one that is not let in.
     """
+    return _attempt(lambda: _compile(text))
+
+
+def _compile(text: str) -> GuardedRule:
     text = _admitted(text)
     context = _Context(
         resolver=_variable,
@@ -106,12 +119,15 @@ def compile_guarded(text: str) -> GuardedRule:
         default_timezone="utc",
         decimal_context=_ARITHMETIC,
     )
-    rule = _attempt(lambda: _parsed(text, context))
+    # Parsing computes constant parts: within the same limits as evaluation.
+    _steps.left = MAX_STEPS
+    with decimal.localcontext(_ARITHMETIC):
+        rule = rule_engine.Rule(text, context)
     context.weight = _limit_tree(rule.statement.expression)
     return GuardedRule(rule)
 
 
-def _attempt(work: Callable[[], Any]) -> Any:
+def _attempt(work: Callable[[], _T]) -> _T:
     try:
         return work()
     except RuleError:
@@ -122,19 +138,14 @@ def _attempt(work: Callable[[], Any]) -> Any:
         raise RuleError(str(error).rstrip(".") or type(error).__name__) from None
 
 
-def _parsed(text: str, context: Any) -> Any:
-    # Parsing computes constant parts: within the same limits as evaluation.
-    _steps.left = MAX_STEPS
-    with decimal.localcontext(_ARITHMETIC):
-        return rule_engine.Rule(text, context)
-
-
 def _admitted(text: str) -> str:
     """Look at the words of a rule before the engine does, and return what it may read."""
     if len(text) > MAX_TEXT:
         raise RuleError(f"a rule has at most {MAX_TEXT} characters")
     tokens = [_mended(token) for token in _TOKEN.finditer(text)]
     words = [(kind, word) for kind, word in tokens if kind not in ("space", "comment")]
+    if len(words) > MAX_WORDS:
+        raise RuleError(f"a rule has at most {MAX_WORDS} words and signs")
     constant = sum(len(word) for kind, word in words if kind == "string")
     for position, (kind, word) in enumerate(words):
         if kind == "shift":
@@ -229,22 +240,26 @@ def _take(steps: int) -> None:
 
 
 def _weighed(value: Any) -> Any:
-    """Take the steps that a value costs: the engine copies it whenever a part of it is read."""
+    """Take the steps that a value costs.
+
+    The engine copies a value whenever a part of it is read, and what is nested deeply it looks
+    through again at each level.
+    """
     weight, level, depth = 0, [value], 0
     while level:
-        depth += 1
         below: list[Any] = []
         for item in level:
             if isinstance(item, str):
                 weight += len(item) >> 8
             elif isinstance(item, dict):
+                weight += 2 * len(item)
                 below += item.values()
             elif isinstance(item, (list, tuple, set)):
                 below += item
-        weight += depth * len(level)
+        weight += len(level) * (1 + depth * (depth + 1) // 2)
         if weight > MAX_STEPS:
             break
-        level = below
+        level, depth = below, depth + 1
     _take(weight)
     return value
 
@@ -275,6 +290,7 @@ def _variable(variables: Mapping[str, Any], name: str) -> Any:
     return _Members(value) if name in _MAPPINGS and value is not None else value
 
 
+_SPLITTING = frozenset({"to_ary", "to_set"})
 _MAPPINGS = frozenset({"USER", "TWIN", "LEDGER", "DICT"})
 
 
@@ -301,14 +317,15 @@ class _Context(rule_engine.Context):  # type: ignore[misc, name-defined]
             return _weighed(_member(cast("dict[str, Any]", object_), name))
         if name not in _ATTRIBUTES.get(type(object_), ()):
             return None
-        engine: Any = super()
         # The engine looks at each member of an array to tell what it is an array of.
-        return _weighed(engine.resolve_attribute(thing, _weighed(object_), name))
+        _weighed(list(object_) if name in _SPLITTING and isinstance(object_, str) else object_)
+        engine: Any = super()
+        return _weighed(engine.resolve_attribute(thing, object_, name))
 
     @contextmanager
     def assignments(self, *assignments: Any) -> Generator[None]:
         """Give a comprehension's variable its next value."""
-        _take(self.weight)
+        _take(self.weight + _ROUND)
         engine: Any = super()
         with engine.assignments(*assignments):
             yield
