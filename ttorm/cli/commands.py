@@ -14,7 +14,7 @@ __all__ = ["demo", "serve", "ttorm"]
 
 
 @contextmanager
-def _plain_errors(extra: str) -> Generator[None, None, None]:
+def _plain_errors(extra: str) -> Generator[None]:
     """Tell what is wrong in one line: a trace is for faults of the program."""
     from ttorm.api.errors import TtormError
 
