@@ -8,10 +8,12 @@ thread or on an event loop. Flows do no I/O themselves and know no HTTP library.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Iterable
-from concurrent.futures import Future
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ttorm.api.http import HttpRequest, HttpResponse, Transport
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = [
     "Await",

@@ -12,7 +12,6 @@ Class attributes of models are such expressions as well: ``Scooter.battery < 20`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any, Generic, NoReturn, TypeVar
 
 from ttorm.api.codec import check_json
@@ -255,6 +254,8 @@ def literal(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (int, float)):
+        from decimal import Decimal
+
         return format(Decimal(repr(value)), "f")
     if isinstance(value, str):
         return _quoted(value)

@@ -21,7 +21,6 @@ never undoes or hides a write (`pre_save` is the exception: it may refuse).
 
 from __future__ import annotations
 
-import logging
 from inspect import iscoroutine
 from typing import Any
 
@@ -40,7 +39,6 @@ __all__ = [
     "terminated",
 ]
 
-_log = logging.getLogger("ttorm.signals")
 _namespace = Namespace()
 
 pre_save = _namespace.signal("pre_save")
@@ -69,4 +67,7 @@ def emit(signal: NamedSignal, sender: Any, **arguments: Any) -> Flow[None]:
         except Exception:
             if signal is pre_save:
                 raise
-            _log.exception("a receiver of %s failed: %r", signal.name, receiver)
+            import logging
+
+            log = logging.getLogger("ttorm.signals")
+            log.exception("a receiver of %s failed: %r", signal.name, receiver)

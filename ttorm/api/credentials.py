@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -44,6 +42,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac
+
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
@@ -66,5 +66,8 @@ def credential_scope(
     Returns:
         Hexadecimal HMAC-SHA-256 keyed by the credential.
     """
+    import hashlib
+    import hmac
+
     seen = b"\0".join((base_url.encode(), codec.canonical(dictionary)))
     return hmac.new(credential.encode(), seen, hashlib.sha256).hexdigest()

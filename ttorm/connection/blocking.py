@@ -10,16 +10,18 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ttorm.api.errors import StateError
 from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["BOUND", "run", "running_loop"]
 
@@ -133,6 +135,8 @@ class _Round:
         self._live: set[_Task] = set()
 
     def run(self, flows: tuple[Flow[Any], ...]) -> list[Any]:
+        from concurrent.futures import ThreadPoolExecutor
+
         root = self._start(flows, None)
         with ThreadPoolExecutor(self._bound, thread_name_prefix="ttorm") as pool:
             try:

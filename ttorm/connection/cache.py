@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
@@ -136,6 +135,9 @@ class _Flight:
 
     def __init__(self, key: CacheKey) -> None:
         self.key = key
+        # Imported with the first miss: it brings half of the standard library along.
+        from concurrent.futures import Future
+
         self.done: Future[None] = Future()
         self.stale = False
 

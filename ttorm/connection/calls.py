@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import count
-from random import random
 from time import monotonic, time
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -121,6 +120,8 @@ def perform(
 def _exchange(
     connection: Connection, request: ApiRequest, http: HttpRequest
 ) -> Flow[tuple[HttpResponse, int]]:
+    from random import random
+
     policy, started = connection.retry, monotonic()
     for attempt in count(1):
         tried = yield from _try(connection, request, http)

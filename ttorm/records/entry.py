@@ -21,7 +21,7 @@ from ttorm.records.saving import remove_now, save
 from ttorm.records.state import PERSONAL, TwinState
 from ttorm.records.values import PLAIN, is_scalar
 from ttorm.rules import Expression, rule_text
-from ttorm.session import SaveResult
+from ttorm.sessions import SaveResult
 
 __all__ = ["Entry"]
 

@@ -17,7 +17,7 @@ from ttorm.records.loading import require
 from ttorm.records.moments import moment, timestamp
 from ttorm.records.saving import remove_now, save
 from ttorm.rules import Expression, rule_text
-from ttorm.session import SaveResult
+from ttorm.sessions import SaveResult
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState

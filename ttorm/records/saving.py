@@ -25,7 +25,7 @@ from ttorm.records.plan import (
     steps,
 )
 from ttorm.records.state import TwinState
-from ttorm.session import SaveResult
+from ttorm.sessions import SaveResult
 
 __all__ = ["remove_now", "save", "terminate"]
 

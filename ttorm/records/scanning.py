@@ -14,7 +14,7 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.models import ALIVE
 from ttorm.rules import Expression, raw, rule_text
-from ttorm.session import Session, current_session
+from ttorm.sessions import Session, current_session
 
 __all__ = ["Scan"]
 

@@ -13,7 +13,7 @@ from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
-from ttorm.session import SaveResult, Session
+from ttorm.sessions import SaveResult, Session
 
 if TYPE_CHECKING:
     from ttorm.records.twin import Twin

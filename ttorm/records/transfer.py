@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin, urlsplit
 
@@ -99,6 +96,8 @@ def _refused(name: str, text: str, operation: str) -> SaveError:
 def _upload(source: Source) -> tuple[bytes | Upload, str]:
     """Make a repeatable body of a source, and its SHA-256."""
     if isinstance(source, (bytes, bytearray, memoryview)):
+        import hashlib
+
         content = bytes(source)
         return content, hashlib.sha256(content).hexdigest()
     if isinstance(source, (str, os.PathLike)):
@@ -118,6 +117,8 @@ def _upload(source: Source) -> tuple[bytes | Upload, str]:
 def _upload_of_file(source: IO[bytes]) -> tuple[Upload, str]:
     if not source.seekable():
         # What can be read once only is put aside, so that a repeat can send it again.
+        from tempfile import TemporaryFile
+
         copy = TemporaryFile()
         while chunk := source.read(_CHUNK):
             copy.write(chunk)
@@ -148,6 +149,8 @@ class _Unclosed(io.RawIOBase):
 
 
 def _digest(reader: IO[bytes]) -> str:
+    import hashlib
+
     digest = hashlib.sha256()
     while chunk := reader.read(_CHUNK):
         if isinstance(chunk, str):
@@ -165,6 +168,8 @@ class _Sink(io.RawIOBase):
     """Takes a download's bytes and their hash on the way to a file."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        import hashlib
+
         self._file = file
         self.digest: _Hash = hashlib.sha256()
         self.size = 0
@@ -181,6 +186,8 @@ def fetch(connection: Connection, twin: str, name: str, to: Target | None) -> Fl
     Returns:
         The bytes when `to` is None.
     """
+    from tempfile import NamedTemporaryFile
+
     request = api_request("get_twin_doc", [twin, name], {"download": True})
     doc = yield from perform(connection, request)
     url = (doc.get("download") or {}).get("url")
@@ -240,6 +247,10 @@ def _check(
 
 def _unwrap(file: IO[bytes], expected: str) -> bool:
     """Replace a zip file by its only member, if that is what the certificate speaks of."""
+    import hashlib
+    import zipfile
+    from tempfile import TemporaryFile
+
     with TemporaryFile() as copy:
         try:
             with zipfile.ZipFile(file.name) as archive:

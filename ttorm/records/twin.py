@@ -29,7 +29,7 @@ from ttorm.records.scanning import Scan
 from ttorm.records.state import TwinState
 from ttorm.records.values import is_scalar
 from ttorm.rules import Expression
-from ttorm.session import SaveResult, current_session
+from ttorm.sessions import SaveResult, current_session
 
 __all__ = ["Twin"]
 

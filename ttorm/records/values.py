@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
-from uuid import UUID
 
 from ttorm.api.codec import JSONValue, check_json, decode, encode
 from ttorm.api.errors import ValidationError
 
 __all__ = ["PLAIN", "Codec", "PlainCodec", "TypedCodec", "is_scalar"]
 
-_IMMUTABLE = (
-    str, int, float, bool, type(None), datetime, date, time, timedelta, Decimal, UUID, Enum,
-)  # fmt: skip
+_JSON_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def is_scalar(value: object) -> bool:
     """Tell whether a value cannot change in place."""
-    return isinstance(value, _IMMUTABLE)
+    return type(value) in _JSON_SCALARS or isinstance(value, _immutable_types())
+
+
+@cache
+def _immutable_types() -> tuple[type, ...]:
+    from datetime import date, time, timedelta
+    from decimal import Decimal
+    from enum import Enum
+    from uuid import UUID
+
+    return (str, int, float, date, time, timedelta, Decimal, UUID, Enum)
 
 
 class Codec(Protocol):
