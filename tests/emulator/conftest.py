@@ -12,6 +12,7 @@ from ttorm.api.request import api_request, dictionary_header
 from ttorm.emulator.bootstrap import make_account
 from ttorm.emulator.clock import Clock
 from ttorm.emulator.core import Emulator
+from ttorm.emulator.policy import Policy
 
 BASE = "http://emulator.localhost"
 OPEN_RULES = {"twin_rule": "true", "entry_rule": "true", "identity_rule": "true"}
@@ -25,8 +26,14 @@ def clock():
 
 
 @pytest.fixture
-def emulator(clock):
-    with Emulator("memory:", clock=clock) as emulator:
+def policy():
+    """The emulator's choices; classes of tests put their own in its place."""
+    return Policy()
+
+
+@pytest.fixture
+def emulator(clock, policy):
+    with Emulator("memory:", clock=clock, policy=policy) as emulator:
         yield emulator
 
 

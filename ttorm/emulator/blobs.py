@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import IO, NamedTuple
+from threading import Lock
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 __all__ = ["Blobs", "Received"]
 
@@ -38,18 +41,29 @@ class Blobs:
     """
 
     def __init__(self, store: Path | None) -> None:
+        self._beside = None if store is None else store.with_name(store.name + ".docs")
         self._temporary: TemporaryDirectory[str] | None = None
-        if store is None:
-            self._temporary = TemporaryDirectory(prefix="ttorm-docs-")
-            self._folder = Path(self._temporary.name)
-        else:
-            self._folder = store.with_name(store.name + ".docs")
+        self._lock = Lock()
+
+    @property
+    def folder(self) -> Path:
+        """The folder; it is made when it is first needed."""
+        if self._beside is not None:
+            self._beside.mkdir(mode=0o700, exist_ok=True)
+            return self._beside
+        from tempfile import TemporaryDirectory
+
+        with self._lock:
+            if self._temporary is None:
+                self._temporary = TemporaryDirectory(prefix="ttorm-docs-")
+            return Path(self._temporary.name)
 
     def receive(self, source: IO[bytes]) -> Received:
         """Write down everything that a reader gives; `keep` or `forget` what comes of it."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        from tempfile import NamedTemporaryFile
+
         digest, size = sha256(), 0
-        with NamedTemporaryFile(dir=self._folder, prefix="new-", delete=False) as file:
+        with NamedTemporaryFile(dir=self.folder, prefix="new-", delete=False) as file:
             path = Path(file.name)
             try:
                 while piece := source.read(_PIECE):
@@ -80,8 +94,10 @@ class Blobs:
 
     def close(self) -> None:
         """Remove a temporary folder with all in it."""
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        with self._lock:
+            if self._temporary is not None:
+                self._temporary.cleanup()
+                self._temporary = None
 
     def _path(self, content: str) -> Path:
-        return self._folder / content
+        return self.folder / content

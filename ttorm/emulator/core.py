@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.emulator import bootstrap, routing
 from ttorm.emulator.access import Principal, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
+from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.body import LENIENT, read_body, read_dictionary, take_body
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import Clock
@@ -19,9 +19,6 @@ from ttorm.emulator.policy import Policy
 from ttorm.emulator.routing import Route
 from ttorm.emulator.store import open_store
 from ttorm.emulator.vault import Vault
-
-if TYPE_CHECKING:
-    from ttorm.emulator.blobs import Blobs
 
 __all__ = ["Emulator"]
 
@@ -39,6 +36,7 @@ class Emulator:
 
     Attributes:
         address: Names the store: equal for two emulators on the same file.
+        blobs: Contents of Docs and uploads.
         clock: The time.
         ids: Makes identifiers and secrets.
         policy: The choices made.
@@ -70,6 +68,7 @@ class Emulator:
         self.policy = policy or Policy()
         self.ids = Ids(seed)
         self.store = open_store(url)
+        self.blobs = Blobs(self.store.path)
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
         path = self.store.path
@@ -161,18 +160,9 @@ class Emulator:
 
         return receive(self, handler, request)
 
-    @cached_property
-    def blobs(self) -> Blobs:
-        """Contents of Docs and uploads."""
-        from ttorm.emulator.blobs import Blobs
-
-        return Blobs(self.store.path)
-
     def close(self) -> None:
         """Release the store and temporary files; closing twice is harmless."""
-        blobs = self.__dict__.pop("blobs", None)
-        if blobs is not None:
-            blobs.close()
+        self.blobs.close()
         self.store.close()
 
     def __enter__(self) -> Self:

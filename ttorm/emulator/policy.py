@@ -18,8 +18,10 @@ class Policy:
         lenient_bodies: Ignore unknown fields of request bodies instead of refusing them.
         tokens_need_secret: Refuse a token once the secret it stems from is deleted, replaced
             or expired.
+        zip_downloads: Send a Doc's contents as the only member of a zip archive.
     """
 
     null_role_rule: Literal["own_account_only", "unrestricted"] = "own_account_only"
     lenient_bodies: bool = False
     tokens_need_secret: bool = True
+    zip_downloads: bool = False

@@ -14,7 +14,9 @@ from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.twins import find_twin
 from ttorm.emulator.handlers.uploads import VALIDITY, find_upload, release
+from ttorm.emulator.patterns import PatternError, check_pattern
 from ttorm.emulator.rows import DocRow, TwinRow, to_json
+from ttorm.emulator.zips import zipped
 
 __all__: list[str] = []
 
@@ -196,12 +198,20 @@ def download_doc(call: Call) -> HttpResponse:
         raise _no_download()
     # Any character may stand before the extension: only plain ones go into the header.
     filename = re.sub(r"[^A-Za-z0-9_.-]", "_", doc.name.rpartition("/")[2])
-    headers = {
-        "content-type": "application/octet-stream",
-        "content-length": str(doc.size),
+    contents = call.world.blobs.read(doc.content)
+    if call.policy.zip_downloads:
+        headers = _headers("application/zip", f"{filename}.zip")
+        return HttpResponse(200, headers, stream=zipped(filename, contents))
+    headers = _headers("application/octet-stream", filename)
+    headers["content-length"] = str(doc.size)
+    return HttpResponse(200, headers, stream=contents)
+
+
+def _headers(kind: str, filename: str) -> dict[str, str]:
+    return {
+        "content-type": kind,
         "content-disposition": f'attachment; filename="{filename}"',
     }
-    return HttpResponse(200, headers, stream=call.world.blobs.read(doc.content))
 
 
 def _no_download() -> Fault:
@@ -245,13 +255,18 @@ def _delete(call: Call, doc: DocRow) -> None:
 @handles("get_twin_docs")
 def get_twin_docs(call: Call) -> dict[str, Any]:
     """List the caller's Docs of a Twin."""
-    view, mask = _view(call), call.text("mask")
-    try:
-        pattern = re.compile(mask or "")
-    except re.error as error:
-        raise Fault(400589, f"'mask' is no regular expression: {error}.") from None
+    view, mask = _view(call), call.text("mask") or ""
+    _check_mask(mask, "")
     docs = _docs_of(call, find_twin(call))
-    return {"docs": _listing((doc for doc in docs if pattern.search(doc.name)), view)}
+    _check_mask(mask, max((doc.name for doc in docs), key=len, default=""))
+    return {"docs": _listing((doc for doc in docs if re.search(mask, doc.name)), view)}
+
+
+def _check_mask(mask: str, name: str) -> None:
+    try:
+        check_pattern(mask, len(name), search=True)
+    except PatternError as error:
+        raise Fault(400589, f"'mask' cannot be used: {error}.") from None
 
 
 @handles("delete_twin_docs")
