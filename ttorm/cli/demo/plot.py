@@ -16,7 +16,7 @@ def plot(values: Sequence[float], width: int = 72, height: int = 6) -> list[str]
     Args:
         values: The values in order; neighbours are averaged when there are more than columns.
         width: Most columns.
-        height: Lines.
+        height: Lines, at least 2.
 
     Example:
         >>> for line in plot([1, 2, 3, 4], height=2):
