@@ -31,8 +31,9 @@ def __getattr__(name: str) -> Any:
     # "import ttorm" alone costs next to nothing: the first name that is used brings the rest.
     import importlib
 
-    if name == "emulator":
-        return importlib.import_module("ttorm.emulator")
+    if name in ("emulator", "rules", "signals"):
+        # Modules alone, for the modules below this one name them while they are imported.
+        return importlib.import_module(f"ttorm.{name}")
     public = importlib.import_module("ttorm.public")
     if name == "__all__":
         return public.__all__
