@@ -69,7 +69,14 @@ def api(send, user):
         headers = {} if dictionary is None else {"x-trustedtwin": dictionary_header(dictionary)}
         request = api_request(name, args, query, body).bind(BASE, headers)
         answer = send(request.method, request.url, request.body, user, request.headers)
-        return answer.status, json.loads(answer.body)
+        body = json.loads(answer.body)
+        if answer.status >= 400:
+            # Every error looks like this, whatever it is about.
+            assert set(body) == {"subcode", "trace", "description"}
+            assert type(body["subcode"]) is int
+            assert body["subcode"] // 1_000 == answer.status
+            assert body["trace"]
+        return answer.status, body
 
     return api
 

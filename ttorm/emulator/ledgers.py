@@ -48,7 +48,11 @@ def stored_ledgers(tx: Transaction, account: str, twins: Iterable[str]) -> dict[
 
 def entries_at(tx: Transaction, keys: Iterable[EntryKey]) -> dict[EntryKey, EntryRow]:
     """Read Entries from anywhere, includes not resolved; those that do not exist are left out."""
-    sql = "SELECT * FROM entries WHERE (twin, account, name) IN (VALUES ...)"
+    # A join, because SQLite finds no index for "(twin, account, name) IN".
+    sql = (
+        "WITH wanted (t, a, n) AS (VALUES ...) SELECT entries.* FROM wanted "
+        "JOIN entries ON entries.twin = t AND entries.account = a AND entries.name = n"
+    )
     entries = map(EntryRow.from_row, rows_among(tx, sql, keys))
     return {entry.key: entry for entry in entries}
 

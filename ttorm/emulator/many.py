@@ -21,7 +21,7 @@ def rows_among(
     Args:
         tx: Where to read.
         sql: The query, with ``...`` in place of the values: ``WHERE uuid IN (...)``, or
-            ``WHERE (a, b) IN (VALUES ...)`` when each value is a tuple.
+            ``WITH wanted (a, b) AS (VALUES ...)`` when each value is a tuple.
         values: The values.
         first: Parameters that come before the values.
     """

@@ -165,7 +165,7 @@ def get_twin_doc(call: Call) -> dict[str, Any]:
     """Show a Doc, with a temporary address for fetching it if that is asked for."""
     download = call.flag("download", default=False)
     validity_ts = call.timestamp("validity_ts")
-    if validity_ts is not None and validity_ts <= call.now:
+    if download and validity_ts is not None and validity_ts <= call.now:
         raise Fault(400589, "'validity_ts' is in the past.")
     doc = _find_doc(call)
     shown = _doc_object(doc)

@@ -23,6 +23,8 @@ from ttorm.emulator.rows import IdentityRow, TwinRow
 
 __all__: list[str] = []
 
+_FIELDS = ("validity_ts", "visibility")
+
 
 def _check_identity(text: str) -> str:
     if names.IDENTITY.fullmatch(text):
@@ -36,8 +38,8 @@ def _check_identity(text: str) -> str:
 
 def _read_fields(fields: Any, where: str) -> dict[str, Any]:
     """Read what may be written of an Identity; what is not said is left out."""
-    check_fields(check_mapping(fields, where), {"validity_ts", "visibility"}, where=where)
-    read = dict(fields)
+    check_fields(check_mapping(fields, where), _FIELDS, where=where)
+    read = {name: fields[name] for name in _FIELDS if name in fields}
     if "validity_ts" in read:
         read["validity_ts"] = check_timestamp(read["validity_ts"])
     if read.get("visibility") is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from ttorm.api.names import UUID
 from ttorm.emulator.access import entry_allowed
 from ttorm.emulator.answers import Fault
-from ttorm.emulator.body import check_fields, check_uuid
+from ttorm.emulator.body import check_fields
 from ttorm.emulator.call import Call
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.conditions import Guard, guarded, read_guard
@@ -44,11 +45,12 @@ def find_ledger(call: Call, aliases: Collection[str]) -> tuple[TwinRow, str]:
         aliases: Words that may stand for an account, beside ``personal`` and a UUID.
     """
     ledger = call.args["ledger"]
-    words = {"personal", *aliases}
-    uuid = ledger if ledger in words else check_uuid(ledger, "ledger")
+    if ledger not in {"personal", *aliases} and not UUID.fullmatch(ledger):
+        words = ", ".join(["personal", *sorted(aliases)])
+        raise Fault(400589, f"No Ledger is {ledger!r} here: write {words} or an account's UUID.")
     twin = find_twin(call)
     accounts = {"personal": call.account, "owner": twin.owner, "creator": twin.creator}
-    return twin, accounts.get(uuid, uuid)
+    return twin, accounts.get(ledger, ledger.lower())
 
 
 def visible_entries(call: Call, twin: TwinRow, account: str) -> Entries:

@@ -124,8 +124,8 @@ def remove_released(world: Emulator) -> None:
     with world.store.transaction(write=True) as tx:
         rows = tx.rows(
             "SELECT content FROM released "
-            "WHERE content NOT IN (SELECT content FROM docs WHERE content IS NOT NULL) "
-            "AND content NOT IN (SELECT content FROM uploads WHERE content IS NOT NULL)"
+            "WHERE NOT EXISTS (SELECT 1 FROM docs WHERE docs.content = released.content) "
+            "AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.content = released.content)"
         )
         for row in rows:
             world.blobs.remove(row["content"])
