@@ -32,7 +32,24 @@ __all__ = [
 
 T = TypeVar("T")
 
-_RESERVED = frozenset("true false inf nan null and in or not for if elif else while".split())
+_RESERVED = frozenset(
+    [
+        "true",
+        "false",
+        "inf",
+        "nan",
+        "null",
+        "and",
+        "in",
+        "or",
+        "not",
+        "for",
+        "if",
+        "elif",
+        "else",
+        "while",
+    ]
+)
 # Read with a dot, these are the language's built-in attributes of every mapping.
 _SHADOWED = frozenset(("keys", "values", "length", "is_empty"))
 _OR, _AND, _NOT, _COMPARISON = 1, 2, 3, 4
@@ -260,7 +277,8 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(literal(item) for item in value)}]"
+        items: list[Any] = list(value)
+        return f"[{', '.join(literal(item) for item in items)}]"
     raise ValidationError(
         "a mapping cannot be compared in a rule: compare its members one by one", code="bad-rule"
     )

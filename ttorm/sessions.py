@@ -46,9 +46,11 @@ class Unit(Protocol):
 
     def is_modified(self) -> bool:
         """Tell whether a save would send anything."""
+        ...
 
     def save_flow(self) -> Flow[SaveResult]:
         """Send the changes."""
+        ...
 
     def discard(self) -> None:
         """Forget the changes."""
@@ -228,10 +230,9 @@ def current_session(connection: Connection | None = None) -> Session:
         if connection is None or block.connection is connection:
             return block
     connection = connection or default_connection()
-    try:
-        sessions = _defaults.get()
-    except LookupError:
-        sessions = weakref.WeakKeyDictionary()
+    sessions = _defaults.get(None)
+    if sessions is None:
+        sessions = weakref.WeakKeyDictionary[Connection, Session]()
         _defaults.set(sessions)
     if connection not in sessions:
         sessions[connection] = Session(connection)

@@ -53,9 +53,7 @@ class Secret:
         raise TypeError("secrets are not pickled: give them to ttorm.connect() where they are used")
 
 
-def credential_scope(
-    credential: str, base_url: str, dictionary: Mapping[str, Any] | None
-) -> str:
+def credential_scope(credential: str, base_url: str, dictionary: Mapping[str, Any] | None) -> str:
     """Name what a credential may read, the same in all processes, without telling the credential.
 
     Args:

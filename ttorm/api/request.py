@@ -115,7 +115,8 @@ def api_request(
 
     Raises:
         LookupError: There is no such operation.
-        ValidationError: An argument or parameter is missing, unknown or of a wrong form.
+        ValidationError: An argument or parameter is missing, unknown or of a wrong form, or the
+            body is not JSON.
 
     Example:
         >>> api_request("get_twin_identity", ["u", "RFID#a+b="]).path
@@ -125,6 +126,7 @@ def api_request(
     parameters = dict(query or {})
     if body is not None and not row.body:
         raise ValidationError(f"{name} takes no body", code="bad-argument")
+    codec.check_json(body, f"the body of {name}")
     return ApiRequest(
         row,
         _path_arguments(row, tuple(arguments), parameters),

@@ -48,7 +48,7 @@ def run(flow: Flow[R], bound: int = BOUND) -> R:
             effect = step(flow)
             try:
                 result = _perform(effect, bound)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 # all of them are the flow's to handle
                 step = _throwing(error)
             else:
                 step = _sending(result)
@@ -71,7 +71,7 @@ def _perform(effect: Effect, bound: int) -> Any:
         case Send(transport, request):
             return transport.send(request)
         case Sleep(seconds):
-            sleep(seconds)
+            return sleep(seconds)
         case Wait(future):
             if running_loop() is not None and not future.done():
                 return False
@@ -169,7 +169,7 @@ class _Round:
                 effect = step(task.flow)
             except StopIteration as end:
                 self._finish(task, end.value)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 # it is the gather's result
                 self._finish(task, error)
             else:
                 self._begin(task, effect)
@@ -189,10 +189,10 @@ class _Round:
             case Sleep(seconds):
                 heappush(self._timers, (monotonic() + seconds, next(self._order), task))
             case Wait(future) if running_loop() is not None and not future.done():
-                self._ready.append((task, _sending(False)))
+                self._ready.append((task, _sending(result=False)))
             case Wait(future):
                 future.add_done_callback(
-                    lambda _: self._done.put((task, _sending(True), False))
+                    lambda _: self._done.put((task, _sending(result=True), False))
                 )
             case Await(coroutine):
                 self._ready.append((task, _throwing(_no_loop(coroutine))))

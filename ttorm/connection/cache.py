@@ -40,6 +40,7 @@ class CacheBackend(Protocol):
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return the answer, or None when there is none that is still valid."""
+        ...
 
     def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
         """Keep an answer for some seconds."""
@@ -52,6 +53,7 @@ class CacheBackend(Protocol):
         Returns:
             How many answers were dropped.
         """
+        ...
 
 
 class MemoryBackend:
@@ -63,8 +65,8 @@ class MemoryBackend:
     """
 
     def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
-        self._subjects: LRUCache[str, dict[CacheKey, tuple[float, Mapping[str, Any]]]] = (
-            LRUCache(size)
+        self._subjects: LRUCache[str, dict[CacheKey, tuple[float, Mapping[str, Any]]]] = LRUCache(
+            size
         )
         self._clock = clock
         self._lock = threading.Lock()

@@ -71,11 +71,12 @@ def read(connection: Connection, request: ApiRequest, *, fresh: bool = False) ->
             break
         if not (yield from wait(flight.done)):
             fresh = True
-    body = None
     try:
         body = yield from perform(connection, request)
-    finally:
-        cache.land(flight, body)
+    except BaseException:
+        cache.land(flight, None)
+        raise
+    cache.land(flight, body)
     return Answer(body, kept=False)
 
 
@@ -127,7 +128,7 @@ def _exchange(
         tried = yield from _try(connection, request, http)
         if tried.failure is None and tried.response is not None:
             return tried.response, attempt
-        pause = policy.delay(attempt, tried.floor, random())
+        pause = policy.delay(attempt, tried.floor, random())  # noqa: S311 # jitter is no secret
         if (
             attempt >= policy.attempts
             or tried.failure is None

@@ -15,10 +15,10 @@ from ttorm.api.errors import NotLoadedError
 from ttorm.api.http import HttpRequest, Transport
 from ttorm.api.request import ApiRequest, api_request, dictionary_header
 from ttorm.api.retry import RetryPolicy
+from ttorm.api.wire import WhoAmI
 from ttorm.connection import blocking
 from ttorm.connection.cache import Cache
 from ttorm.connection.calls import perform, read
-from ttorm.api.wire import WhoAmI
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 

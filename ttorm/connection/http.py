@@ -177,7 +177,9 @@ class HttpTransport:
                 extensions=self._extensions,
             )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise TransportError(f"{request.url!r} cannot be reached: {error}", sent=False) from None
+            raise TransportError(
+                f"{request.url!r} cannot be reached: {error}", sent=False
+            ) from None
 
     def _pool_limits(self) -> httpx.Limits:
         return httpx.Limits(

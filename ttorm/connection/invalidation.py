@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ttorm.api.answers import items, member
 from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.cache import Cache
@@ -53,7 +54,7 @@ def _drop_category(cache: Cache, scope: str, request: ApiRequest, answer: _Answe
 
 
 def _twin_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    uuid = answer.get("creation_certificate", {}).get("uuid")
+    uuid = member(answer, "creation_certificate").get("uuid")
     if not isinstance(uuid, str):
         return
     cache.drop(uuid, operations=_TWIN_READS)
@@ -62,14 +63,14 @@ def _twin_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer
 
 def _entries_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
     def merged(entries: dict[str, Any]) -> dict[str, Any]:
-        return {**entries, **_succeeded(answer)}
+        return {**entries, **items(answer, "entries")}
 
     _refresh_ledger(cache, scope, request, answer, merged)
 
 
 def _entries_deleted(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
     def left(entries: dict[str, Any]) -> dict[str, Any]:
-        gone = _succeeded(answer)
+        gone = items(answer, "entries")
         return {name: entry for name, entry in entries.items() if name not in gone}
 
     _refresh_ledger(cache, scope, request, answer, left)
@@ -88,27 +89,17 @@ def _refresh_ledger(
     kept = cache.peek(key) if key is not None else None
     # The same Ledger may be kept under another alias, in parts, and by other scopes.
     cache.drop(twin, operations=_LEDGER_READS)
-    entries = answer.get("entries")
-    refused = not isinstance(entries, dict) or len(_succeeded(answer)) != len(entries)
-    if key is not None and kept is not None and not refused:
-        entries = change(dict(kept.get("entries") or {}))
-        cache.put(key, {**kept, **answer, "entries": entries})
-
-
-def _succeeded(answer: _Answer) -> dict[str, Any]:
-    entries = answer.get("entries")
-    if not isinstance(entries, dict):
-        return {}
-    return {
-        name: entry
-        for name, entry in entries.items()
-        if isinstance(entry, dict) and "error" not in entry
-    }
+    refused = len(items(answer, "entries")) != len(member(answer, "entries"))
+    if refused:
+        # What is true now, the answer does not say.
+        cache.drop(twin)
+    elif key is not None and kept is not None:
+        cache.put(key, {**kept, **answer, "entries": change(member(kept, "entries"))})
 
 
 def _identities_created(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
     cache.drop(request.arguments[0], operations=_IDENTITY_READS)
-    for identity in (request.body or {}).get("identities", {}):
+    for identity in member(request.body, "identities"):
         cache.drop(identity, operations=["resolve_twin_identity"])
 
 
@@ -125,9 +116,7 @@ def _doc_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer)
     _keep(cache, scope, request, api_request("get_twin_doc", request.arguments), answer)
 
 
-def _keep(
-    cache: Cache, scope: str, request: ApiRequest, read: ApiRequest, answer: _Answer
-) -> None:
+def _keep(cache: Cache, scope: str, request: ApiRequest, read: ApiRequest, answer: _Answer) -> None:
     key = cache.key(scope, read._replace(dictionary=request.dictionary))
     if key is not None:
         cache.put(key, answer)

@@ -29,7 +29,7 @@ def connect(
     token: str | Secret | None = None,
     dictionary: Mapping[str, JSONValue] | None = None,
     timeout: float | None = 15.0,
-    cache: Cache | None | Literal["memory"] = "memory",
+    cache: Cache | Literal["memory"] | None = "memory",
     retry: RetryPolicy | None = None,
     concurrency: int = 16,
     blocking: bool | None = None,
@@ -63,7 +63,7 @@ def connect(
         >>> connection
         <Connection memory:>
     """
-    global _default
+    global _default  # noqa: PLW0603 # the default connection is process-wide by design
     url = url or os.environ.get("TTORM_URL")
     if not url and transport is None:
         raise ConfigurationError(

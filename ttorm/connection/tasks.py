@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
-from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
 from ttorm.connection.blocking import BOUND
+from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
 
 __all__ = ["run"]
 
@@ -59,7 +59,7 @@ async def _perform(effect: Effect, slots: asyncio.Semaphore | None, bound: int) 
             async with slots:
                 return await transport.asend(request)
         case Sleep(seconds):
-            await asyncio.sleep(seconds)
+            return await asyncio.sleep(seconds)
         case Wait(future):
             await _until_done(future)
             return True
@@ -82,9 +82,7 @@ async def _until_done(future: Future[Any]) -> None:
     await done
 
 
-async def _gather(
-    flows: tuple[Flow[Any], ...], slots: asyncio.Semaphore, bound: int
-) -> list[Any]:
+async def _gather(flows: tuple[Flow[Any], ...], slots: asyncio.Semaphore, bound: int) -> list[Any]:
     tasks = [asyncio.ensure_future(_drive(flow, slots, bound)) for flow in flows]
     try:
         if tasks:

@@ -170,11 +170,11 @@ class Cell:
             base: What the service holds now.
         """
         self.base = base
-        if not isinstance(self._assigned, Marker) and same(self._assigned, sent):
+        if (
+            not isinstance(self._assigned, Marker) and same(self._assigned, sent)
+        ) or self._assigned is sent:
             self._assigned = NOTHING
-        elif self._assigned is sent:
-            self._assigned = NOTHING
-        kept = []
+        kept: list[_Handout] = []
         for handout in self._handouts:
             before, handout.print = handout.print, fingerprint(sent)
             now = fingerprint(handout.codec.dump(handout.value, self.where))
@@ -225,6 +225,11 @@ class Item:
     def present(self) -> bool | None:
         """Whether the service has it; None when that is not known."""
         return None if self.base is UNKNOWN else self.base is not ABSENT
+
+    @property
+    def known(self) -> dict[str, JSONValue]:
+        """The service's object; empty when it is not known or not there."""
+        return {} if isinstance(self.base, Marker) else self.base
 
     def cell(self, attribute: str) -> Cell:
         """Return the cell of an attribute, by its name in the API."""
@@ -291,9 +296,7 @@ class Items:
 
     __slots__ = ("_missing", "_touched", "_where", "base", "complete")
 
-    def __init__(
-        self, where: str, missing: JSONValue = UNKNOWN, *, complete: bool = False
-    ) -> None:
+    def __init__(self, where: str, missing: JSONValue = UNKNOWN, *, complete: bool = False) -> None:
         self.base: dict[str, Any] = {}
         self.complete = complete
         self._touched: dict[str, Item] = {}
@@ -321,9 +324,7 @@ class Items:
         added = [name for name, item in self if item.adding or item.changes()]
         names = dict.fromkeys([*self.base, *added])
         return [
-            name
-            for name in names
-            if name not in self._touched or not self._touched[name].removed
+            name for name in names if name not in self._touched or not self._touched[name].removed
         ]
 
     def is_modified(self) -> bool:

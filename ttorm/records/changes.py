@@ -98,5 +98,3 @@ def _shown(raw: Any, codec: Codec, where: str) -> Any:
 
 def _after(text: str | None) -> str | None:
     return None if text is None else text.partition("#")[2]
-
-

@@ -71,10 +71,9 @@ class Description(MutableMapping[str, JSONValue]):
     def _keys(self) -> list[str]:
         self._load()
         item = self._state.description
-        known = {} if item.base is UNKNOWN else item.base
         return [
             key
-            for key in dict.fromkeys([*known, *item.cells])
+            for key in dict.fromkeys([*item.known, *item.cells])
             if item.cell(key).current() not in (ABSENT, UNKNOWN)
         ]
 
@@ -89,7 +88,7 @@ class Description(MutableMapping[str, JSONValue]):
         item = self._state.description
         if item.base is UNKNOWN and not self._state.replaced:
             return f"<description of {self._state.uuid}, not loaded>"
-        return f"<description {({key: item.cell(key).current() for key in self._keys()})!r}>"
+        return f"<description { ({key: item.cell(key).current() for key in self._keys()})!r}>"
 
     def replace(self, value: Mapping[str, JSONValue]) -> None:
         """Put another description in the place of the whole one, whatever the service holds.
@@ -105,7 +104,7 @@ class Description(MutableMapping[str, JSONValue]):
         for key, item in value.items():
             PLAIN.check(item, f"description[{check_description_key(key)!r}]")
         known = self._state.description
-        for key in [*({} if known.base is UNKNOWN else known.base), *known.cells]:
+        for key in [*known.known, *known.cells]:
             if key not in value:
                 known.cell(key).remove()
         for key, item in value.items():

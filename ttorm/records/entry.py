@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
+from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import MissingEntryError, StateError
 from ttorm.api.names import check_history
@@ -24,6 +25,7 @@ from ttorm.rules import Expression, rule_text
 from ttorm.sessions import SaveResult
 
 __all__ = ["Entry"]
+
 
 class Entry:
     """An Entry: a JSON value with visibility, history and services; or a reference or include.
@@ -49,7 +51,7 @@ class Entry:
         >>> pump = Twin.create()
         >>> pump.ledger["pressure"] = Entry(2.5, visibility="true", history="1Y")
         >>> pump.save().created
-        ("ledger['pressure']", "ledger['pressure'].visibility", "ledger['pressure'].history")
+        ("ledger['pressure']",)
     """
 
     __slots__ = ("__weakref__", "_alias", "_item", "_state", "name")
@@ -212,8 +214,8 @@ class Entry:
     @property
     def ref_status(self) -> str | None:
         """``"ok"`` when a reference agrees with its source; None for other Entries."""
-        ref = self._get("ref")
-        return ref.get("status") if isinstance(ref, dict) else None
+        status: str | None = member({"ref": self._get("ref")}, "ref").get("status")
+        return status
 
     @property
     def include(self) -> str | None:
@@ -226,8 +228,7 @@ class Entry:
 
     def _link(self, kind: str, source: str) -> None:
         cell = self._own().cell(kind)
-        known = cell.base if isinstance(cell.base, dict) else {}
-        if known.get("source") == source:
+        if _source(cell.base) == source:
             # The stored form carries a status besides: writing the same source is no change.
             cell.discard()
         else:
@@ -236,7 +237,9 @@ class Entry:
     def _url(self, *, with_ledger: bool) -> str:
         state = self._attached()
         if state.uuid is None:
-            raise StateError("the source's Twin was not saved yet: save() it before referring to it")
+            raise StateError(
+                "the source's Twin was not saved yet: save() it before referring to it"
+            )
         ledger = f"/{self._account()}" if with_ledger else ""
         return f"twin://{state.uuid}{ledger}/{self.name}"
 
@@ -247,11 +250,13 @@ class Entry:
         facts: Mapping[str, Any] = state.facts or {}
         aliases = {
             "owner": facts.get("owner"),
-            "creator": facts.get("creation_certificate", {}).get("creator"),
+            "creator": member(facts, "creation_certificate").get("creator"),
         }
         account = aliases.get(self._alias, self._alias)
         if account is None:
-            raise StateError(f"load the Twin first: the account of Ledger {self._alias!r} is not known")
+            raise StateError(
+                f"load the Twin first: the account of Ledger {self._alias!r} is not known"
+            )
         return str(account)
 
     def _stamp(self, name: str) -> datetime:
@@ -315,7 +320,7 @@ class Entry:
         answer = yield from read(state.connection, request, fresh=True)
         state.absorb_ledger(self._alias, answer.body, complete=False)
         ledger = state.foreign_or_own(self._alias)
-        if self.name not in (answer.body.get("entries") or {}):
+        if self.name not in member(answer.body, "entries"):
             ledger.settle(self.name, {}, ABSENT)
 
     def delete(self) -> SaveResult:
@@ -372,7 +377,10 @@ class Entry:
             return NotImplemented
         if self._state is None or other._state is None:
             return self is other
-        mine, theirs = (self._state, self._alias, self.name), (other._state, other._alias, other.name)
+        mine, theirs = (
+            (self._state, self._alias, self.name),
+            (other._state, other._alias, other.name),
+        )
         return mine[1:] == theirs[1:] and self._state.record() == other._state.record()
 
     def __hash__(self) -> int:
@@ -388,4 +396,5 @@ class Entry:
 
 
 def _source(link: Any) -> str | None:
-    return link.get("source") if isinstance(link, dict) else None
+    source: str | None = member({"link": link}, "link").get("source")
+    return source

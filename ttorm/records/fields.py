@@ -9,7 +9,17 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from ttorm.api import names
 from ttorm.api.errors import ValidationError
@@ -103,7 +113,7 @@ class FieldSpec:
                 f"{owner.__name__}.{attribute} = {self.kind}(...): {error}; "
                 f'give the platform\'s name as {self.kind}(name="...")'
             ) from None
-        if attribute in owner.__dict__.get("__annotations__", ()) or _annotated(owner, attribute):
+        if attribute in inspect.get_annotations(owner):
             self.codec = TypedCodec(lambda: _resolve(owner, attribute, namespace))
 
     def expression(self) -> Attribute[Any]:
@@ -134,10 +144,6 @@ class FieldSpec:
         return Decimal not in (declared, *get_args(declared))
 
 
-def _annotated(owner: type, attribute: str) -> bool:
-    return attribute in inspect.get_annotations(owner)
-
-
 def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
     """Evaluate the annotation of a field and return the T of its Field[T]."""
     annotation = inspect.get_annotations(owner)[attribute]
@@ -145,7 +151,7 @@ def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
         module = vars(sys.modules.get(owner.__module__, object))
         scope = {**vars(owner), **namespace}
         try:
-            annotation = eval(annotation, dict(module), scope)  # the class's own source
+            annotation = eval(annotation, dict(module), scope)  # noqa: S307 # the class's source
         except NameError as error:
             raise TypeError(
                 f"the annotation {annotation!r} of {owner.__qualname__}.{attribute} cannot be "
@@ -155,7 +161,8 @@ def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
     if origin is Field:
         return get_args(annotation)[0]
     raise TypeError(
-        f"{owner.__qualname__}.{attribute} is annotated as {annotation!r}: write Field[...] around it"
+        f"{owner.__qualname__}.{attribute} is annotated as {annotation!r}: "
+        "write Field[...] around it"
     )
 
 
@@ -256,7 +263,12 @@ def entry(
 def identity(type: str | None = None, *, key: bool = False, default: T) -> Field[T]: ...
 @overload
 def identity(type: str | None = None, *, key: bool = False) -> Any: ...
-def identity(type: str | None = None, *, key: bool = False, default: Any = _REQUIRED) -> Any:
+def identity(  # the platform calls the part before "#" the type
+    type: str | None = None,  # noqa: A002
+    *,
+    key: bool = False,
+    default: Any = _REQUIRED,
+) -> Any:
     """Declare a field kept as an Identity of the Twin.
 
     Args:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from ttorm.api.answers import member
 from ttorm.api.errors import ForbiddenError, StateError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
@@ -84,11 +85,14 @@ class History:
             {"ge": self._since, "le": until, "limit": _PAGE, "entries": [self._name]},
         )
         answer = yield from perform(self._connection, request)
-        found = (answer.get("entries") or {}).get(self._name, {})
-        if not isinstance(found, dict) or "error" in found:
+        slots = member(answer, "entries")
+        found = member(slots, self._name)
+        # A text, or an object with an error, stands in the place of what may not be read.
+        if "error" in found or not isinstance(slots.get(self._name, found), dict):
             raise ForbiddenError(
                 f"the history of {self._name!r} of Twin {self._target[0]} cannot be read: there is "
-                f"no such Entry in Ledger {self._target[1]!r}, or it is not visible ({found})",
+                f"no such Entry in Ledger {self._target[1]!r}, or it is not visible "
+                f"({slots[self._name]})",
                 operation=request.operation.name,
                 request=request.label,
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from ttorm.api.answers import member
 from ttorm.api.errors import StateError
 from ttorm.api.names import check_identity
 from ttorm.api.request import api_request
@@ -95,10 +96,8 @@ class Identity:
     @property
     def created_at(self) -> datetime:
         """When it was attached, in UTC."""
-        certificate = self._item().cell("creation_certificate").current()
-        if isinstance(certificate, Mapping):
-            return moment(certificate["created_ts"])
-        return moment(self._get("created_ts"))
+        certificate = member(self._item().known, "creation_certificate")
+        return moment(certificate.get("created_ts") or self._get("created_ts"))
 
     def save(self) -> SaveResult:
         """Send what changed of this Identity alone.

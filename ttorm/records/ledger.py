@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import Any, Self
 
+from ttorm.api.answers import items
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import StateError
 from ttorm.api.names import check_entry_name, check_uuid
@@ -100,7 +101,7 @@ class Ledger(MutableMapping[str, Entry]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an Entry that is there, or the default."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 # this is get()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ledger):
@@ -171,7 +172,7 @@ class Ledger(MutableMapping[str, Entry]):
             return SaveResult()
         request = api_request("delete_twin_ledger_entry", [state.uuid, PERSONAL])
         answer = yield from perform(state.connection, request)
-        names = tuple(answer.get("entries") or {})
+        names = tuple(items(answer, "entries"))
         for name in {*names, *ledger.base}:
             ledger.settle(name, {}, ABSENT)
         ledger.absorb({}, complete=True)

@@ -15,7 +15,7 @@ from ttorm.records.state import PERSONAL, TwinState
 __all__ = ["PARTS", "is_loaded", "load", "load_part", "loaded_parts", "require"]
 
 PARTS = ("description", "ledger", "identities", "docs")
-"""The parts of a Twin, each of which one request brings. Foreign Ledgers are ``ledgers/<alias>``."""
+"""The parts of a Twin; one request brings one. Foreign Ledgers are ``ledgers/<alias>``."""
 
 
 def require(state: TwinState, part: str, attribute: str) -> None:
@@ -79,8 +79,9 @@ def is_loaded(state: TwinState, part: str) -> bool:
             return state.identities.complete
         case "docs":
             return state.docs.complete
-    alias = _alias(part)
-    return alias in state.ledgers and state.ledgers[alias].complete
+        case _:
+            alias = _alias(part)
+            return alias in state.ledgers and state.ledgers[alias].complete
 
 
 def loaded_parts(state: TwinState) -> tuple[str, ...]:
@@ -110,7 +111,8 @@ def _request(state: TwinState, part: str) -> ApiRequest:
             return api_request("get_twin_identities", [state.uuid], {"show_expired": True})
         case "docs":
             return api_request("get_twin_docs", [state.uuid])
-    return api_request("get_twin_ledger_entry", [state.uuid, _alias(part)])
+        case _:
+            return api_request("get_twin_ledger_entry", [state.uuid, _alias(part)])
 
 
 def _absorb(state: TwinState, part: str, answer: Answer) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast, dat
 from ttorm.api.names import check_description_key
 from ttorm.pairs import twin_of
 from ttorm.records.fields import FieldSpec, description, entry, identity
-from ttorm.rules import TWIN, Expression, raw
+from ttorm.rules import TWIN, Attribute, Expression
 
 __all__ = ["Meta", "ModelMeta", "kind_rule", "model_of"]
 
@@ -41,9 +41,12 @@ class ModelMeta(type):
     __targets__: Mapping[tuple[str, str], FieldSpec]
     __meta__: Meta
 
-    def __new__(
-        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]
-    ) -> ModelMeta:
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> ModelMeta:
+        """Make a model class of a class body.
+
+        Raises:
+            TypeError: A declaration is wrong; the message says how to mend it.
+        """
         own = {key: value for key, value in namespace.items() if isinstance(value, FieldSpec)}
         _check_body(name, bases, namespace, own)
         body = {key: value for key, value in namespace.items() if key not in own}
@@ -52,9 +55,7 @@ class ModelMeta(type):
         for attribute, spec in own.items():
             spec.bind(cls, attribute, scope)
         inherited = [vars(base).get("__fields__", {}) for base in reversed(cls.__mro__[1:])]
-        cls.__fields__ = {
-            key: spec for fields in (*inherited, own) for key, spec in fields.items()
-        }
+        cls.__fields__ = {key: spec for fields in (*inherited, own) for key, spec in fields.items()}
         cls.__targets__ = {(spec.kind, spec.target): spec for spec in cls.__fields__.values()}
         _check_targets(cls)
         cls.__meta__ = _meta(cls, body.get("Meta"))
@@ -112,7 +113,11 @@ def _check_body(
     for attribute, spec in own.items():
         hidden = next((base for base in bases if _has_member(base, attribute)), None)
         if hidden is not None or attribute.startswith("_"):
-            why = "starts with an underscore" if hidden is None else f"hides {hidden.__name__}.{attribute}"
+            why = (
+                "starts with an underscore"
+                if hidden is None
+                else f"hides {hidden.__name__}.{attribute}"
+            )
             raise TypeError(
                 f"the field {name}.{attribute} {why}: give it another name in Python and keep the "
                 f'platform\'s, as in other = {spec.kind}(name="{attribute.lstrip("_")}")'
@@ -147,14 +152,12 @@ def _check_targets(cls: ModelMeta) -> None:
         other = cls.__targets__[spec.kind, spec.target]
         if other is not spec:
             raise TypeError(
-                f"{cls.__name__}.{spec.attribute} and {cls.__name__}.{other.attribute} map the same "
-                f"{spec.kind} {spec.target!r}: leave one of them out, or give it another name="
+                f"{cls.__name__}.{spec.attribute} and {cls.__name__}.{other.attribute} map the "
+                f"same {spec.kind} {spec.target!r}: leave one out, or give it another name="
             )
 
 
-def _enclosing_names(
-    namespace: Mapping[str, Any], own: Mapping[str, FieldSpec]
-) -> dict[str, Any]:
+def _enclosing_names(namespace: Mapping[str, Any], own: Mapping[str, FieldSpec]) -> dict[str, Any]:
     """Keep the local names that the annotations of a class inside a function speak of."""
     annotations = namespace.get("__annotations__", {})
     wanted: set[str] = set()
@@ -229,5 +232,5 @@ def _kinds_below(model: type) -> list[str]:
     return found
 
 
-ALIVE = raw('twin_status == "alive"')
+ALIVE = Attribute("twin_status") == "alive"
 """The rule that leaves terminated Twins out."""

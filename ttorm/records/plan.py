@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, overload
 from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
-from ttorm.records.cells import ABSENT, UNKNOWN, Item, Items
+from ttorm.records.cells import ABSENT, Item, Items
 from ttorm.records.loading import is_loaded
 from ttorm.records.state import PERSONAL, TwinState
 
@@ -103,7 +103,9 @@ def plan(state: TwinState) -> Plan:
         requests.append(api_request("get_twin_identities", [uuid], {"show_expired": True}))
     requests.extend(step.request for step in steps(state, uuid))
     return Plan(
-        PlannedRequest(request.operation.name, request.operation.method, request.target, request.body)
+        PlannedRequest(
+            request.operation.name, request.operation.method, request.target, request.body
+        )
         for request in requests
     )
 
@@ -160,8 +162,7 @@ def _description(state: TwinState, uuid: str) -> Iterator[Step]:
     changes = state.description.changes()
     if not changes and not state.replaced:
         return
-    base = state.description.base
-    known = {} if state.replaced or base is UNKNOWN else base
+    known = {} if state.replaced else state.description.known
     whole = {key: value for key, value in {**known, **changes}.items() if value is not ABSENT}
     request = api_request("update_twin", [uuid], body={"description": whole})
     yield Step(request, "description", "update", {"description": changes})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ttorm import signals
+from ttorm.api.answers import items, member, refusal
 from ttorm.api.codec import JSONValue, same
 from ttorm.api.errors import ConflictError, ItemError, SaveError, StateError
 from ttorm.api.request import api_request
@@ -52,9 +53,7 @@ def save(
     heard, was_new = _anybody_listens(), state.uuid is None
     changes = changes_of(state) if heard else {}
     if signals.pre_save.receivers:
-        yield from signals.emit(
-            signals.pre_save, type(record), record=record, changes=changes
-        )
+        yield from signals.emit(signals.pre_save, type(record), record=record, changes=changes)
     saving = _Saving(state, check)
     yield from saving.run(only)
     result = saving.result()
@@ -130,7 +129,7 @@ class _Saving:
         state = self.state
         state.facts = dict(answer)
         state.fresh, state.replaced = True, False
-        state.description.settle(sent, answer.get("description") or {})
+        state.description.settle(sent, member(answer, "description"))
         state.forget_values()
 
     def _execute(self, step: Step) -> Flow[None]:
@@ -175,16 +174,15 @@ class _Saving:
         missing: dict[str, str] = {}
         failed: dict[str, str] = {}
         for name, sent in step.sent.items():
-            slot = _slot(answer, "entries", name)
-            if slot is not None and "error" in slot:
+            if (text := refusal(answer, "entries", name)) is not None:
                 unknown = step.does == "update" and ledger.item(name).present is None
-                (missing if unknown else failed)[name] = str(slot["error"])
+                (missing if unknown else failed)[name] = text
                 continue
             if step.does == "delete":
                 ledger.settle(name, {}, ABSENT)
             else:
-                known = ledger.base.get(name, {})
-                ledger.settle(name, sent, slot if slot is not None else {**known, **sent})
+                told = items(answer, "entries").get(name)
+                ledger.settle(name, sent, told or {**ledger.base.get(name, {}), **sent})
             self._note(step.does, "ledger", [name])
         self._fail(step, failed)
         if failed and conditions:
@@ -225,14 +223,15 @@ class _Saving:
     def _settle_identities(self, step: Step, answer: Mapping[str, Any]) -> None:
         identities = self.state.identities
         for text, sent in step.sent.items():
-            slot = _slot(answer, "identities", text) if step.does == "create" else dict(answer)
-            if slot is not None and "error" in slot:
-                self._fail(step, {text: str(slot["error"])})
+            if (refused := refusal(answer, "identities", text)) is not None:
+                self._fail(step, {text: refused})
                 continue
             if step.does == "delete":
                 identities.settle(text, {}, ABSENT)
             else:
-                identities.settle(text, sent, slot or {**identities.base.get(text, {}), **sent})
+                told = items(answer, "identities").get(text) if step.does == "create" else answer
+                known = member(identities.base, text)
+                identities.settle(text, sent, dict(told or {**known, **sent}))
             self._note(step.does, "identities", [text])
             self._settle_field(text)
 
@@ -253,13 +252,6 @@ class _Saving:
             self._note(step.does, "docs", [name])
 
 
-def _slot(answer: Mapping[str, Any], key: str, name: str) -> dict[str, Any] | None:
-    """Return an item of an answer; None when the answer does not tell about it."""
-    items = answer.get(key)
-    slot = items.get(name) if isinstance(items, dict) else None
-    return slot if isinstance(slot, dict) else None
-
-
 def _only(sent: Sent, names: Iterable[str]) -> Sent:
     return {name: sent[name] for name in names}
 
@@ -269,9 +261,7 @@ def _moved(base: JSONValue, theirs: JSONValue, mine: JSONValue) -> bool:
         return False
     if isinstance(base, Marker) or isinstance(theirs, Marker):
         return base is not theirs
-    return not same(base, theirs) and not (
-        not isinstance(mine, Marker) and same(mine, theirs)
-    )
+    return not same(base, theirs) and not (not isinstance(mine, Marker) and same(mine, theirs))
 
 
 def _conflict(
@@ -302,10 +292,10 @@ def _conflict(
     )
 
 
-def _refused(
-    state: TwinState, errors: Mapping[str, ItemError], result: SaveResult
-) -> SaveError:
-    shown = "; ".join(f"{name}: {error.message} ({error.operation})" for name, error in errors.items())
+def _refused(state: TwinState, errors: Mapping[str, ItemError], result: SaveResult) -> SaveError:
+    shown = "; ".join(
+        f"{name}: {error.message} ({error.operation})" for name, error in errors.items()
+    )
     return SaveError(
         f"the service refused {len(errors)} of the changes of Twin {state.uuid}: {shown}. "
         "They are still changed here; everything else was saved",
@@ -327,9 +317,7 @@ def _anybody_listens() -> bool:
     )
 
 
-def _tell(
-    record: Any, result: SaveResult, saved: dict[str, Change], was_new: bool
-) -> Flow[None]:
+def _tell(record: Any, result: SaveResult, saved: dict[str, Change], was_new: bool) -> Flow[None]:
     state: TwinState = record._state
     entries = {name: change for name, change in saved.items() if is_entry(name, state)}
     about = {"record": record, "result": result}

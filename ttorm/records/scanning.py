@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from functools import reduce
-from operator import and_
 from typing import Any, Generic, TypeVar
 
+from ttorm.api.answers import listed
 from ttorm.api.errors import ValidationError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
@@ -46,7 +45,7 @@ class Scan(Generic[T]):
         asked = raw(rule_text(rule)) if isinstance(rule, str) else rule
         wanted = [None if terminated else ALIVE, kind, asked]
         rules = [part for part in wanted if part is not None]
-        self.match = str(reduce(and_, rules)) if rules else None
+        self.match = str(_all_of(rules)) if rules else None
         self._model = model
         self._show = show
         self._page = page
@@ -75,7 +74,7 @@ class Scan(Generic[T]):
         # An empty page is no end: the service filters after it has looked at `count` Twins.
         query = {"cursor": cursor, "count": self._page, "match": self.match, "details": True}
         answer = yield from perform(session.connection, api_request("scan_twins", query=query))
-        shown = [self._show(self._model, wire) for wire in answer.get("twins") or ()]
+        shown = [self._show(self._model, wire) for wire in listed(answer, "twins")]
         return [record for record in shown if record is not None], answer.get("cursor")
 
     def first(self) -> T | None:
@@ -102,6 +101,13 @@ class Scan(Generic[T]):
         """
         return list(self)
 
-    @twin_of(all)
+    @twin_of(all)  # noqa: A003 # the method above, not the built-in
     async def aall(self) -> list[T]:
         return [record async for record in self]
+
+
+def _all_of(rules: list[Expression]) -> Expression:
+    whole, *others = rules
+    for rule in others:
+        whole &= rule
+    return whole

@@ -6,9 +6,10 @@ All views of a Twin in a session (``Twin.at(u)``, ``Scooter.at(u)``, ``twin.ledg
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ttorm.api.answers import items, listed, member
 from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
@@ -100,7 +101,7 @@ class TwinState:
 
     def adopt(self, record: Twin) -> None:
         """Make a record a view of this state."""
-        record.__dict__["_state"] = self
+        object.__setattr__(record, "_state", self)
         self._views[type(record)] = weakref.ref(record)
 
     def record(self) -> Any:
@@ -181,18 +182,12 @@ class TwinState:
             return
         self.facts = dict(wire)
         self.fresh = fresh
-        self.description.rebase(wire.get("description") or {})
+        self.description.rebase(member(wire, "description"))
         self.forget_values()
 
     def absorb_ledger(self, alias: str, wire: Mapping[str, Any], *, complete: bool = True) -> None:
         """Take a Ledger object of the service."""
-        entries = wire.get("entries")
-        found = {
-            name: entry
-            for name, entry in (entries.items() if isinstance(entries, dict) else ())
-            if isinstance(entry, dict) and "error" not in entry
-        }
-        self.foreign_or_own(alias).absorb(found, complete=complete)
+        self.foreign_or_own(alias).absorb(items(wire, "entries"), complete=complete)
         self.forget_values()
 
     def foreign_or_own(self, alias: str) -> Items:
@@ -205,31 +200,23 @@ class TwinState:
 
     def absorb_identities(self, wire: Mapping[str, Any], *, complete: bool = True) -> None:
         """Take a listing of Identities, in any of its published forms."""
-        listed = wire.get("identities")
-        if isinstance(listed, dict):
-            found = {text: item if isinstance(item, dict) else {} for text, item in listed.items()}
-        else:
-            found = {text: {} for text in listed or () if isinstance(text, str)}
-        self.identities.absorb(found, complete=complete)
+        named: dict[str, Any] = {text: {} for text in listed(wire, "identities")}
+        self.identities.absorb({**named, **items(wire, "identities")}, complete=complete)
         self.forget_values()
 
     def absorb_docs(self, wire: Mapping[str, Any]) -> None:
         """Take a listing of Docs, flat or as a tree."""
-        self.docs.absorb(dict(_flat(wire.get("docs") or {})), complete=True)
+        self.docs.absorb(dict(_flat(member(wire, "docs"))), complete=True)
 
 
 def _older(wire: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     return float(wire.get("updated_ts") or 0) <= float(known.get("updated_ts") or 0)
 
 
-def _flat(docs: Mapping[str, Any], folder: str = "") -> list[tuple[str, dict[str, Any]]]:
-    found: list[tuple[str, dict[str, Any]]] = []
-    for name, value in docs.items():
-        if isinstance(value, dict):
-            found.extend(_flat(value, f"{folder}{name}/"))
-        elif isinstance(value, list) and len(value) == 3:
-            created, updated, size = value
-            certificate = {"created_ts": created, "size": size}
-            item = {"updated_ts": updated, "creation_certificate": certificate}
-            found.append((folder + name, item))
-    return found
+def _flat(docs: Mapping[str, Any], folder: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in docs:
+        if below := member(docs, name):
+            yield from _flat(below, f"{folder}{name}/")
+        elif len(stamps := listed(docs, name)) == 3:
+            certificate = {"created_ts": stamps[0], "size": stamps[2]}
+            yield folder + name, {"updated_ts": stamps[1], "creation_certificate": certificate}

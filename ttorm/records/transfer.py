@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin, urlsplit
 
+from ttorm.api.answers import member, refusal
 from ttorm.api.errors import (
     ItemError,
     NotFoundError,
@@ -57,7 +58,9 @@ def attach(
         connection.transport, HttpRequest("PUT", str(place["url"]), {}, upload)
     )
     if not 200 <= response.status < 300:
-        raise api_error(response.status, None, operation="create_upload_url", request="PUT (upload)")
+        raise api_error(
+            response.status, None, operation="create_upload_url", request="PUT (upload)"
+        )
     wish = {
         "handler": place["handler"],
         "hash": digest,
@@ -66,9 +69,8 @@ def attach(
     }
     body = {"docs": {name: {key: value for key, value in wish.items() if value is not None}}}
     answer = yield from perform(connection, api_request("attach_twin_doc", [twin], body=body))
-    slot = (answer.get("docs") or {}).get(name)
-    if isinstance(slot, dict) and "error" in slot:
-        raise _refused(name, str(slot["error"]), "attach_twin_doc")
+    if (text := refusal(answer, "docs", name)) is not None:
+        raise _refused(name, text, "attach_twin_doc")
     return (yield from _copied(connection, twin, name))
 
 
@@ -119,7 +121,7 @@ def _upload_of_file(source: IO[bytes]) -> tuple[Upload, str]:
         # What can be read once only is put aside, so that a repeat can send it again.
         from tempfile import TemporaryFile
 
-        copy = TemporaryFile()
+        copy = TemporaryFile()  # noqa: SIM115 # closed when nobody sends from it any more
         while chunk := source.read(_CHUNK):
             copy.write(chunk)
         copy.seek(0)
@@ -190,7 +192,7 @@ def fetch(connection: Connection, twin: str, name: str, to: Target | None) -> Fl
 
     request = api_request("get_twin_doc", [twin, name], {"download": True})
     doc = yield from perform(connection, request)
-    url = (doc.get("download") or {}).get("url")
+    url = member(doc, "download").get("url")
     if not url:
         raise NotFoundError(
             f"the Doc {name!r} cannot be downloaded yet, its status is {doc.get('status')!r}: "
@@ -215,7 +217,9 @@ def _download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpRes
     url = urljoin(connection.base_url + "/", url)
     for _ in range(_REDIRECTS + 1):
         headers = {"accept-encoding": "identity"}
-        response = yield from send(connection.transport, HttpRequest("GET", url, headers, sink=sink))
+        response = yield from send(
+            connection.transport, HttpRequest("GET", url, headers, sink=sink)
+        )
         if response.status not in (301, 302, 303, 307, 308):
             break
         target = urljoin(url, response.headers.get("location", ""))
@@ -232,8 +236,7 @@ def _download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpRes
 def _check(
     doc: Mapping[str, Any], name: str, response: HttpResponse, sink: _Sink, file: IO[bytes]
 ) -> None:
-    certificate = doc.get("creation_certificate") or {}
-    expected = str(certificate.get("hash") or "").lower()
+    expected = str(member(doc, "creation_certificate").get("hash") or "").lower()
     if not expected or sink.digest.hexdigest() == expected:
         return
     kind = response.headers.get("content-type", "").partition(";")[0].strip()

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from ttorm.api import names
+from ttorm.api.answers import listed, member
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import MissingEntryError, NotFoundError, StateError, WrongKindError
 from ttorm.api.request import api_request
@@ -32,6 +33,8 @@ from ttorm.rules import Expression
 from ttorm.sessions import SaveResult, current_session
 
 __all__ = ["Twin"]
+
+_UNDECLARED = ": declare it as a field, or use ledger[...] or description[...]"
 
 
 class Twin(metaclass=ModelMeta):
@@ -164,7 +167,7 @@ class Twin(metaclass=ModelMeta):
 
     @classmethod
     def _shown(cls, state: TwinState) -> Self:
-        described = (state.facts or {}).get("description") or {}
+        described = member(state.facts, "description")
         model = model_of(described, cls)
         if model is None:
             meta = cls.__meta__
@@ -217,15 +220,17 @@ class Twin(metaclass=ModelMeta):
     ) -> Flow[Self]:
         text = cls._identity_text(identity, field)
         session = current_session()
-        request = api_request("resolve_twin_identity", [text], {"context": context, "details": True})
+        request = api_request(
+            "resolve_twin_identity", [text], {"context": context, "details": True}
+        )
         try:
             answer = yield from perform(session.connection, request)
         except NotFoundError:
             answer = {}
         fitting = [
             wire
-            for wire in answer.get("twins") or ()
-            if wire.get("status") == "alive" and model_of(wire.get("description") or {}, cls)
+            for wire in listed(answer, "twins")
+            if wire.get("status") == "alive" and model_of(member(wire, "description"), cls)
         ]
         if not fitting:
             raise NotFoundError(
@@ -258,7 +263,8 @@ class Twin(metaclass=ModelMeta):
         if spec is None or spec.kind != "identity":
             known = [name for name, spec in cls.__fields__.items() if spec.kind == "identity"]
             raise TypeError(
-                f"{cls.__name__} has no identity field {name!r}; it has: {', '.join(known) or 'none'}"
+                f"{cls.__name__} has no identity field {name!r}; "
+                f"it has: {', '.join(known) or 'none'}"
             )
         return identity_text(spec, value)
 
@@ -489,7 +495,7 @@ class Twin(metaclass=ModelMeta):
     # Fields
 
     def _forget_values(self) -> None:
-        values = self.__dict__
+        values = vars(self)
         for name in type(self).__fields__:
             values.pop(name, None)
 
@@ -592,7 +598,7 @@ class Twin(metaclass=ModelMeta):
             else:
                 raise AttributeError(
                     f"{type(self).__name__} has no field {name!r}"
-                    f"{did_you_mean(name, type(self).__fields__) or ': declare it, or use ledger[...] or description[...]'}"
+                    f"{did_you_mean(name, type(self).__fields__) or _UNDECLARED}"
                 )
 
     def __delattr__(self, name: str) -> None:
@@ -656,7 +662,7 @@ def _state_at(cls: type[Twin], uuid: str) -> TwinState:
 
 def _scanned(cls: type[Any], wire: Mapping[str, Any]) -> Any:
     """Return the record for an object of a listing; None when it is of another kind."""
-    model = model_of(wire.get("description") or {}, cls)
+    model = model_of(member(wire, "description"), cls)
     if model is None:
         return None
     state = _state_at(model, wire["creation_certificate"]["uuid"])

@@ -54,7 +54,7 @@ class PlainCodec:
         check_json(value, where)
         return value
 
-    def load(self, raw: JSONValue, where: str) -> Any:
+    def load(self, raw: JSONValue, where: str) -> Any:  # noqa: ARG002 # one shape for codecs
         """Copy containers, so that nobody changes what others read."""
         return _copy(raw)
 

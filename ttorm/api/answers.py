@@ -1,0 +1,57 @@
+"""Reading answers tolerantly: a member that is missing or of another shape reads as empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+__all__ = ["items", "listed", "member", "refusal"]
+
+
+def member(answer: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """Return an object inside an object; empty when there is none.
+
+    Example:
+        >>> member({"description": None}, "description")
+        {}
+    """
+    found = None if answer is None else answer.get(name)
+    return cast(dict[str, Any], found) if isinstance(found, dict) else {}
+
+
+def items(answer: Mapping[str, Any] | None, name: str) -> dict[str, dict[str, Any]]:
+    """Return the objects inside an object that were not refused, by name.
+
+    Example:
+        >>> items({"entries": {"a": {"value": 1}, "b": {"error": "No."}}}, "entries")
+        {'a': {'value': 1}}
+    """
+    return {
+        key: cast(dict[str, Any], item)
+        for key, item in member(answer, name).items()
+        if isinstance(item, dict) and "error" not in item
+    }
+
+
+def listed(answer: Mapping[str, Any] | None, name: str) -> list[Any]:
+    """Return a list inside an object; empty when there is none.
+
+    Example:
+        >>> listed({"twins": ["u"]}, "twins"), listed({}, "twins")
+        (['u'], [])
+    """
+    found: Any = None if answer is None else answer.get(name)
+    if not isinstance(found, list):
+        return []
+    everything: list[Any] = found
+    return everything
+
+
+def refusal(answer: Mapping[str, Any], name: str, item: str) -> str | None:
+    """Return why one item of an answer was refused; None when it was not.
+
+    The presence of the key ``error`` tells, never its text. An Entry's own value of that name is
+    no confusion, since values sit under ``value``.
+    """
+    found = member(member(answer, name), item)
+    return str(found["error"]) if "error" in found else None
