@@ -5,20 +5,44 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from collections.abc import Iterator
 
 import pytest
 
 import ttorm
 
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+PUBLIC = {name: getattr(ttorm, name) for name in ttorm.__all__}
 
-def modules() -> list[str]:
+
+def docstrings() -> Iterator[doctest.DocTest]:
+    """The docstrings with examples, those of public names under `ttorm`."""
     names = [module.name for module in pkgutil.walk_packages(ttorm.__path__, "ttorm.")]
-    return ["ttorm", *(name for name in names if not name.endswith("__main__"))]
+    for name in ["ttorm", *names]:
+        if not name.endswith("__main__"):
+            found = doctest.DocTestFinder().find(importlib.import_module(name))
+            yield from (example for example in found if example.examples)
 
 
-@pytest.mark.parametrize("name", modules())
-def test_the_examples_of_a_module_are_true(name):
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    module = importlib.import_module(name)
-    result = doctest.testmod(module, optionflags=flags, raise_on_error=False)
-    assert result.failed == 0, f"{result.failed} of {result.attempted} examples: see above"
+EXAMPLES = list(docstrings())
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """What a reader has at hand: the public names, and a connection."""
+    monkeypatch.chdir(tmp_path)
+    with ttorm.connect("memory:") as connection:
+        yield {**PUBLIC, "ttorm": ttorm, "connection": connection}
+    # The example may have made another one the default.
+    ttorm.default_connection().close()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_is_true(example, shell):
+    example.globs = {**shell, **example.globs}
+    failed, attempted = doctest.DocTestRunner(optionflags=FLAGS).run(example)
+    assert failed == 0, f"{failed} of {attempted} lines: see above"
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) > 40

@@ -23,10 +23,11 @@ def _plain_errors(extra: str) -> Generator[None]:
     except TtormError as error:
         raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
-        if str(error.name).startswith("ttorm"):
+        missing = str(error.name).partition(".")[0]
+        if missing == "ttorm":
             raise
         raise click.ClickException(
-            f'this needs {error.name}: python -m pip install "ttorm[{extra}]"'
+            f'this needs {missing}: python -m pip install "ttorm[{extra}]"'
         ) from error
 
 
