@@ -12,7 +12,7 @@ Class attributes of models are such expressions as well: ``Scooter.battery < 20`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from ttorm.api.codec import check_json
 from ttorm.api.errors import ValidationError
@@ -277,8 +277,7 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, (list, tuple)):
-        items: list[Any] = list(value)
-        return f"[{', '.join(literal(item) for item in items)}]"
+        return f"[{', '.join(map(literal, cast(list[Any], value)))}]"
     raise ValidationError(
         "a mapping cannot be compared in a rule: compare its members one by one", code="bad-rule"
     )

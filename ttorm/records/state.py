@@ -14,7 +14,7 @@ from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
-from ttorm.sessions import SaveResult, Session
+from ttorm.sessions import SaveResult, Session, current_session
 
 if TYPE_CHECKING:
     from ttorm.records.twin import Twin
@@ -30,7 +30,6 @@ class TwinState:
 
     Attributes:
         uuid: UUID; None before it was created.
-        session: The session it belongs to.
         facts: The Twin object as the service last showed it, or None.
         description: The description, key by key.
         fresh: Whether the description came straight from the service, not from the cache or a
@@ -45,7 +44,9 @@ class TwinState:
 
     __slots__ = (
         "__weakref__",
+        "_address",
         "_connection",
+        "_session",
         "_views",
         "description",
         "docs",
@@ -56,16 +57,16 @@ class TwinState:
         "ledgers",
         "model",
         "replaced",
-        "session",
         "uuid",
     )
 
-    def __init__(self, uuid: str | None, session: Session, model: type[Twin]) -> None:
+    def __init__(self, uuid: str | None, session: Session | None, model: type[Twin]) -> None:
         new = uuid is None
         self.uuid = uuid
-        self.session = session
         self.model = model
-        self._connection = session.connection
+        self._session = session
+        self._connection = None if session is None else session.connection
+        self._address = "" if self._connection is None else self._connection.address
         self.facts: dict[str, Any] | None = None
         self.description = Item({} if new else UNKNOWN, "description[{!r}]", ABSENT)
         self.fresh = new
@@ -79,9 +80,27 @@ class TwinState:
         self._views: dict[type, weakref.ref[Twin]] = {}
 
     @property
+    def session(self) -> Session:
+        """The session it belongs to; the current one when it came from a pickle."""
+        if self._session is None:
+            self._session = current_session()
+        return self._session
+
+    @property
     def connection(self) -> Connection:
-        """The connection it talks through."""
+        """The connection it talks through; the default one when it came from a pickle."""
+        if self._connection is None:
+            self._connection = self.session.connection
         return self._connection
+
+    @property
+    def address(self) -> str:
+        """What tells its service apart from others."""
+        return self._address if self._connection is None else self._connection.address
+
+    @address.setter
+    def address(self, address: str) -> None:
+        self._address = address
 
     @property
     def ledger(self) -> Items:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ttorm.api import names
 from ttorm.api.answers import listed, member
@@ -16,6 +16,7 @@ from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Cell
+from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.description import Description
 from ttorm.records.doc import Docs
 from ttorm.records.fields import FieldSpec
@@ -625,15 +626,22 @@ class Twin(metaclass=ModelMeta):
             return NotImplemented
         if self._state.uuid is None or other._state.uuid is None:
             return self is other
-        return (self._connection.address, self._state.uuid) == (
-            other._connection.address,
-            other._state.uuid,
-        )
+        mine, theirs = self._state, other._state
+        return (mine.address, mine.uuid) == (theirs.address, theirs.uuid)
 
     def __hash__(self) -> int:
         if self._state.uuid is None:
             raise TypeError(f"this {type(self).__name__} has no hash before it is saved")
-        return hash((Twin, self._connection.address, self._state.uuid))
+        return hash((Twin, self._state.address, self._state.uuid))
+
+    def __copy__(self) -> Self:
+        return cast(Self, duplicate(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return cast(Self, duplicate(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return revive, (type(self), snapshot(self._state))
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *type(self).__fields__]
