@@ -157,13 +157,13 @@ def _read_publish(publish: Any, where: str) -> dict[str, list[str]] | None:
         return None
     for rule, topics in check_mapping(publish, f"the publish of {where}").items():
         check_rule(rule, f"a publish rule of {where}")
-        if (
-            not isinstance(topics, list)
-            or not topics
-            or not all(isinstance(topic, str) and topic for topic in topics)
-        ):
+        if {*map(type, _items(topics))} != {str}:
             raise Fault(400589, f"The topics of {where} are {topics!r}: write a list of texts.")
     return publish or None
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _refuse_timeseries(timeseries: Any, where: str) -> None:

@@ -89,7 +89,8 @@ def receive(world: Emulator, handler: str, request: HttpRequest) -> HttpResponse
                 _note_release(tx, upload.content)
     finally:
         world.blobs.forget(received)
-    remove_released(world)
+    if upload.content is not None:
+        remove_released(world)
     return HttpResponse(200)
 
 
