@@ -15,6 +15,8 @@ JSONValue: TypeAlias = Any
 """Any JSON value: None, bool, int, float, str, list or dict with text keys."""
 
 _SCALARS = (str, int, float, bool, type(None))
+_DEEPEST = 190
+"""Levels of containers in one value: decoders stop at 200, and answers add a few of their own."""
 
 
 def encode(value: JSONValue) -> bytes:
@@ -104,10 +106,10 @@ def check_json(value: object, where: str = "value") -> None:
         ttorm.ValidationError: value['a'] is a set, which JSON cannot hold: write a list [not-json]
     """
     try:
-        _walk(value, where, "")
+        _walk(value, where, "", _DEEPEST)
     except RecursionError:
         raise ValidationError(
-            f"{where} is nested too deeply or contains itself", code="not-json"
+            f"{where} is nested deeper than {_DEEPEST} levels, or contains itself", code="not-json"
         ) from None
 
 
@@ -119,29 +121,25 @@ _MENDS: dict[type[Any], str] = {
 }
 
 
-def _walk(value: object, where: str, path: str) -> None:
+def _walk(value: object, where: str, path: str, levels: int) -> None:
     if value is None or isinstance(value, (bool, int)):
         return
     if isinstance(value, str):
-        if value.isascii():
-            return
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise _refuse(
-                where, path, "holds a lone surrogate", "it is not valid Unicode"
-            ) from None
+        if not _is_unicode(value):
+            raise _refuse(where, path, "holds a lone surrogate", "it is not valid Unicode")
     elif isinstance(value, float):
         if not isfinite(value):
             raise _refuse(where, path, f"is {value}", "write None, or leave it out")
+    elif levels == 0:
+        raise RecursionError
     elif isinstance(value, dict):
         for key, item in cast("dict[object, object]", value).items():
-            if not isinstance(key, str):
+            if not isinstance(key, str) or not _is_unicode(key):
                 raise _refuse(where, path, f"has the key {key!r}", "write text keys")
-            _walk(item, where, f"{path}[{key!r}]")
+            _walk(item, where, f"{path}[{key!r}]", levels - 1)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(cast("Sequence[object]", value)):
-            _walk(item, where, f"{path}[{index}]")
+            _walk(item, where, f"{path}[{index}]", levels - 1)
     else:
         kind = type(value)
         mend = next(
@@ -150,6 +148,13 @@ def _walk(value: object, where: str, path: str) -> None:
         )
         article = "an" if kind.__name__[0] in "aeiouAEIOU" else "a"
         raise _refuse(where, path, f"is {article} {kind.__name__}", mend)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _refuse(where: str, path: str, what: str, mend: str) -> ValidationError:
