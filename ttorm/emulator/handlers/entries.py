@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ttorm.api import names
 from ttorm.emulator.answers import Fault
@@ -163,7 +163,7 @@ def _read_publish(publish: Any, where: str) -> dict[str, list[str]] | None:
 
 
 def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _refuse_timeseries(timeseries: Any, where: str) -> None:
