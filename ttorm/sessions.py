@@ -97,6 +97,10 @@ class Session:
         if self._open:
             self._held[id(unit)] = unit
 
+    def release(self, unit: Unit) -> None:
+        """Let go of a record, whatever was changed."""
+        self._held.pop(id(unit), None)
+
     @property
     def dirty(self) -> list[Any]:
         """The records with unsaved changes.

@@ -85,7 +85,7 @@ class Twin(metaclass=ModelMeta):
         values: Mapping[str, Any],
     ) -> None:
         model = type(self)
-        fields, meta = model.__fields__, model.__meta__
+        fields = model.__fields__
         for name in values:
             if name not in fields:
                 raise TypeError(
@@ -94,14 +94,30 @@ class Twin(metaclass=ModelMeta):
         missing = [name for name, spec in fields.items() if spec.required and name not in values]
         if missing:
             raise TypeError(f"{model.__name__}() needs a value for {', '.join(missing)}")
-        TwinState(None, current_session(), model).adopt(self)
+        state = TwinState(None, current_session(), model)
+        state.adopt(self)
+        try:
+            self._fill(description, entries, identities, values)
+        except BaseException:
+            # Nobody has this record: its session must not create it.
+            state.session.release(state)
+            raise
+
+    def _fill(
+        self,
+        description: Mapping[str, JSONValue] | None,
+        entries: Mapping[str, JSONValue] | None,
+        identities: Iterable[str],
+        values: Mapping[str, Any],
+    ) -> None:
+        meta = type(self).__meta__
         if meta.kind is not None:
             self._state.description.cell(meta.kind_key).assign(meta.kind)
         for key, value in (description or {}).items():
             self.description[key] = value
         if description is not None and not description:
             self._state.replaced = True
-        for name, spec in fields.items():
+        for name, spec in type(self).__fields__.items():
             value = values[name] if name in values else spec.default()
             if value is not None or (name in values and spec.required):
                 self._write(spec, value)
