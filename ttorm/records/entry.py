@@ -314,6 +314,8 @@ class Entry:
 
     def _refresh(self) -> Flow[None]:
         state = self._attached()
+        if state.uuid is None:
+            raise StateError("the Twin was not saved yet: there is nothing to read")
         request = api_request(
             "get_twin_ledger_entry", [state.uuid, self._alias], {"entries": [self.name]}
         )

@@ -472,9 +472,11 @@ class Twin(metaclass=ModelMeta):
         """The account's own Docs of the Twin."""
         return Docs(self._state)
 
-    def _fact(self, name: str) -> Any:
+    def _fact(self, name: str, attribute: str = "") -> Any:
         if self._state.facts is None:
-            require(self._state, "description", name)
+            if self._state.uuid is None:
+                raise StateError(f"this record has no {attribute or name} yet: save() it first")
+            require(self._state, "description", attribute or name)
         return (self._state.facts or {}).get(name)
 
     @property
@@ -490,23 +492,23 @@ class Twin(metaclass=ModelMeta):
     @property
     def creator(self) -> str:
         """UUID of the account that created the Twin."""
-        return str(self._fact("creation_certificate")["creator"])
+        return str(self._fact("creation_certificate", "creator")["creator"])
 
     @property
     def created_at(self) -> datetime:
         """When it was created, in UTC."""
-        return moment(self._fact("creation_certificate")["created_ts"])
+        return moment(self._fact("creation_certificate", "created_at")["created_ts"])
 
     @property
     def updated_at(self) -> datetime | None:
         """When its description last changed, in UTC; None when the service does not tell."""
-        stamp = self._fact("updated_ts")
+        stamp = self._fact("updated_ts", "updated_at")
         return None if stamp is None else moment(stamp)
 
     @property
     def terminated_at(self) -> datetime | None:
         """When it was terminated, in UTC; None while it is alive."""
-        certificate = self._fact("termination_certificate")
+        certificate = self._fact("termination_certificate", "terminated_at")
         return None if certificate is None else moment(certificate["terminated_ts"])
 
     # Fields
