@@ -14,7 +14,7 @@ from ttorm.connection.calls import read
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
-from ttorm.records.loading import require
+from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.transfer import Source, Target, attach, fetch
@@ -54,18 +54,16 @@ class Doc:
     def _get(self, attribute: str) -> Any:
         cell = self._item().cell(attribute)
         if cell.current() is UNKNOWN:
-            # The listing tells less than the Doc itself; with it, the name is known to be there.
-            if not self._state.connection.may_block() or self._state.session.asynchronous:
-                require(self._state, "docs", f"docs[{self.name!r}].{attribute}")
-                raise StateError(
-                    f"docs[{self.name!r}].{attribute} is not read yet: write await doc.arefresh()",
-                    code="not-loaded",
-                )
-            self._state.connection.run(self._refresh(fresh=False))
+            self._require(attribute)
         value = cell.current()
         if value is ABSENT:
             raise KeyError(self.name)
         return None if value is UNKNOWN else cell.read(PLAIN)
+
+    def _require(self, attribute: str) -> None:
+        """Read the Doc itself: the listing of Docs tells less."""
+        check_blocking(self._state, f"docs[{self.name!r}].{attribute}", "doc.arefresh()")
+        self._state.connection.run(self._refresh(fresh=False))
 
     @property
     def description(self) -> dict[str, JSONValue] | None:
@@ -103,8 +101,8 @@ class Doc:
     def sha256(self) -> str | None:
         """SHA-256 of its content in hexadecimal, or None."""
         certificate = self._get("creation_certificate")
-        if "hash" not in certificate and self._state.connection.may_block():
-            self._state.connection.run(self._refresh(fresh=False))
+        if "hash" not in certificate:
+            self._require("sha256")
             certificate = self._get("creation_certificate")
         digest: str | None = certificate.get("hash")
         return digest

@@ -14,7 +14,7 @@ from ttorm.connection.calls import read
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
-from ttorm.records.loading import require
+from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment, timestamp
 from ttorm.records.saving import remove_now, save
 from ttorm.rules import Expression, rule_text
@@ -51,13 +51,14 @@ class Identity:
         return self._state.identities.item(self.text)
 
     def _get(self, attribute: str) -> Any:
-        if self._item().cell(attribute).current() is UNKNOWN:
-            state = self._state
+        state, cell = self._state, self._item().cell(attribute)
+        if cell.current() is UNKNOWN:
             require(state, "identities", f"identities[{self.text!r}]")
+        if cell.current() is UNKNOWN:
             # The listing tells less than the Identity itself.
-            if self._item().cell(attribute).current() is UNKNOWN and state.connection.may_block():
-                state.connection.run(self._refresh(fresh=False))
-        value = self._item().cell(attribute).current()
+            check_blocking(state, f"identities[{self.text!r}].{attribute}", "identity.arefresh()")
+            state.connection.run(self._refresh(fresh=False))
+        value = cell.current()
         if value in (ABSENT, UNKNOWN):
             if self._item().adding:
                 return None

@@ -12,7 +12,7 @@ from ttorm.flows import Flow, gather
 from ttorm.records.cells import UNKNOWN
 from ttorm.records.state import PERSONAL, TwinState
 
-__all__ = ["PARTS", "is_loaded", "load", "load_part", "loaded_parts", "require"]
+__all__ = ["PARTS", "check_blocking", "is_loaded", "load", "load_part", "loaded_parts", "require"]
 
 PARTS = ("description", "ledger", "identities", "docs")
 """The parts of a Twin; one request brings one. Foreign Ledgers are ``ledgers/<alias>``."""
@@ -27,18 +27,31 @@ def require(state: TwinState, part: str, attribute: str) -> None:
     """
     if is_loaded(state, part):
         return
-    if state.session.asynchronous or not state.connection.may_block():
-        verb = f"await record.aload({part!r})"
-        raise NotLoadedError(
-            f"{attribute} of {state.model.__name__} {state.uuid} is not loaded, and reading it "
-            f"here would block the event loop: write {verb} first, or connect(blocking=True)"
-        )
+    check_blocking(state, attribute, f"record.aload({part!r})")
     request = _request(state, part)
     kept = kept_answer(state.connection, request)
     if kept is not None and not signals.loaded.receivers:
         _absorb(state, part, kept)
     else:
         state.connection.run(load_part(state, part))
+
+
+def check_blocking(state: TwinState, attribute: str, verb: str) -> None:
+    """Refuse to wait for the service where that would block an event loop.
+
+    Args:
+        state: The Twin.
+        attribute: What somebody looks at.
+        verb: What to await before looking.
+
+    Raises:
+        NotLoadedError: Waiting is not allowed here.
+    """
+    if state.session.asynchronous or not state.connection.may_block():
+        raise NotLoadedError(
+            f"{attribute} of {state.model.__name__} {state.uuid} is not loaded, and reading it "
+            f"here would block the event loop: write await {verb} first, or connect(blocking=True)"
+        )
 
 
 def load(state: TwinState, parts: Iterable[str], *, fresh: bool = False) -> Flow[None]:
