@@ -199,6 +199,8 @@ class Session:
         if self._token is not None:
             _blocks.reset(self._token)
         self._open, self._token, self._keeps = False, None, None
+        # Its records stay usable, and load like those of any other session.
+        self.asynchronous = False
         self._held.clear()
 
 
