@@ -120,10 +120,10 @@ class FieldSpec:
         """Return the field as a rule expression.
 
         Raises:
-            TypeError: Identities cannot be asked for in rules.
+            AttributeError: Identities cannot be asked for in rules.
         """
         if self.kind == "identity":
-            raise TypeError(
+            raise AttributeError(
                 f"rules do not see Identities: look the Twin up by find({self.attribute}=...)"
             )
         variables = LEDGER if self.kind == "entry" else TWIN
