@@ -212,3 +212,28 @@ def new_doc(api, upload):
         return answer["docs"][name]
 
     return new_doc
+
+
+@pytest.fixture
+def update(api):
+    """Change Entries: ``update(twin, battery={"value": 2}) -> the answered Entries``."""
+
+    def update(twin, **entries):
+        status, ledger = api("update_twin_ledger_entry", twin, body={"entries": entries})
+        assert status == 200, ledger
+        return ledger["entries"]
+
+    return update
+
+
+@pytest.fixture
+def update_value(api):
+    """Change values: ``update_value(twin, battery=2) -> the answered Entries``."""
+
+    def update_value(twin, **values):
+        body = {"entries": {name: {"value": value} for name, value in values.items()}}
+        status, ledger = api("update_twin_ledger_entry_value", twin, body=body)
+        assert status == 200, ledger
+        return ledger["entries"]
+
+    return update_value

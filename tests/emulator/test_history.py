@@ -10,31 +10,6 @@ DAY = 86_400
 
 
 @pytest.fixture
-def write(api):
-    """Change values: ``write(twin, x=1)``."""
-
-    def write(twin, **values):
-        body = {"entries": {name: {"value": value} for name, value in values.items()}}
-        status, answer = api("update_twin_ledger_entry_value", twin, body=body)
-        assert status == 200, answer
-        return answer["entries"]
-
-    return write
-
-
-@pytest.fixture
-def change(api):
-    """Change properties: ``change(twin, x={"history": None})``."""
-
-    def change(twin, **entries):
-        status, answer = api("update_twin_ledger_entry", twin, body={"entries": entries})
-        assert status == 200, answer
-        return answer["entries"]
-
-    return change
-
-
-@pytest.fixture
 def history(api):
     """Read records: ``history(twin, "x") -> {time: value}``, the newest first."""
 
@@ -47,12 +22,12 @@ def history(api):
     return history
 
 
-def test_every_change_is_recorded_with_its_time(twin, add, write, history, clock):
+def test_every_change_is_recorded_with_its_time(twin, add, update_value, history, clock):
     start = clock.now()
     add(twin, x={"value": "abc", "history": "INF"})
     for value in ("abd", {"deep": [1]}, None):
         clock.advance(1.25)
-        write(twin, x=value)
+        update_value(twin, x=value)
     records = history(twin)
     assert list(records.items()) == [
         (start + 3.75, None),
@@ -74,60 +49,64 @@ def test_the_times_are_texts_like_the_entrys(send, user, twin, add, clock):
     }
 
 
-def test_an_equal_value_is_a_change(twin, add, write, history):
+def test_an_equal_value_is_a_change(twin, add, update_value, history):
     add(twin, x={"value": 1, "history": "INF"})
-    write(twin, x=1)
-    write(twin, x=1)
+    update_value(twin, x=1)
+    update_value(twin, x=1)
     assert list(history(twin).values()) == [1, 1, 1]
 
 
-def test_a_change_of_properties_is_none(twin, add, change, history):
+def test_a_change_of_properties_is_none(twin, add, update, history):
     add(twin, x={"value": 1, "history": "INF"})
-    change(twin, x={"visibility": "true"})
+    update(twin, x={"visibility": "true"})
     assert list(history(twin).values()) == [1]
 
 
-def test_records_are_as_large_as_the_values(twin, add, write, history):
+def test_records_are_as_large_as_the_values(twin, add, update_value, history):
     add(twin, x={"value": 1, "history": "INF"})
-    write(twin, x="y" * 5_000)
+    update_value(twin, x="y" * 5_000)
     assert list(history(twin).values()) == ["y" * 5_000, 1]
 
 
 class TestSwitching:
-    def test_without_history_there_are_no_records(self, twin, add, write, history):
+    def test_without_history_there_are_no_records(self, twin, add, update_value, history):
         add(twin, x={"value": 1})
-        write(twin, x=2)
+        update_value(twin, x=2)
         assert history(twin) == {}
 
-    def test_on_starts_with_the_current_value(self, twin, add, write, change, history, clock):
+    def test_on_starts_with_the_current_value(
+        self, twin, add, update_value, update, history, clock
+    ):
         at = add(twin, x={"value": 1})["x"]["value_changed_ts"]
         clock.advance(5)
-        change(twin, x={"history": "1M"})
+        update(twin, x={"history": "1M"})
         assert history(twin) == {at: 1}
-        write(twin, x=2)
+        update_value(twin, x=2)
         assert list(history(twin).values()) == [2, 1]
 
-    def test_off_drops_everything(self, twin, add, write, change, history):
+    def test_off_drops_everything(self, twin, add, update_value, update, history):
         add(twin, x={"value": 1, "history": "INF"})
-        write(twin, x=2)
-        change(twin, x={"history": None})
+        update_value(twin, x=2)
+        update(twin, x={"history": None})
         assert history(twin) == {}
-        change(twin, x={"history": "INF"})
+        update(twin, x={"history": "INF"})
         assert list(history(twin).values()) == [2]
 
-    def test_another_period_keeps_what_it_allows(self, twin, add, write, change, history, clock):
+    def test_another_period_keeps_what_it_allows(
+        self, twin, add, update_value, update, history, clock
+    ):
         add(twin, x={"value": 1, "history": "INF"})
         clock.advance(10 * DAY)
-        write(twin, x=2)
+        update_value(twin, x=2)
         clock.advance(DAY)
-        change(twin, x={"history": "1W"})
+        update(twin, x={"history": "1W"})
         assert list(history(twin).values()) == [2]
-        change(twin, x={"history": "INF"})
+        update(twin, x={"history": "INF"})
         assert list(history(twin).values()) == [2]
 
-    def test_on_together_with_a_value(self, twin, add, change, history):
+    def test_on_together_with_a_value(self, twin, add, update, history):
         add(twin, x={"value": 1})
-        change(twin, x={"value": 2, "history": "INF"})
+        update(twin, x={"value": 2, "history": "INF"})
         assert list(history(twin).values()) == [2]
 
 
@@ -135,10 +114,10 @@ class TestRetention:
     @pytest.mark.parametrize(
         ("period", "days"), [("1D", 1), ("2W", 14), ("3M", 90), ("1Y", 365), ("999D", 999)]
     )
-    def test_periods(self, twin, add, write, history, clock, period, days):
+    def test_periods(self, twin, add, update_value, history, clock, period, days):
         add(twin, x={"value": 1, "history": period})
         clock.advance(60)
-        write(twin, x=2)
+        update_value(twin, x=2)
         clock.advance(days * DAY - 60)
         assert list(history(twin).values()) == [2, 1]
         clock.advance(0.001)
@@ -149,22 +128,26 @@ class TestRetention:
         clock.advance(1_000 * DAY)
         assert list(history(twin).values()) == [1]
 
-    def test_old_records_are_removed_by_the_next_change(self, emulator, twin, add, write, clock):
+    def test_old_records_are_removed_by_the_next_change(
+        self, emulator, twin, add, update_value, clock
+    ):
         add(twin, x={"value": 0, "history": "1D"})
         for value in (1, 2):
             clock.advance(10)
-            write(twin, x=value)
+            update_value(twin, x=value)
         clock.advance(2 * DAY)
-        write(twin, x=3)
+        update_value(twin, x=3)
         with emulator.store.transaction(write=False) as tx:
             assert len(tx.rows("SELECT * FROM history")) == 1
 
     @pytest.mark.parametrize("period", ["INF", "999Y"])
-    def test_a_thousand_records_at_most(self, emulator, twin, add, write, history, clock, period):
+    def test_a_thousand_records_at_most(
+        self, emulator, twin, add, update_value, history, clock, period
+    ):
         add(twin, x={"value": 0, "history": period})
         for value in range(1, 1_001):
             clock.advance(1)
-            write(twin, x=value)
+            update_value(twin, x=value)
         found, until = [], None
         while page := history(twin, le=until):
             found += page.values()
@@ -173,17 +156,17 @@ class TestRetention:
         with emulator.store.transaction(write=False) as tx:
             assert len(tx.rows("SELECT * FROM history")) == 1_000
 
-    def test_each_entry_counts_for_itself(self, twin, add, write, history):
+    def test_each_entry_counts_for_itself(self, twin, add, update_value, history):
         add(twin, x={"value": 0, "history": "INF"}, y={"value": 0, "history": "INF"})
         for value in range(5):
-            write(twin, x=value)
-        write(twin, y=1)
+            update_value(twin, x=value)
+        update_value(twin, y=1)
         assert len(history(twin, "x")) == 6
         assert len(history(twin, "y")) == 2
 
-    def test_nothing_is_left_of_a_deleted_entry(self, api, emulator, twin, add, write):
+    def test_nothing_is_left_of_a_deleted_entry(self, api, emulator, twin, add, update_value):
         add(twin, x={"value": 0, "history": "INF"})
-        write(twin, x=1)
+        update_value(twin, x=1)
         api("delete_twin_ledger_entry", twin)
         with emulator.store.transaction(write=False) as tx:
             assert tx.rows("SELECT * FROM history") == []
@@ -195,7 +178,7 @@ class TestReading:
         return clock.now()
 
     @pytest.fixture
-    def twin(self, twin, start, add, write, clock):
+    def twin(self, twin, start, add, update_value, clock):
         add(
             twin,
             x={"value": 0, "history": "INF"},
@@ -204,8 +187,8 @@ class TestReading:
         )
         for value in range(1, 150):
             clock.advance(1)
-            write(twin, x=value)
-        write(twin, y="b")
+            update_value(twin, x=value)
+        update_value(twin, y="b")
         return twin
 
     def test_the_newest_hundred(self, twin, history):
@@ -256,9 +239,9 @@ class TestReading:
 
 
 class TestWho:
-    def test_others_read_what_they_see(self, api, twin, add, change, history, stranger, account):
+    def test_others_read_what_they_see(self, api, twin, add, update, history, stranger, account):
         add(twin, x={"value": 1, "history": "INF"}, y={"value": 2, "history": "INF"})
-        change(twin, x={"visibility": "true"})
+        update(twin, x={"visibility": "true"})
         for ledger in ("owner", account):
             assert list(history(twin, "x", ledger, user=stranger).values()) == [1]
             assert history(twin, "y", ledger, user=stranger) == "Entry not accessible."

@@ -19,18 +19,6 @@ def included(twin, name="price"):
     return {"include": {"source": f"twin://{twin}/{name}"}}
 
 
-@pytest.fixture
-def write(api):
-    """Change Entries: ``write(twin, x={"value": 2})``."""
-
-    def write(twin, **entries):
-        status, answer = api("update_twin_ledger_entry", twin, body={"entries": entries})
-        assert status == 200, answer
-        return answer["entries"]
-
-    return write
-
-
 def test_the_answer_already_has_the_value(twin, zone, add, entries, clock):
     changed = entries(zone)["price"]["value_changed_ts"]
     clock.advance(1)
@@ -45,19 +33,19 @@ def test_the_answer_already_has_the_value(twin, zone, add, entries, clock):
     assert entries(twin)["p"] == made
 
 
-def test_it_follows_its_source_at_once(api, twin, zone, add, entries, write, clock):
+def test_it_follows_its_source_at_once(api, twin, zone, add, entries, update, clock):
     before = add(twin, p=included(zone))["p"]
     clock.advance(1)
-    write(zone, price={"value": 0.4})
+    update(zone, price={"value": 0.4})
     assert entries(twin)["p"] == {**before, "value": 0.4, "value_changed_ts": clock.now()}
     _, answer = api("get_twin_ledger_entry_value", twin)
     assert answer["entries"]["p"]["value"] == 0.4
     assert answer["entries"]["p"]["value_changed_ts"] == clock.now()
 
 
-def test_nothing_is_kept_of_its_past(api, twin, zone, add, write):
+def test_nothing_is_kept_of_its_past(api, twin, zone, add, update):
     add(twin, p=included(zone))
-    write(zone, price={"value": 0.4})
+    update(zone, price={"value": 0.4})
     _, answer = api("get_twin_ledger_entry_history", twin, entries="p")
     assert answer == {"entries": {"p": {}}}
 
@@ -86,33 +74,33 @@ def test_plain_text_is_taken_too(twin, zone, add):
     assert made["include"] == {"source": f"twin://{zone}/price"}
 
 
-def test_an_include_of_an_include(new_twin, zone, add, entries, write, clock):
+def test_an_include_of_an_include(new_twin, zone, add, entries, update, clock):
     middle, end = new_twin(), new_twin()
     add(middle, m=included(zone))
     add(end, p=included(middle, "m"))
     clock.advance(1)
-    write(zone, price={"value": 2})
+    update(zone, price={"value": 2})
     assert entries(end)["p"]["value"] == 2
     assert entries(end)["p"]["value_changed_ts"] == clock.now()
 
 
-def test_an_include_of_a_reference_reads_its_copy(new_twin, zone, add, entries, write, account):
+def test_an_include_of_a_reference_reads_its_copy(new_twin, zone, add, entries, update, account):
     middle, end = new_twin(), new_twin()
     add(middle, m={"ref": {"source": f"twin://{zone}/{account}/price"}})
     add(end, p=included(middle, "m"))
-    write(zone, price={"value": 2})
+    update(zone, price={"value": 2})
     assert entries(end)["p"]["value"] == 2
 
 
 def test_a_reference_to_an_include_copies_what_it_includes(
-    new_twin, zone, add, entries, write, account
+    new_twin, zone, add, entries, update, account
 ):
     middle, end = new_twin(), new_twin()
     add(middle, m=included(zone))
     add(end, r={"ref": {"source": f"twin://{middle}/{account}/m"}})
     assert entries(end)["r"]["value"] == 0.35
     # The source of an include raises no event.
-    write(zone, price={"value": 2})
+    update(zone, price={"value": 2})
     assert entries(end)["r"]["value"] == 0.35
     assert entries(middle)["m"]["value"] == 2
 
@@ -135,12 +123,12 @@ def test_a_loop_is_null(twin, new_twin, add, entries):
     assert entries(other)["p"]["value"] is None
 
 
-def test_no_include_inside_one_ledger(twin, zone, add, write):
+def test_no_include_inside_one_ledger(twin, zone, add, update):
     refused = {"error": "Include source must be in a different Ledger."}
     add(twin, x={"value": 1})
     assert add(twin, p=included(twin, "x"))["p"] == refused
     add(twin, p=included(zone))
-    assert write(twin, p=included(twin, "x"))["p"] == refused
+    assert update(twin, p=included(twin, "x"))["p"] == refused
 
 
 def test_show_references_is_not_about_includes(twin, zone, add, entries):
@@ -162,14 +150,14 @@ class TestWriting:
     @pytest.mark.parametrize(
         "more", [{"history": "INF"}, {"publish": {"true": ["t"]}}, {"timeseries": {"t": {}}}]
     )
-    def test_services_are_refused(self, api, twin, zone, add, write, more):
+    def test_services_are_refused(self, api, twin, zone, add, update, more):
         body = {"entries": {"p": {**included(zone), **more}}}
         assert api("add_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400589
         if "timeseries" not in more:
             before = add(twin, p=included(zone))
             name = next(iter(more))
-            assert write(twin, p=more) == {"p": {"error": f"An include Entry takes no {name}."}}
-            assert write(twin, p={}) == before
+            assert update(twin, p=more) == {"p": {"error": f"An include Entry takes no {name}."}}
+            assert update(twin, p={}) == before
 
     @pytest.mark.parametrize("include", [None, {}, {"source": 1}, "text", {"source": "twin://x/y"}])
     def test_sources_of_a_wrong_form(self, api, twin, include):
@@ -180,11 +168,11 @@ class TestWriting:
         body = {"entries": {"p": {"include": {"source": f"twin://{zone}/{account}/price"}}}}
         assert api("add_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400589
 
-    def test_another_source(self, twin, zone, add, entries, write, clock):
+    def test_another_source(self, twin, zone, add, entries, update, clock):
         add(zone, fee={"value": 5})
         before = add(twin, p=included(zone))["p"]
         clock.advance(1)
-        after = write(twin, p=included(zone, "fee"))["p"]
+        after = update(twin, p=included(zone, "fee"))["p"]
         assert after == {
             **before,
             **included(zone, "fee"),
@@ -193,21 +181,21 @@ class TestWriting:
         }
         assert entries(twin)["p"] == after
 
-    def test_value_and_kind_cannot_change(self, api, twin, zone, add, write, account, entries):
+    def test_value_and_kind_cannot_change(self, api, twin, zone, add, update, account, entries):
         before = add(twin, p=included(zone))
         refused = {"p": {"error": "Entry value cannot be changed."}}
-        assert write(twin, p={"value": 1}) == refused
+        assert update(twin, p={"value": 1}) == refused
         body = {"entries": {"p": {"value": 1}}}
         assert api("update_twin_ledger_entry_value", twin, body=body)[1]["entries"] == refused
         ref = {"ref": {"source": f"twin://{zone}/{account}/price"}}
         for fields in (ref, {"include": None}):
-            assert write(twin, p=fields) == {"p": {"error": "Entry type cannot be changed."}}
+            assert update(twin, p=fields) == {"p": {"error": "Entry type cannot be changed."}}
         assert entries(twin) == before
 
-    def test_visibility_can(self, twin, zone, add, write, entries, clock):
+    def test_visibility_can(self, twin, zone, add, update, entries, clock):
         before = add(twin, p=included(zone))["p"]
         clock.advance(1)
-        after = write(twin, p={"visibility": "true"})["p"]
+        after = update(twin, p={"visibility": "true"})["p"]
         assert after == {**before, "visibility": "true", "entry_updated_ts": clock.now()}
         assert entries(twin)["p"] == after
 

@@ -27,19 +27,6 @@ def source(new_twin, add):
 
 
 @pytest.fixture
-def write(api):
-    """Change Entries: ``write(twin, x={"value": 2})``."""
-
-    def write(twin, user=None, **entries):
-        caller = {} if user is None else {"user": user}
-        status, answer = api("update_twin_ledger_entry", twin, body={"entries": entries}, **caller)
-        assert status == 200, answer
-        return answer["entries"]
-
-    return write
-
-
-@pytest.fixture
 def state(entries):
     """Value and status of a reference."""
 
@@ -70,22 +57,22 @@ def test_created_in_the_answer_and_there_for_the_next_reader(
     assert found["entry_updated_ts"] == made["entry_updated_ts"]
 
 
-def test_a_change_of_the_source_is_copied(twin, source, add, entries, write, source_of, clock):
+def test_a_change_of_the_source_is_copied(twin, source, add, entries, update, source_of, clock):
     add(twin, r={"ref": source_of(source, "x")})
     before = entries(twin)["r"]
     clock.advance(5)
-    write(source, x={"value": {"deep": [2]}})
+    update(source, x={"value": {"deep": [2]}})
     after = entries(twin)["r"]
     assert after == {**before, "value": {"deep": [2]}, "value_changed_ts": clock.now()}
 
 
-def test_an_equal_value_moves_nothing(twin, source, add, entries, write, source_of, clock):
+def test_an_equal_value_moves_nothing(twin, source, add, entries, update, source_of, clock):
     add(twin, r={"ref": source_of(source, "x")})
     before = entries(twin)
     clock.advance(5)
-    write(source, x={"value": 1})
+    update(source, x={"value": 1})
     assert entries(twin) == before
-    write(source, x={"value": True})
+    update(source, x={"value": True})
     assert entries(twin)["r"]["value"] is True
 
 
@@ -123,9 +110,9 @@ def test_a_source_that_comes_goes_and_comes_back(
     assert state(twin) == (6, "ok")
 
 
-def test_a_source_with_the_value_null_is_found(twin, source, add, write, state, source_of):
+def test_a_source_with_the_value_null_is_found(twin, source, add, update, state, source_of):
     add(twin, r={"ref": source_of(source, "x")})
-    write(source, x={"value": None})
+    update(source, x={"value": None})
     assert state(twin) == (None, "ok")
 
 
@@ -135,38 +122,40 @@ def test_emptying_a_ledger_loses_all_its_references(api, twin, source, add, stat
     assert state(twin) == (None, "not_found")
 
 
-def test_upper_case_uuids_are_the_same(twin, source, add, state, source_of, write):
+def test_upper_case_uuids_are_the_same(twin, source, add, state, source_of, update):
     address = source_of(source, "x")["source"]
     add(twin, r={"ref": {"source": address.upper().replace("TWIN", "twin").replace("/X", "/x")}})
     assert state(twin) == (1, "ok")
-    write(source, x={"value": 2})
+    update(source, x={"value": 2})
     assert state(twin) == (2, "ok")
 
 
 class TestVisibility:
     """Judged for the account that refers, not for a user."""
 
-    def test_of_another_accounts_source(self, twin, source, add, write, state, source_of, stranger):
+    def test_of_another_accounts_source(
+        self, twin, source, add, update, state, source_of, stranger
+    ):
         add(twin, user=stranger, r={"ref": source_of(source, "x")})
         assert state(twin, user=stranger) == (None, "not_found")
-        write(source, x={"visibility": "true"})
+        update(source, x={"visibility": "true"})
         assert state(twin, user=stranger) == (1, "ok")
-        write(source, x={"value": 2})
+        update(source, x={"value": 2})
         assert state(twin, user=stranger) == (2, "ok")
-        write(source, x={"visibility": None})
+        update(source, x={"visibility": None})
         assert state(twin, user=stranger) == (None, "not_found")
 
     def test_rules_know_the_account_but_no_user(
-        self, api, twin, source, add, write, state, source_of, stranger, stranger_account
+        self, api, twin, source, add, update, state, source_of, stranger, stranger_account
     ):
         body = {"description": {"team": "x"}}
         api("update_user", stranger, body=body, user=stranger)
         add(twin, user=stranger, r={"ref": source_of(source, "x")})
-        write(source, x={"visibility": f"account == '{stranger_account}'"})
+        update(source, x={"visibility": f"account == '{stranger_account}'"})
         assert state(twin, user=stranger) == (1, "ok")
-        write(source, x={"visibility": "USER.team == 'x'"})
+        update(source, x={"visibility": "USER.team == 'x'"})
         assert state(twin, user=stranger) == (None, "not_found")
-        write(source, x={"visibility": "user == null and role == null and DICT == null"})
+        update(source, x={"visibility": "user == null and role == null and DICT == null"})
         assert state(twin, user=stranger) == (1, "ok")
 
     def test_rules_know_the_twin_and_the_ledger(
@@ -200,16 +189,16 @@ class TestVisibility:
         }
 
     def test_in_a_chain_every_account_judges_its_own_step(
-        self, twin, new_twin, source, add, write, state, source_of, stranger, stranger_account
+        self, twin, new_twin, source, add, update, state, source_of, stranger, stranger_account
     ):
         # ours <- theirs <- ours again
         middle, end = new_twin(), twin
-        write(source, x={"visibility": "true"})
+        update(source, x={"visibility": "true"})
         ref = source_of(source, "x")
         add(middle, user=stranger, m={"ref": ref, "visibility": "true"})
         add(end, r={"ref": source_of(middle, "m", stranger_account)})
         assert state(end) == (1, "ok")
-        write(source, x={"visibility": None})
+        update(source, x={"visibility": None})
         assert state(end) == (None, "not_found")
 
 
@@ -223,18 +212,18 @@ class TestChains:
             address = source_of(twins[-1], "r")
         return twins
 
-    def test_32_hops_and_no_more(self, new_twin, source, add, state, write, source_of):
+    def test_32_hops_and_no_more(self, new_twin, source, add, state, update, source_of):
         twins = self.chain(new_twin, add, source_of, source, 34)
         assert state(twins[31]) == (1, "ok")
         assert state(twins[32]) == (None, "too_many_hops")
         assert state(twins[33]) == (None, "too_many_hops")
-        write(source, x={"value": 2})
+        update(source, x={"value": 2})
         assert [state(twin) for twin in twins[:32]] == [(2, "ok")] * 32
         assert state(twins[32]) == (None, "too_many_hops")
 
-    def test_a_shorter_way_reaches_the_end(self, new_twin, source, add, state, write, source_of):
+    def test_a_shorter_way_reaches_the_end(self, new_twin, source, add, state, update, source_of):
         twins = self.chain(new_twin, add, source_of, source, 33)
-        write(twins[16], r={"ref": source_of(source, "x")})
+        update(twins[16], r={"ref": source_of(source, "x")})
         assert state(twins[32]) == (1, "ok")
 
     def test_a_loop_of_two(self, api, twin, new_twin, add, state, source_of):
@@ -252,12 +241,12 @@ class TestChains:
         add(other, r={"value": 5})
         assert state(twin) == state(outside) == (5, "ok")
 
-    def test_many_references_to_one_source(self, new_twin, source, add, state, write, source_of):
+    def test_many_references_to_one_source(self, new_twin, source, add, state, update, source_of):
         twins = self.chain(new_twin, add, source_of, source, 1)
         for _ in range(20):
             twins.append(new_twin())
             add(twins[-1], r={"ref": source_of(source, "x")})
-        write(source, x={"value": 7})
+        update(source, x={"value": 7})
         assert {state(twin) for twin in twins} == {(7, "ok")}
 
     def test_within_one_request(self, api, twin, new_twin, add, state, source_of):
@@ -269,57 +258,57 @@ class TestChains:
 
 
 class TestWriting:
-    def test_the_value_is_not_the_callers(self, api, twin, source, add, entries, write, source_of):
+    def test_the_value_is_not_the_callers(self, api, twin, source, add, entries, update, source_of):
         add(twin, r={"ref": source_of(source, "x")})
         before = entries(twin)
         refused = {"r": {"error": "Entry value cannot be changed."}}
-        assert write(twin, r={"value": 5, "visibility": "true"}) == refused
+        assert update(twin, r={"value": 5, "visibility": "true"}) == refused
         body = {"entries": {"r": {"value": 5}}}
         assert api("update_twin_ledger_entry_value", twin, body=body)[1]["entries"] == refused
         assert entries(twin) == before
 
-    def test_it_stays_a_reference(self, twin, source, add, entries, write, source_of):
+    def test_it_stays_a_reference(self, twin, source, add, entries, update, source_of):
         add(twin, r={"ref": source_of(source, "x")})
         before = entries(twin)
         for fields in ({"ref": None}, {"include": {"source": f"twin://{source}/x"}}):
-            assert write(twin, r=fields) == {"r": {"error": "Entry type cannot be changed."}}
+            assert update(twin, r=fields) == {"r": {"error": "Entry type cannot be changed."}}
         assert entries(twin) == before
 
-    def test_another_source(self, twin, source, add, entries, write, state, source_of, clock):
+    def test_another_source(self, twin, source, add, entries, update, state, source_of, clock):
         add(source, y={"value": 2})
         add(twin, r={"ref": source_of(source, "x"), "history": "INF"})
         clock.advance(1)
-        answer = write(twin, r={"ref": source_of(source, "y")})["r"]
+        answer = update(twin, r={"ref": source_of(source, "y")})["r"]
         assert answer["ref"] == {**source_of(source, "y"), "status": "created"}
         assert answer["value"] is None
         assert answer["entry_updated_ts"] == clock.now()
         assert state(twin) == (2, "ok")
-        write(source, x={"value": 50})
+        update(source, x={"value": 50})
         assert state(twin) == (2, "ok")
 
     def test_the_same_source_sent_back_changes_nothing(
-        self, twin, source, add, entries, write, source_of, clock
+        self, twin, source, add, entries, update, source_of, clock
     ):
         add(twin, r={"ref": source_of(source, "x")})
         entry = entries(twin)["r"]
         clock.advance(1)
-        assert write(twin, r={"ref": entry["ref"]}) == {"r": entry}
+        assert update(twin, r={"ref": entry["ref"]}) == {"r": entry}
 
-    def test_properties(self, api, twin, source, add, write, source_of, clock):
+    def test_properties(self, api, twin, source, add, update, source_of, clock):
         add(twin, r={"ref": source_of(source, "x")})
         clock.advance(1)
-        entry = write(twin, r={"visibility": "true", "history": "INF", "publish": {"true": ["t"]}})[
-            "r"
-        ]
+        entry = update(
+            twin, r={"visibility": "true", "history": "INF", "publish": {"true": ["t"]}}
+        )["r"]
         assert (entry["visibility"], entry["history"]) == ("true", "INF")
         assert entry["entry_updated_ts"] == clock.now()
         assert entry["ref"]["status"] == "ok"
 
-    def test_copies_have_history(self, api, twin, source, add, write, source_of, clock):
+    def test_copies_have_history(self, api, twin, source, add, update, source_of, clock):
         add(twin, r={"ref": source_of(source, "x"), "history": "INF"})
         for value in (2, 3):
             clock.advance(1)
-            write(source, x={"value": value})
+            update(source, x={"value": value})
         _, answer = api("get_twin_ledger_entry_history", twin)
         assert list(answer["entries"]["r"].values()) == [3, 2, 1, None]
 
@@ -330,13 +319,13 @@ class TestWriting:
         assert add(twin, r={"ref": ref})["r"]["visibility"] == "true"
         assert add(twin, s={"ref": ref, "visibility": "false"})["s"]["visibility"] == "false"
 
-    def test_no_reference_inside_one_ledger(self, twin, add, entries, write, source, source_of):
+    def test_no_reference_inside_one_ledger(self, twin, add, entries, update, source, source_of):
         refused = {"error": "Reference source must be in a different Ledger."}
         add(twin, x={"value": 1})
         assert add(twin, r={"ref": source_of(twin, "x")})["r"] == refused
         add(twin, r={"ref": source_of(source, "x")})
         before = entries(twin)
-        assert write(twin, r={"ref": source_of(twin, "x")})["r"] == refused
+        assert update(twin, r={"ref": source_of(twin, "x")})["r"] == refused
         assert entries(twin) == before
 
     def test_the_same_twin_but_another_accounts_ledger(

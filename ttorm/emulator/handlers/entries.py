@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeGuard
 
 from ttorm.api import names
 from ttorm.emulator.answers import Fault
@@ -157,13 +157,13 @@ def _read_publish(publish: Any, where: str) -> dict[str, list[str]] | None:
         return None
     for rule, topics in check_mapping(publish, f"the publish of {where}").items():
         check_rule(rule, f"a publish rule of {where}")
-        if {*map(type, _items(topics))} != {str}:
+        if not _is_array(topics) or {*map(type, topics)} != {str}:
             raise Fault(400589, f"The topics of {where} are {topics!r}: write a list of texts.")
     return publish or None
 
 
-def _items(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+def _is_array(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _refuse_timeseries(timeseries: Any, where: str) -> None:

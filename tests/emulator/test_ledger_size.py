@@ -1,0 +1,48 @@
+"""A Ledger may have 64 kB: the length of its JSON, names and properties included."""
+
+from __future__ import annotations
+
+import json
+
+
+class TestSize:
+    def fill(self, size):
+        return {"value": "x" * size}
+
+    def test_a_larger_write_changes_nothing(self, api, twin, add, entries):
+        add(twin, a=self.fill(40_000))
+        before = entries(twin)
+        body = {"entries": {"small": {"value": 1}, "large": self.fill(30_000)}}
+        status, error = api("add_twin_ledger_entry", twin, body=body)
+        assert (status, error["subcode"]) == (400, 400141)
+        assert entries(twin) == before
+
+    def test_to_the_byte(self, api, twin, add):
+        ledger = {
+            "a": self.fill(30_000),
+            "b": {"value": None, "visibility": "true"},
+            "c": {"value": ""},
+        }
+        add(twin, **ledger)
+        room = 65_536 - len(json.dumps(ledger, separators=(",", ":")))
+        for size, status in ((room + 1, 400), (room, 200)):
+            body = {"entries": {"c": self.fill(size)}}
+            assert api("update_twin_ledger_entry_value", twin, body=body)[0] == status
+
+    def test_each_ledger_counts_for_itself(self, add, twin, new_twin, stranger):
+        add(twin, a=self.fill(60_000))
+        add(new_twin(), a=self.fill(60_000))
+        add(twin, user=stranger, a=self.fill(60_000))
+
+    def test_smaller_values_make_room(self, api, twin, add, update_value):
+        add(twin, a=self.fill(60_000))
+        update_value(twin, a=None)
+        add(twin, b=self.fill(60_000))
+        api("delete_twin_ledger_entry", twin, entries="b")
+        add(twin, c=self.fill(60_000))
+
+    def test_an_oversized_body_is_refused_by_the_service(self, send, user, twin, entries):
+        body = json.dumps({"entries": {"a": self.fill(66_000)}}).encode()
+        answer = send("POST", f"/twins/{twin}/ledgers/personal", body, user)
+        assert (answer.status, json.loads(answer.body)["subcode"]) == (400, 400141)
+        assert entries(twin) == {}
