@@ -89,7 +89,7 @@ class RetryPolicy(NamedTuple):
             floor: What ``Retry-After`` asks for, in seconds.
             random: A number from 0 to 1 (full jitter).
         """
-        backoff = min(self.cap, self.base * float(2 ** (attempt - 1)))
+        backoff = min(self.cap, self.base * 2.0 ** min(attempt - 1, 100))
         return max(floor or 0.0, random * backoff)
 
 
