@@ -139,24 +139,24 @@ class TestNullRulesUnrestricted:
         assert entries(world.twin, world.a, user=world.b1).keys() == {"temperature"}
 
 
-CALLER = ["account", "user", "role", "now", "USER.mark", "DICT.mark", "twin", "twin_status"]
+OF_TWIN = (
+    "account", "user", "role", "now", "USER.mark", "DICT.mark", "twin", "twin_status",
+    "TWIN.mark", "LEDGER.mark",
+)  # fmt: skip
+OF_ENTRY = (
+    *OF_TWIN, "ledger", "entry_name", "entry_value", "value_changed_ts", "entry_created_ts",
+    "entry_updated_ts",
+)  # fmt: skip
 
 
-def known(names, place):
-    """Make a rule that holds when exactly these of the place's variables are not null."""
-    everything = [*CALLER, "TWIN.mark", "LEDGER.mark", "ledger", "identity", "entry_name",
-                  "entry_value", "value_changed_ts", "entry_created_ts", "entry_updated_ts"]  # fmt: skip
-    return " and ".join(
-        f"{name} {'!=' if name in names else '=='} null" for name in everything
-    ) or place
+def known(*names):
+    """Make a rule that holds when exactly these of all variables are not null."""
+    everything = [*OF_ENTRY, "identity"]
+    return " and ".join(f"{name} {'!=' if name in names else '=='} null" for name in everything)
 
 
 class TestVariables:
     """The matrix of variables and places: each rule holds only if all of them are as it says."""
-
-    OF_TWIN = [*CALLER, "TWIN.mark", "LEDGER.mark"]
-    OF_ENTRY = [*OF_TWIN, "ledger", "entry_name", "entry_value", "value_changed_ts",
-                "entry_created_ts", "entry_updated_ts"]  # fmt: skip
 
     @pytest.fixture
     def marked(self, new_twin, add):
@@ -168,32 +168,32 @@ class TestVariables:
         return new_user(rules, description={"mark": 1})
 
     def test_twin_rule(self, api, marked, new_user):
-        user = self.caller(new_user, twin_rule=known(self.OF_TWIN, "twin"))
+        user = self.caller(new_user, twin_rule=known(*OF_TWIN))
         assert api("get_twin", marked, user=user, dictionary={"mark": 1})[0] == 200
         assert api("get_twin", marked, user=user)[0] == 403
 
     def test_entry_rule(self, entries, marked, new_user):
-        user = self.caller(new_user, entry_rule=known(self.OF_ENTRY, "entry"))
+        user = self.caller(new_user, entry_rule=known(*OF_ENTRY))
         assert entries(marked, user=user, dictionary={"mark": 1}).keys() == {"mark"}
         assert entries(marked, user=user) == {}
 
     def test_identity_rule(self, api, marked, new_user):
         api("create_twin_identity", marked, body={"identities": {"SN#1": {}}})
-        user = self.caller(new_user, identity_rule=known([*self.OF_TWIN, "identity"], "identity"))
+        user = self.caller(new_user, identity_rule=known(*OF_TWIN, "identity"))
         found = api("resolve_twin_identity", "SN#1", user=user, dictionary={"mark": 1})
         assert found[1]["twins"] == [marked]
         assert api("resolve_twin_identity", "SN#1", user=user)[1]["twins"] == []
 
     def test_match(self, api, marked, new_user):
-        rule = known([*self.OF_TWIN, "ledger"], "match")
+        rule = known(*OF_TWIN, "ledger")
         user = self.caller(new_user)
         found = api("scan_twins", match=rule, user=user, dictionary={"mark": 1})
         assert found[1]["twins"] == [marked]
         assert api("scan_twins", match=rule, user=user)[1]["twins"] == []
 
     def test_conditions(self, api, marked, new_user):
-        body = {"entries": {"mark": {"value": 2}},
-                "conditions": {"mark": known(self.OF_ENTRY, "conditions")}}  # fmt: skip
+        conditions = {"mark": known(*OF_ENTRY)}
+        body = {"entries": {"mark": {"value": 2}}, "conditions": conditions}
         user = self.caller(new_user)
         refused = api("update_twin_ledger_entry", marked, body=body, user=user)[1]
         assert "error" in refused["entries"]["mark"]
@@ -203,12 +203,12 @@ class TestVariables:
         assert done["entries"]["mark"]["value"] == 2
 
     def test_visibilities(self, api, account, marked, stranger, entries):
-        shown = [name for name in self.OF_ENTRY if name != "USER.mark"]
-        api("update_twin_ledger_entry", marked,
-            body={"entries": {"mark": {"visibility": known(shown, "entry visibility")}}})  # fmt: skip
-        identity = [name for name in self.OF_TWIN if name != "USER.mark"]
-        api("create_twin_identity", marked,
-            body={"identities": {"SN#1": {"visibility": known(identity, "visibility")}}})  # fmt: skip
+        visibility = known(*(name for name in OF_ENTRY if name != "USER.mark"))
+        body = {"entries": {"mark": {"visibility": visibility}}}
+        assert api("update_twin_ledger_entry", marked, body=body)[0] == 200
+        visibility = known(*(name for name in OF_TWIN if name != "USER.mark"))
+        body = {"identities": {"SN#1": {"visibility": visibility}}}
+        assert api("create_twin_identity", marked, body=body)[0] == 201
         seen = {"user": stranger, "dictionary": {"mark": 1}}
         assert entries(marked, account, **seen).keys() == {"mark"}
         assert entries(marked, account, user=stranger) == {}
@@ -224,8 +224,8 @@ class TestVariables:
         self, api, account, stranger, marked, add, entries
     ):
         add(marked, shared={"value": ["mark"]})
-        api("update_twin_ledger_entry", marked,
-            body={"entries": {"mark": {"visibility": "entry_name in LEDGER.shared"}}})  # fmt: skip
+        body = {"entries": {"mark": {"visibility": "entry_name in LEDGER.shared"}}}
+        assert api("update_twin_ledger_entry", marked, body=body)[0] == 200
         assert entries(marked, account, user=stranger).keys() == {"mark"}
 
     def test_a_rule_that_fails_denies(self, api, marked, new_user):
@@ -248,7 +248,9 @@ class TestCredentials:
         status, body = whoami(made.secret)
         assert (status, body["account"], body["user"]) == (200, made.account, made.user)
 
-    @pytest.mark.parametrize("header", [None, "", "nonsense", "a.b.c", "..", "é.\ud800.x", "\ud800"])
+    @pytest.mark.parametrize(
+        "header", [None, "", "nonsense", "a.b.c", "..", "é.\ud800.x", "\ud800"]
+    )
     def test_unknown(self, whoami, header):
         status, body = whoami(header)
         assert (status, body["subcode"]) == (401, 401000)

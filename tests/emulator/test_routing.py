@@ -20,7 +20,8 @@ HARD = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_is_found_with_its_arguments(name):
     operation = OPERATIONS[name]
-    given = [HARD.get(parameter.name, f"the {parameter.name}") for parameter in operation.path_params]
+    names = [parameter.name for parameter in operation.path_params]
+    given = [HARD.get(name, f"the {name}") for name in names]
     request = api_request(name, given)
     route = find_route(operation.method, request.path)
     assert route.operation is operation

@@ -146,18 +146,20 @@ HUGE = {
     "tiny": 1e-300,
 }
 ATOMS = [
-    "TWIN.kind", "USER.level", "LEDGER.flat", "LEDGER.deep", "LEDGER.wide", "LEDGER.long", "LEDGER",
-    "LEDGER.evil", "LEDGER.big", "LEDGER.tiny", "USER", "entry_value", "now", "$now", "$pi",
-    "$range", "true", "null", "nan", "inf", "1", "0", "2.5", "1e308", "1e-5", "99999999999", "0xff",
-    "'a'", '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"', '"(a+)+$"', '".*.*.*x"', r'"\d+\."', "[]", "[1, 2]",
-    "{}", "{1, 2}", '{"a": 1}', 'd"2024-02-15T10:00:00Z"', 't"P1D"', 'b"00"', "x", "$any", "$sum",
+    "TWIN.kind", "USER.level", "LEDGER.flat", "LEDGER.deep", "LEDGER.wide", "LEDGER.long",
+    "LEDGER", "LEDGER.evil", "LEDGER.big", "LEDGER.tiny", "USER", "entry_value", "now", "$now",
+    "$pi", "$range", "true", "null", "nan", "inf", "1", "0", "2.5", "1e308", "1e-5", "99999999999",
+    "0xff", "'a'", '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"', '"(a+)+$"', '".*.*.*x"', r'"\d+\."',
+    "[]", "[1, 2]", "{}", "{1, 2}", '{"a": 1}', 'd"2024-02-15T10:00:00Z"', 't"P1D"', 'b"00"', "x", "$any", "$sum",
 ]  # fmt: skip
 BINARY = [
     "and", "or", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "=~", "=~~", "!~", "!~~",
     "+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<<", ">>",
 ]  # fmt: skip
-SUFFIXES = [".length", ".keys", ".values", ".to_set", ".to_str", ".floor", ".as_upper", ".kind",
-            ".__class__", ".encode", "[0]", "&[9]", "[1:]", "['a']", "&.x", ".to_ary", ".to_flt"]  # fmt: skip
+SUFFIXES = [
+    ".length", ".keys", ".values", ".to_set", ".to_str", ".floor", ".as_upper", ".kind",
+    ".__class__", ".encode", "[0]", "&[9]", "[1:]", "['a']", "&.x", ".to_ary", ".to_flt",
+]  # fmt: skip
 
 
 def composed(random, depth):
@@ -200,7 +202,8 @@ def bent(random):
 
 def repeated(random):
     """Make a text that is long or deep."""
-    part, atom = random.choice(["(", "[", "not ", "-", "1+", "a.", "x in ", "{"]), random.choice(ATOMS)
+    part = random.choice(["(", "[", "not ", "-", "1+", "a.", "x in ", "{"])
+    atom = random.choice(ATOMS)
     return part * random.randrange(1, 3_000) + atom + random.choice(["", "]", ")"]) * 9
 
 
@@ -334,7 +337,7 @@ def test_denied_when_evaluated(text):
         (r'TWIN.serial =~ "SN-\\d+$"', True),
         (r'TWIN.serial == "SN-\x3123"', True),
         (r"""'it\'s' == "it's" """, True),
-        ('TWIN.serial =~ DICT.pattern', True),
+        ("TWIN.serial =~ DICT.pattern", True),
         ("TWIN.serial =~ TWIN.nothing", False),
         ("TWIN.kind =~ '(pump|valve)+$'", True),
         ("LEDGER.length == 5", True),
@@ -386,9 +389,8 @@ def test_rules_of_many_threads_do_not_mix():
     wrong = []
 
     def run(number):
-        for _ in range(50):
-            if not rule.verdict({"LEDGER": {"readings": [1, 2, 3]}, "entry_value": number}):
-                wrong.append(number)
+        variables = {"LEDGER": {"readings": [1, 2, 3]}, "entry_value": number}
+        wrong.extend(number for _ in range(50) if not rule.verdict(variables))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
     for thread in threads:

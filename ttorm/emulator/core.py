@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Self
 
+from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.emulator import bootstrap, routing
 from ttorm.emulator.access import Principal, authenticate, authorize
@@ -93,6 +94,9 @@ class Emulator:
 
         Returns:
             The answer; an error is an answer like any other.
+
+        Raises:
+            StateError: The emulator is closed.
         """
         origin, path, query = routing.split_url(request.url)
         try:
@@ -103,6 +107,8 @@ class Emulator:
             return self._run(route, query, origin, request, principal)
         except Fault as fault:
             return fault_answer(fault, self.ids.uuid())
+        except StateError:
+            raise
         except Exception:  # noqa: BLE001 - a fault of the emulator is an answer too
             trace = self.ids.uuid()
             _log.exception("%s %s failed, trace %s", request.method, path, trace)

@@ -247,15 +247,17 @@ def _weighed(value: Any) -> Any:
     The engine copies a value whenever a part of it is read, and what is nested deeply it looks
     through again at each level.
     """
-    weight, level, depth = 0, [value], 0
+    weight, depth = 0, 0
+    level: list[Any] = [value]
     while level:
         below: list[Any] = []
         for item in level:
             if isinstance(item, str):
                 weight += len(item) >> 8
             elif isinstance(item, dict):
-                weight += 2 * len(item)
-                below += item.values()
+                members = cast("dict[str, Any]", item).values()
+                weight += 2 * len(members)
+                below += members
             elif isinstance(item, (list, tuple, set)):
                 below += item
         weight += len(level) * (1 + depth * (depth + 1) // 2)

@@ -34,13 +34,12 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
-    """A place for data, usable from many threads.
+    """A place for data, usable from many threads."""
 
-    Attributes:
-        path: The file that holds the data, or None when it is in memory.
-    """
-
-    path: Path | None
+    @property
+    def path(self) -> Path | None:
+        """The file that holds the data, or None when it is in memory."""
+        ...
 
     def transaction(self, write: bool) -> AbstractContextManager[Transaction]:
         """Begin a transaction: committed at the normal end of the block, else rolled back.

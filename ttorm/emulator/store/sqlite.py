@@ -19,6 +19,7 @@ __all__ = ["FileStore", "MemoryStore"]
 
 _BUSY_SECONDS = 30.0
 """How long a writer waits for writers of other processes."""
+_ANY_TABLE = "SELECT name FROM sqlite_master LIMIT 1"
 _IDLE = 16
 """How many unused connections to a file are kept open."""
 
@@ -70,7 +71,7 @@ def _within(connection: sqlite3.Connection, begin: str) -> Generator[Transaction
 class MemoryStore:
     """Data that ends with the process: one connection, one transaction at a time."""
 
-    path: Path | None = None
+    path = None
 
     def __init__(self) -> None:
         self._connection = _connect(":memory:")
@@ -117,15 +118,16 @@ class FileStore:
 
     def __init__(self, path: Path, *, full: bool = False) -> None:
         # A later change of the working directory must not move the store.
-        self.path: Path | None = path.absolute()
+        self.path = path.absolute()
         self._synchronous = "FULL" if full else "NORMAL"
         self._idle: list[sqlite3.Connection] = []
         self._writer = threading.Lock()
         self._closing = weakref.finalize(self, _close_all, self._idle)
         _STORES.add(self)
         try:
+            _check_ours(self.path)
             with self.transaction(write=True) as tx:
-                prepare(tx, new=tx.row("SELECT name FROM sqlite_master LIMIT 1") is None)
+                prepare(tx, new=tx.row(_ANY_TABLE) is None)
         except sqlite3.Error as error:
             self.close()
             raise ConfigurationError(
@@ -189,6 +191,16 @@ class FileStore:
         _INHERITED.extend(self._idle)
         self._idle.clear()
         self._writer = threading.Lock()
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse a file of another program before anything in it is changed."""
+    connection = _connect(str(path))
+    try:
+        if connection.execute(_ANY_TABLE).fetchone():
+            connection.execute("SELECT value FROM meta WHERE name = 'version'")
+    finally:
+        connection.close()
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
