@@ -51,6 +51,7 @@ def _show(model: type[Twin], state: TwinState, taken: _Snapshot) -> Twin:
         _restore(state.foreign_or_own(alias), ledger)
     _restore(state.identities, taken["identities"])
     _restore(state.docs, taken["docs"])
+    state.touch()
     record: Twin = state.view(model)
     return record
 

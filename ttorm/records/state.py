@@ -17,6 +17,7 @@ from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
 from ttorm.sessions import SaveResult, Session, current_session
 
 if TYPE_CHECKING:
+    from ttorm.records.fields import FieldSpec
     from ttorm.records.twin import Twin
 
 __all__ = ["PERSONAL", "TwinState"]
@@ -47,6 +48,7 @@ class TwinState:
         "_address",
         "_connection",
         "_session",
+        "_touched",
         "_views",
         "description",
         "docs",
@@ -65,6 +67,8 @@ class TwinState:
         self.uuid = uuid
         self.model = model
         self._session = session
+        # Nothing was assigned or handed out yet: is_modified() need not look.
+        self._touched = False
         self._connection = None if session is None else session.connection
         self._address = "" if self._connection is None else self._connection.address
         self.facts: dict[str, Any] | None = None
@@ -77,7 +81,7 @@ class TwinState:
         self.identities = Items("identities['{}'].{}", complete=new)
         self.identity_fields: dict[str, str | None] = {}
         self.docs = Items("docs['{}'].{}", complete=new)
-        self._views: dict[type, weakref.ref[Twin]] = {}
+        self._views: dict[type[Twin], weakref.ref[Twin]] = {}
 
     @property
     def session(self) -> Session:
@@ -127,6 +131,14 @@ class TwinState:
         """Return the record the user knows it by."""
         return self.view(self.model)
 
+    def forget_value(self, spec: FieldSpec) -> None:
+        """Have all views read the value of one field again."""
+        for model, known in self._views.items():
+            same = model.__targets__.get((spec.kind, spec.target))
+            record = known()
+            if record is not None and same is not None:
+                vars(record).pop(same.attribute, None)
+
     def forget_values(self) -> None:
         """Have all views read their values again; nothing changed is lost."""
         for known in self._views.values():
@@ -138,9 +150,11 @@ class TwinState:
 
     def is_modified(self) -> bool:
         """Tell whether a save would send anything."""
+        return self.uuid is None or (self._touched and self._has_changes())
+
+    def _has_changes(self) -> bool:
         return (
-            self.uuid is None
-            or self.replaced
+            self.replaced
             or bool(self.identity_fields)
             or self.description.is_modified()
             or self.ledger.is_modified()
@@ -150,6 +164,7 @@ class TwinState:
 
     def touch(self) -> None:
         """Note that something was changed, or may be from now on."""
+        self._touched = True
         self.session.hold(self)
 
     def discard(self) -> None:
@@ -161,6 +176,7 @@ class TwinState:
             ledger.discard()
         self.identities.discard()
         self.docs.discard()
+        self._touched = False
         self.forget_values()
 
     def save_flow(self) -> Flow[SaveResult]:

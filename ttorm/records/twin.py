@@ -7,29 +7,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ttorm.api import names
-from ttorm.api.answers import listed, member
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import MissingEntryError, NotFoundError, StateError, WrongKindError
-from ttorm.api.request import api_request
-from ttorm.connection.calls import perform, read
+from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
-from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.cells import ABSENT, UNKNOWN, Cell
+from ttorm.records import lookup
+from ttorm.records.attributes import delete_field, read_field, write_field
 from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.description import Description
 from ttorm.records.doc import Docs
-from ttorm.records.fields import FieldSpec
 from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
 from ttorm.records.loading import load, loaded_parts, require
-from ttorm.records.models import ModelMeta, did_you_mean, kind_rule, model_of
+from ttorm.records.models import ModelMeta, did_you_mean, kind_rule
 from ttorm.records.moments import moment
-from ttorm.records.plan import Plan, plan, shown_identity
+from ttorm.records.plan import Plan, plan
 from ttorm.records.saving import save, terminate
 from ttorm.records.scanning import Scan
 from ttorm.records.state import TwinState
-from ttorm.records.values import is_scalar
 from ttorm.rules import Expression
 from ttorm.sessions import SaveResult, current_session
 
@@ -120,7 +115,7 @@ class Twin(metaclass=ModelMeta):
         for name, spec in type(self).__fields__.items():
             value = values[name] if name in values else spec.default()
             if value is not None or (name in values and spec.required):
-                self._write(spec, value)
+                write_field(self._state, spec, value)
         for name, value in (entries or {}).items():
             self.ledger[name] = value
         for text in identities:
@@ -143,7 +138,7 @@ class Twin(metaclass=ModelMeta):
             >>> Twin.at("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
             <Twin 0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11>
         """
-        record: Self = _state_at(cls, names.check_uuid(uuid)).view(cls)
+        record: Self = lookup.state_at(cls, names.check_uuid(uuid)).view(cls)
         return record
 
     @classmethod
@@ -167,35 +162,12 @@ class Twin(metaclass=ModelMeta):
             >>> Twin.get(pump.uuid).description["model"]
             'X1'
         """
-        return current_session().connection.run(cls._get(uuid, fresh))
+        return current_session().connection.run(lookup.get(cls, uuid, fresh=fresh))
 
     @classmethod
     @twin_of(get)
     async def aget(cls, uuid: str, fresh: bool = False) -> Self:
-        return await current_session().connection.arun(cls._get(uuid, fresh))
-
-    @classmethod
-    def _get(cls, uuid: str, fresh: bool) -> Flow[Self]:
-        state = _state_at(cls, names.check_uuid(uuid))
-        request = api_request("get_twin", [state.uuid])
-        answer = yield from read(state.connection, request, fresh=fresh)
-        state.absorb_twin(answer.body, fresh=not answer.kept)
-        return cls._shown(state)
-
-    @classmethod
-    def _shown(cls, state: TwinState) -> Self:
-        described = member(state.facts, "description")
-        model = model_of(described, cls)
-        if model is None:
-            meta = cls.__meta__
-            raise WrongKindError(
-                f"Twin {state.uuid} has {meta.kind_key}={described.get(meta.kind_key)!r}, "
-                f"{cls.__name__} is for {meta.kind!r}: read it through Twin, or through the class "
-                "of its kind"
-            )
-        state.model = model
-        record: Self = state.view(model)
-        return record
+        return await current_session().connection.arun(lookup.get(cls, uuid, fresh=fresh))
 
     @classmethod
     def find(
@@ -222,68 +194,14 @@ class Twin(metaclass=ModelMeta):
             >>> Twin.find("SN#A17") == pump
             True
         """
-        return current_session().connection.run(cls._find(identity, context, field))
+        return current_session().connection.run(lookup.find(cls, identity, context, field))
 
     @classmethod
     @twin_of(find)
     async def afind(
         cls, identity: str | None = None, /, *, context: str | list[str] | None = None, **field: Any
     ) -> Self:
-        return await current_session().connection.arun(cls._find(identity, context, field))
-
-    @classmethod
-    def _find(
-        cls, identity: str | None, context: str | list[str] | None, field: Mapping[str, Any]
-    ) -> Flow[Self]:
-        text = cls._identity_text(identity, field)
-        session = current_session()
-        request = api_request(
-            "resolve_twin_identity", [text], {"context": context, "details": True}
-        )
-        try:
-            answer = yield from perform(session.connection, request)
-        except NotFoundError:
-            answer = {}
-        fitting = [
-            wire
-            for wire in listed(answer, "twins")
-            if wire.get("status") == "alive" and model_of(member(wire, "description"), cls)
-        ]
-        if not fitting:
-            raise NotFoundError(
-                f"no alive {cls.__name__} has the Identity {text!r}: create one, or give context= "
-                "to look among other accounts' Identities",
-                operation="resolve_twin_identity",
-            )
-        certificates = [wire["creation_certificate"] for wire in fitting]
-        oldest = min(
-            range(len(fitting)),
-            key=lambda i: (certificates[i].get("created_ts") or 0, certificates[i]["uuid"]),
-        )
-        state = _state_at(cls, certificates[oldest]["uuid"])
-        state.absorb_twin(fitting[oldest], fresh=False)
-        if context in (None, "personal") and text not in state.identities.base:
-            state.absorb_identities({"identities": {text: {}}}, complete=False)
-        return cls._shown(state)
-
-    @classmethod
-    def _identity_text(cls, identity: str | None, field: Mapping[str, Any]) -> str:
-        if (identity is None) == (not field) or len(field) > 1:
-            raise TypeError(
-                f'{cls.__name__}.find() takes one Identity, as find("SN#A17") or as one identity '
-                "field, find(serial=...)"
-            )
-        if identity is not None:
-            return names.check_identity(identity)
-        [(name, value)] = field.items()
-        spec = cls.__fields__.get(name)
-        if spec is None or spec.kind != "identity":
-            known = [name for name, spec in cls.__fields__.items() if spec.kind == "identity"]
-            raise TypeError(
-                f"{cls.__name__} has no identity field {name!r}; "
-                f"it has: {', '.join(known) or 'none'}"
-            )
-        return identity_text(spec, value)
+        return await current_session().connection.arun(lookup.find(cls, identity, context, field))
 
     @classmethod
     def scan(
@@ -312,7 +230,7 @@ class Twin(metaclass=ModelMeta):
             >>> [twin.uuid for twin in Twin.scan('TWIN.kind == "pump"')] == [pump.uuid]
             True
         """
-        return Scan(cls, _scanned, kind_rule(cls), rule, terminated, page)
+        return Scan(cls, lookup.show_listed, kind_rule(cls), rule, terminated, page)
 
     # Record verbs
 
@@ -518,81 +436,6 @@ class Twin(metaclass=ModelMeta):
         for name in type(self).__fields__:
             values.pop(name, None)
 
-    def _cell(self, spec: FieldSpec) -> Cell:
-        if spec.kind == "entry":
-            return self._state.ledger.item(spec.target).cell("value")
-        return self._state.description.cell(spec.target)
-
-    def _read(self, spec: FieldSpec) -> Any:
-        if spec.kind == "identity":
-            return self._read_identity(spec)
-        state = self._state
-        cell = self._cell(spec)
-        if cell.current() is UNKNOWN:
-            require(state, "ledger" if spec.kind == "entry" else "description", spec.attribute)
-        if cell.current() is not ABSENT:
-            value = cell.read(spec.codec)
-        elif spec.required:
-            raise MissingEntryError(
-                f"{type(self).__name__} {state.uuid} has no {spec.kind} {spec.target!r}, and "
-                f"{spec.attribute} declares no default: assign a value, or declare default=None"
-            )
-        else:
-            value = spec.default()
-            cell.lend(value, spec.codec)
-        if not is_scalar(value):
-            state.touch()
-        return value
-
-    def _read_identity(self, spec: FieldSpec) -> Any:
-        state = self._state
-        if spec.target in state.identity_fields:
-            text = state.identity_fields[spec.target]
-        else:
-            text = shown_identity(state, spec.target)
-            if text is None and not state.identities.complete:
-                require(state, "identities", spec.attribute)
-                text = shown_identity(state, spec.target)
-        if text is None:
-            if spec.required:
-                raise MissingEntryError(
-                    f"{type(self).__name__} {state.uuid} has no Identity of type {spec.target!r}, "
-                    f"and {spec.attribute} declares no default"
-                )
-            return spec.default()
-        return spec.codec.load(text.partition("#")[2], spec.attribute)
-
-    def _write(self, spec: FieldSpec, value: Any) -> Any:
-        state = self._state
-        if spec.kind == "identity":
-            text = None if value is None and not spec.required else identity_text(spec, value)
-            if state.identities.complete and shown_identity(state, spec.target) == text:
-                state.identity_fields.pop(spec.target, None)
-            else:
-                state.identity_fields[spec.target] = text
-        else:
-            if spec.kind == "description":
-                state.check_alive()
-            else:
-                state.ledger.item(spec.target).removed = False
-            cell = self._cell(spec)
-            value = cell.assign(value, spec.codec)
-            if cell.base is ABSENT and self._reads_alike(spec, value):
-                # Nothing is there and nothing need be: the default says the same.
-                cell.discard()
-        state.forget_values()
-        state.touch()
-        return value
-
-    def _reads_alike(self, spec: FieldSpec, value: Any) -> bool:
-        """Tell whether a field without value would read as this one."""
-        if spec.required:
-            return False
-        if self._state.uuid is None:
-            # A new Twin is created with every default but None.
-            return value is None and spec.default() is None
-        return bool(value == spec.default())
-
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -605,13 +448,13 @@ class Twin(metaclass=ModelMeta):
                     f"{type(self).__name__} has no attribute {name!r}"
                     f"{did_you_mean(name, [*type(self).__fields__, *dir(type(self))])}"
                 )
-            value = self.__dict__[name] = self._read(spec)
+            value = self.__dict__[name] = read_field(self._state, spec)
             return value
 
         def __setattr__(self, name: str, value: Any) -> None:
             spec = type(self).__fields__.get(name)
             if spec is not None:
-                self.__dict__[name] = self._write(spec, value)
+                self.__dict__[name] = write_field(self._state, spec, value)
             elif name.startswith("_") or hasattr(type(self), name):
                 object.__setattr__(self, name, value)
             else:
@@ -625,14 +468,7 @@ class Twin(metaclass=ModelMeta):
         if spec is None:
             object.__delattr__(self, name)
             return
-        if spec.kind == "identity":
-            self._state.identity_fields[spec.target] = None
-        elif spec.kind == "entry":
-            del self.ledger[spec.target]
-        else:
-            del self.description[spec.target]
-        self._state.forget_values()
-        self._state.touch()
+        delete_field(self, spec)
 
     # An ordinary object: nothing below asks the service
 
@@ -663,35 +499,3 @@ class Twin(metaclass=ModelMeta):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *type(self).__fields__]
-
-
-def identity_text(spec: FieldSpec, value: Any) -> str:
-    """Return the Identity that a field's value stands for.
-
-    Raises:
-        ValidationError: It would be no Identity.
-    """
-    where = f"{spec.attribute!r}"
-    raw = spec.codec.dump(spec.codec.check(value, where), where)
-    return names.check_identity(f"{spec.target}#{raw}")
-
-
-def _state_at(cls: type[Twin], uuid: str) -> TwinState:
-    session = current_session()
-    state: TwinState | None = session.known.get(uuid)
-    if state is None:
-        state = session.known[uuid] = TwinState(uuid, session, cls)
-    elif issubclass(cls, state.model):
-        state.model = cls
-    return state
-
-
-def _scanned(cls: type[Any], wire: Mapping[str, Any]) -> Any:
-    """Return the record for an object of a listing; None when it is of another kind."""
-    model = model_of(member(wire, "description"), cls)
-    if model is None:
-        return None
-    state = _state_at(model, wire["creation_certificate"]["uuid"])
-    state.absorb_twin(wire, fresh=False)
-    state.model = model
-    return state.view(model)

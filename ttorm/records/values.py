@@ -84,17 +84,24 @@ class TypedCodec:
 
         return TypeAdapter(self._annotation())
 
+    @cached_property
+    def _validate(self) -> Callable[[Any], Any]:
+        validate: Callable[[Any], Any] = self._adapter.validator.validate_python
+        return validate
+
     @property
     def type(self) -> Any:
         """The declared type."""
         return self._annotation()
 
     def _validated(self, value: Any, where: str, found: str) -> Any:
-        from pydantic import ValidationError as PydanticError
-
         try:
-            return self._adapter.validate_python(value)
-        except PydanticError as error:
+            return self._validate(value)
+        except ValueError as error:
+            from pydantic import ValidationError as PydanticError
+
+            if not isinstance(error, PydanticError):
+                raise
             reasons = "; ".join(_reason(detail) for detail in error.errors(include_url=False))
             raise ValidationError(
                 f"{where} expects {_name(self.type)}, {found} {_short(value)}: {reasons}",
@@ -118,7 +125,10 @@ class TypedCodec:
         return self._json(value, where)
 
     def _json(self, value: Any, where: str) -> JSONValue:
-        raw = self._adapter.dump_python(value, mode="json")
+        if type(value) in _JSON_SCALARS:
+            raw = value
+        else:
+            raw = self._adapter.dump_python(value, mode="json")
         check_json(raw, where)
         return raw
 

@@ -1,0 +1,141 @@
+"""Declared fields as attributes: what reading, assigning and deleting one does to the state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ttorm.api import names
+from ttorm.api.errors import MissingEntryError
+from ttorm.records.cells import ABSENT, UNKNOWN, Cell
+from ttorm.records.loading import require
+from ttorm.records.plan import shown_identity
+from ttorm.records.values import is_scalar
+
+if TYPE_CHECKING:
+    from ttorm.records.fields import FieldSpec
+    from ttorm.records.state import TwinState
+
+__all__ = ["delete_field", "identity_text", "read_field", "write_field"]
+
+
+def read_field(state: TwinState, spec: FieldSpec) -> Any:
+    """Return the value of a field, loading its part when it has to.
+
+    Raises:
+        MissingEntryError: The Twin has no value for it, and it declares no default.
+        ValidationError: The service holds what the field's type refuses.
+        NotLoadedError: Its part is not loaded, and waiting is not allowed here.
+    """
+    if spec.kind == "identity":
+        return _read_identity(state, spec)
+    cell = _cell(state, spec)
+    now = cell.current()
+    if now is UNKNOWN:
+        require(state, "ledger" if spec.kind == "entry" else "description", spec.attribute)
+        now = cell.current()
+    if now is not ABSENT:
+        value = cell.read(spec.codec)
+    elif spec.required:
+        raise MissingEntryError(
+            f"{state.model.__name__} {state.uuid} has no {spec.kind} {spec.target!r}, and "
+            f"{spec.attribute} declares no default: assign a value, or declare default=None"
+        )
+    else:
+        value = spec.default()
+        cell.lend(value, spec.codec)
+    if not is_scalar(value):
+        state.touch()
+    return value
+
+
+def _cell(state: TwinState, spec: FieldSpec) -> Cell:
+    if spec.kind == "entry":
+        return state.ledger.item(spec.target).cell("value")
+    return state.description.cell(spec.target)
+
+
+def _read_identity(state: TwinState, spec: FieldSpec) -> Any:
+    if spec.target in state.identity_fields:
+        text = state.identity_fields[spec.target]
+    else:
+        text = shown_identity(state, spec.target)
+        if text is None and not state.identities.complete:
+            require(state, "identities", spec.attribute)
+            text = shown_identity(state, spec.target)
+    if text is not None:
+        return spec.codec.load(text.partition("#")[2], spec.attribute)
+    if spec.required:
+        raise MissingEntryError(
+            f"{state.model.__name__} {state.uuid} has no Identity of type {spec.target!r}, and "
+            f"{spec.attribute} declares no default"
+        )
+    return spec.default()
+
+
+def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
+    """Take a new value of a field, without asking the service.
+
+    Returns:
+        The value as validated.
+
+    Raises:
+        ValidationError: The field's type, or JSON, refuses the value; nothing is changed.
+        StateError: The Twin is terminated, which freezes its description.
+    """
+    if spec.kind == "identity":
+        _write_identity(state, spec, value)
+    else:
+        if spec.kind == "description":
+            state.check_alive()
+        cell = _cell(state, spec)
+        value = cell.assign(value, spec.codec)
+        if cell.base is ABSENT and _reads_alike(state, spec, value):
+            # Nothing is there and nothing need be: the default says the same.
+            cell.discard()
+        if spec.kind == "entry":
+            state.ledger.item(spec.target).removed = False
+    state.forget_value(spec)
+    state.touch()
+    return value
+
+
+def _write_identity(state: TwinState, spec: FieldSpec, value: Any) -> None:
+    text = None if value is None and not spec.required else identity_text(spec, value)
+    if state.identities.complete and shown_identity(state, spec.target) == text:
+        state.identity_fields.pop(spec.target, None)
+    else:
+        state.identity_fields[spec.target] = text
+
+
+def _reads_alike(state: TwinState, spec: FieldSpec, value: Any) -> bool:
+    """Tell whether a field without value would read as this one."""
+    if spec.required:
+        return False
+    if state.uuid is None:
+        # A new Twin is created with every default but None.
+        return value is None and spec.default() is None
+    return bool(value == spec.default())
+
+
+def delete_field(record: Any, spec: FieldSpec) -> None:
+    """Take a field's Entry, Identity or description key away with the next save."""
+    state: TwinState = record._state
+    if spec.kind == "identity":
+        state.identity_fields[spec.target] = None
+    elif spec.kind == "entry":
+        del record.ledger[spec.target]
+    else:
+        del record.description[spec.target]
+    state.forget_value(spec)
+    state.touch()
+
+
+def identity_text(spec: FieldSpec, value: Any) -> str:
+    """Return the Identity that a field's value stands for.
+
+    Raises:
+        ValidationError: It would be no Identity.
+    """
+    where = f"{spec.attribute!r}"
+    raw = spec.codec.dump(spec.codec.check(value, where), where)
+    return names.check_identity(f"{spec.target}#{raw}")

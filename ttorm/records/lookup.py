@@ -1,0 +1,132 @@
+"""Finding Twins: by UUID, by Identity, in listings; and the class that shows what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from ttorm.api import names
+from ttorm.api.answers import listed, member
+from ttorm.api.errors import NotFoundError, WrongKindError
+from ttorm.api.request import api_request
+from ttorm.connection.calls import perform, read
+from ttorm.flows import Flow
+from ttorm.records.attributes import identity_text
+from ttorm.records.models import model_of
+from ttorm.records.state import TwinState
+from ttorm.sessions import current_session
+
+__all__ = ["find", "get", "show_listed", "state_at"]
+
+T = TypeVar("T")
+
+
+def state_at(model: Any, uuid: str) -> TwinState:
+    """Return the state of a UUID in the current session, without asking the service."""
+    session = current_session()
+    state: TwinState | None = session.known.get(uuid)
+    if state is None:
+        state = session.known[uuid] = TwinState(uuid, session, model)
+    elif issubclass(model, state.model):
+        state.model = model
+    return state
+
+
+def get(model: type[T], uuid: str, *, fresh: bool) -> Flow[T]:
+    """Fetch a Twin.
+
+    Raises:
+        WrongKindError: It is of another kind than the class.
+    """
+    state = state_at(model, names.check_uuid(uuid))
+    request = api_request("get_twin", [state.uuid])
+    answer = yield from read(state.connection, request, fresh=fresh)
+    state.absorb_twin(answer.body, fresh=not answer.kept)
+    found: T = _shown(model, state)
+    return found
+
+
+def find(
+    model: type[T],
+    identity: str | None,
+    context: str | list[str] | None,
+    field: Mapping[str, Any],
+) -> Flow[T]:
+    """Resolve an Identity; of several alive Twins of the class, take the oldest.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    text = _identity(model, identity, field)
+    connection = current_session().connection
+    request = api_request("resolve_twin_identity", [text], {"context": context, "details": True})
+    try:
+        answer = yield from perform(connection, request)
+    except NotFoundError:
+        answer = {}
+    fitting = [
+        wire
+        for wire in listed(answer, "twins")
+        if wire.get("status") == "alive" and model_of(member(wire, "description"), model)
+    ]
+    if not fitting:
+        raise NotFoundError(
+            f"no alive {model.__name__} has the Identity {text!r}: create one, or give context= "
+            "to look among other accounts' Identities",
+            operation="resolve_twin_identity",
+        )
+    oldest = min(fitting, key=_age)
+    state = state_at(model, oldest["creation_certificate"]["uuid"])
+    state.absorb_twin(oldest, fresh=False)
+    if context in (None, "personal") and text not in state.identities.base:
+        state.absorb_identities({"identities": {text: {}}}, complete=False)
+    found: T = _shown(model, state)
+    return found
+
+
+def _age(wire: Mapping[str, Any]) -> tuple[float, str]:
+    certificate = member(wire, "creation_certificate")
+    return float(certificate.get("created_ts") or 0), str(certificate.get("uuid"))
+
+
+def _identity(model: Any, identity: str | None, field: Mapping[str, Any]) -> str:
+    if (identity is None) == (not field) or len(field) > 1:
+        raise TypeError(
+            f'{model.__name__}.find() takes one Identity, as find("SN#A17") or as one identity '
+            "field, find(serial=...)"
+        )
+    if identity is not None:
+        return names.check_identity(identity)
+    [(name, value)] = field.items()
+    spec = model.__fields__.get(name)
+    if spec is None or spec.kind != "identity":
+        known = [name for name, spec in model.__fields__.items() if spec.kind == "identity"]
+        raise TypeError(
+            f"{model.__name__} has no identity field {name!r}; it has: {', '.join(known) or 'none'}"
+        )
+    return identity_text(spec, value)
+
+
+def _shown(model: Any, state: TwinState) -> Any:
+    described = member(state.facts, "description")
+    fitting = model_of(described, model)
+    if fitting is None:
+        meta = model.__meta__
+        raise WrongKindError(
+            f"Twin {state.uuid} has {meta.kind_key}={described.get(meta.kind_key)!r}, "
+            f"{model.__name__} is for {meta.kind!r}: read it through Twin, or through the class "
+            "of its kind"
+        )
+    state.model = fitting
+    return state.view(fitting)
+
+
+def show_listed(model: Any, wire: Mapping[str, Any]) -> Any:
+    """Return the record for an object of a listing; None when it is of another kind."""
+    fitting = model_of(member(wire, "description"), model)
+    if fitting is None:
+        return None
+    state = state_at(fitting, wire["creation_certificate"]["uuid"])
+    state.absorb_twin(wire, fresh=False)
+    state.model = fitting
+    return state.view(fitting)
