@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any, Protocol
+from types import UnionType
+from typing import Any, Protocol, Union, get_args, get_origin
 
 from ttorm.api.codec import JSONValue, check_json, decode, encode
 from ttorm.api.errors import ValidationError
 
 __all__ = ["PLAIN", "Codec", "PlainCodec", "TypedCodec", "is_scalar"]
 
+_UNIONS = (Union, UnionType)
 _JSON_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
@@ -94,6 +96,12 @@ class TypedCodec:
         """The declared type."""
         return self._annotation()
 
+    @cached_property
+    def _is_json(self) -> bool:
+        """Whether valid values are JSON scalars already, which nothing need serialise."""
+        alternatives = get_args(self.type) if get_origin(self.type) in _UNIONS else (self.type,)
+        return all(kind in _JSON_SCALARS for kind in alternatives)
+
     def _validated(self, value: Any, where: str, found: str) -> Any:
         try:
             return self._validate(value)
@@ -125,10 +133,7 @@ class TypedCodec:
         return self._json(value, where)
 
     def _json(self, value: Any, where: str) -> JSONValue:
-        if type(value) in _JSON_SCALARS:
-            raw = value
-        else:
-            raw = self._adapter.dump_python(value, mode="json")
+        raw = value if self._is_json else self._adapter.dump_python(value, mode="json")
         check_json(raw, where)
         return raw
 
