@@ -150,7 +150,8 @@ ATOMS = [
     "LEDGER", "LEDGER.evil", "LEDGER.big", "LEDGER.tiny", "USER", "entry_value", "now", "$now",
     "$pi", "$range", "true", "null", "nan", "inf", "1", "0", "2.5", "1e308", "1e-5", "99999999999",
     "0xff", "'a'", '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"', '"(a+)+$"', '".*.*.*x"', r'"\d+\."',
-    "[]", "[1, 2]", "{}", "{1, 2}", '{"a": 1}', 'd"2024-02-15T10:00:00Z"', 't"P1D"', 'b"00"', "x", "$any", "$sum",
+    "[]", "[1, 2]", "{}", "{1, 2}", '{"a": 1}', 'd"2024-02-15T10:00:00Z"', 't"P1D"', 'b"00"',
+    "x", "$any", "$sum",
 ]  # fmt: skip
 BINARY = [
     "and", "or", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "=~", "=~~", "!~", "!~~",
