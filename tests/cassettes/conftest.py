@@ -252,6 +252,7 @@ def pytest_pyfunc_call(pyfuncitem):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(scenario).parameters}
     arguments["do"].run(scenario(**arguments))
+    assert arguments["tape"].compared, "a scenario compares what was sent: tape.shows(...)"
     return True
 
 
@@ -349,9 +350,7 @@ def _shown(body):
 
 @pytest.fixture
 def tape(vcr):
-    tape = Tape(vcr)
-    yield tape
-    assert tape.compared, "a scenario ends with tape.shows(...)"
+    return Tape(vcr)
 
 
 @pytest.fixture
