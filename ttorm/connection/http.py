@@ -121,7 +121,7 @@ class HttpTransport:
                 self._client = httpx.Client(
                     transport=self._transport, limits=self._pool_limits(), follow_redirects=False
                 )
-                self._finalizer = weakref.finalize(self, self._client.close)
+                self._finalizer = weakref.finalize(self, _close, self._client, os.getpid())
             return self._client
 
     # Event loops
@@ -213,6 +213,12 @@ class HttpTransport:
         if guard is not None:
             await guard.aclose()
         self.close()
+
+
+def _close(client: httpx.Client, pid: int) -> None:
+    # A forked child that ends must not say good-bye on its parent's connections.
+    if os.getpid() == pid:
+        client.close()
 
 
 def _nothing() -> None:

@@ -19,7 +19,7 @@ from ttorm.records.history import History
 from ttorm.records.loading import require
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
-from ttorm.records.state import PERSONAL, TwinState
+from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.records.values import PLAIN, is_scalar
 from ttorm.rules import Expression, rule_text
 from ttorm.sessions import SaveResult
@@ -131,21 +131,12 @@ class Entry:
         return value
 
     def _set(self, attribute: str, value: Any) -> None:
-        self._check_own()
-        item = self._own()
+        item = self._item or writable_entry(self._attached(), self._alias, self.name)
         item.removed = False
         item.cell(attribute).assign(value)
         if self._state is not None:
             self._state.forget_values()
             self._state.touch()
-
-    def _check_own(self) -> None:
-        if self._alias != PERSONAL:
-            raise StateError(
-                f"the Ledger {self._alias!r} is read-only here: an account writes its own Ledger "
-                "only, twin.ledger",
-                code="read-only",
-            )
 
     # Its attributes
 
@@ -336,12 +327,12 @@ class Entry:
             >>> pump.ledger["pressure"].delete().deleted
             ("ledger['pressure']",)
         """
-        self._check_own()
+        check_own_ledger(self._alias)
         return self._attached().connection.run(remove_now(self._attached(), "ledger", self.name))
 
     @twin_of(delete)
     async def adelete(self) -> SaveResult:
-        self._check_own()
+        check_own_ledger(self._alias)
         state = self._attached()
         return await state.connection.arun(remove_now(state, "ledger", self.name))
 

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from ttorm.api.answers import items
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import StateError
 from ttorm.api.names import check_entry_name, check_uuid
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
@@ -16,7 +15,7 @@ from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT
 from ttorm.records.entry import Entry
 from ttorm.records.loading import load_part, require
-from ttorm.records.state import PERSONAL, TwinState
+from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.sessions import SaveResult
 
 __all__ = ["Ledger", "Ledgers"]
@@ -49,22 +48,13 @@ class Ledger(MutableMapping[str, Entry]):
     def _part(self) -> str:
         return "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
 
-    def _check_own(self) -> None:
-        if self._alias != PERSONAL:
-            raise StateError(
-                f"the Ledger {self._alias!r} is read-only here: an account writes its own Ledger "
-                "only, twin.ledger",
-                code="read-only",
-            )
-
     def __getitem__(self, name: str) -> Entry:
         if not isinstance(name, str) or not name:
             check_entry_name(name)
         return Entry._of(self._state, self._alias, name)
 
     def __setitem__(self, name: str, value: Entry | JSONValue) -> None:
-        self._check_own()
-        item = self._state.ledger.item(check_entry_name(name))
+        item = writable_entry(self._state, self._alias, name)
         if isinstance(value, Entry):
             value._copy_to(item)
         else:
@@ -74,8 +64,7 @@ class Ledger(MutableMapping[str, Entry]):
         self._state.touch()
 
     def __delitem__(self, name: str) -> None:
-        self._check_own()
-        item = self._state.ledger.item(check_entry_name(name))
+        item = writable_entry(self._state, self._alias, name)
         if item.removed or (item.present is False and not item.changes()):
             raise KeyError(name)
         item.remove()
@@ -155,12 +144,12 @@ class Ledger(MutableMapping[str, Entry]):
             >>> len(pump.ledger)
             0
         """
-        self._check_own()
+        check_own_ledger(self._alias)
         self._state.connection.run(self._clear())
 
     @twin_of(clear)
     async def aclear(self) -> None:
-        self._check_own()
+        check_own_ledger(self._alias)
         await self._state.connection.arun(self._clear())
 
     def _clear(self) -> Flow[SaveResult]:

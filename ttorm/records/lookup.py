@@ -9,9 +9,10 @@ from ttorm.api import names
 from ttorm.api.answers import listed, member
 from ttorm.api.errors import NotFoundError, WrongKindError
 from ttorm.api.request import api_request
-from ttorm.connection.calls import perform, read
+from ttorm.connection.calls import perform
 from ttorm.flows import Flow
 from ttorm.records.attributes import identity_text
+from ttorm.records.loading import load_part
 from ttorm.records.models import model_of
 from ttorm.records.state import TwinState
 from ttorm.sessions import current_session
@@ -39,9 +40,7 @@ def get(model: type[T], uuid: str, *, fresh: bool) -> Flow[T]:
         WrongKindError: It is of another kind than the class.
     """
     state = state_at(model, names.check_uuid(uuid))
-    request = api_request("get_twin", [state.uuid])
-    answer = yield from read(state.connection, request, fresh=fresh)
-    state.absorb_twin(answer.body, fresh=not answer.kept)
+    yield from load_part(state, "description", fresh=fresh)
     found: T = _shown(model, state)
     return found
 

@@ -88,6 +88,7 @@ class _Saving:
         # Everything is checked before anything is sent.
         steps(state, state.uuid or "new", only)
         if state.uuid is None:
+            creation(state).encode_body()
             yield from self._create()
         elif only is None and (
             description_needs_reading(state) or (self.check and state.description.is_modified())

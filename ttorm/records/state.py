@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ttorm.api.answers import items, listed, member
 from ttorm.api.errors import StateError
+from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ttorm.records.fields import FieldSpec
     from ttorm.records.twin import Twin
 
-__all__ = ["PERSONAL", "TwinState"]
+__all__ = ["PERSONAL", "TwinState", "check_own_ledger", "writable_entry"]
 
 PERSONAL = "personal"
 """The alias of the account's own Ledger."""
@@ -242,6 +243,34 @@ class TwinState:
     def absorb_docs(self, wire: Mapping[str, Any]) -> None:
         """Take a listing of Docs, flat or as a tree."""
         self.docs.absorb(dict(_flat(member(wire, "docs"))), complete=True)
+
+
+def check_own_ledger(alias: str) -> None:
+    """Refuse to write another account's Ledger.
+
+    Raises:
+        StateError: It is not the account's own.
+    """
+    if alias != PERSONAL:
+        raise StateError(
+            f"the Ledger {alias!r} is read-only here: an account writes its own Ledger only, "
+            "twin.ledger",
+            code="read-only",
+        )
+
+
+def writable_entry(state: TwinState, alias: str, name: str) -> Item:
+    """Return the item of an Entry that is about to be written.
+
+    Raises:
+        StateError: The Ledger is not the account's own.
+        ValidationError: That is no name for a new Entry; one that is there may have any.
+    """
+    check_own_ledger(alias)
+    item = state.ledger.item(name)
+    if not item.present:
+        check_entry_name(name)
+    return item
 
 
 def _older(wire: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
