@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ttorm.api import names
 from ttorm.api.errors import MissingEntryError
-from ttorm.records.cells import ABSENT, UNKNOWN, Cell
+from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import require
 from ttorm.records.plan import shown_identity
 from ttorm.records.values import is_scalar
@@ -28,13 +28,13 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
     """
     if spec.kind == "identity":
         return _read_identity(state, spec)
-    cell = _cell(state, spec)
-    now = cell.current()
+    item, attribute = _place(state, spec)
+    now = item.current(attribute)
     if now is UNKNOWN:
         require(state, "ledger" if spec.kind == "entry" else "description", spec.attribute)
-        now = cell.current()
+        now = item.current(attribute)
     if now is not ABSENT:
-        value = cell.read(spec.codec)
+        value = item.cell(attribute).read(spec.codec)
     elif spec.required:
         raise MissingEntryError(
             f"{state.model.__name__} {state.uuid} has no {spec.kind} {spec.target!r}, and "
@@ -42,16 +42,16 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
         )
     else:
         value = spec.default()
-        cell.lend(value, spec.codec)
+        item.cell(attribute).lend(value, spec.codec)
     if not is_scalar(value):
         state.touch()
     return value
 
 
-def _cell(state: TwinState, spec: FieldSpec) -> Cell:
+def _place(state: TwinState, spec: FieldSpec) -> tuple[Item, str]:
     if spec.kind == "entry":
-        return state.ledger.item(spec.target).cell("value")
-    return state.description.cell(spec.target)
+        return state.ledger.item(spec.target), "value"
+    return state.description, spec.target
 
 
 def _read_identity(state: TwinState, spec: FieldSpec) -> Any:
@@ -87,13 +87,13 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     else:
         if spec.kind == "description":
             state.check_alive()
-        cell = _cell(state, spec)
+        item, attribute = _place(state, spec)
+        cell = item.cell(attribute)
         value = cell.assign(value, spec.codec)
         if cell.base is ABSENT and _reads_alike(state, spec, value):
             # Nothing is there and nothing need be: the default says the same.
             cell.discard()
-        if spec.kind == "entry":
-            state.ledger.item(spec.target).removed = False
+        item.removed = False
     state.forget_value(spec)
     state.touch()
     return value

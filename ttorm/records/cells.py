@@ -240,6 +240,10 @@ class Item:
             cell = self.cells[attribute] = Cell(self._base_of(attribute), where)
             return cell
 
+    def current(self, attribute: str) -> JSONValue:
+        """Give an attribute as it is now, UNKNOWN, or ABSENT also when all is to be removed."""
+        return ABSENT if self.removed else self.cell(attribute).current()
+
     def _base_of(self, attribute: str) -> Any:
         if isinstance(self.base, Marker):
             return self.base

@@ -114,18 +114,18 @@ class Entry:
         return self._state
 
     def _get(self, attribute: str) -> Any:
-        cell = self._own().cell(attribute)
-        if cell.current() is UNKNOWN:
+        item = self._own()
+        if item.current(attribute) is UNKNOWN:
             part = "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
             require(self._attached(), part, f"ledger[{self.name!r}].{attribute}")
-        if cell.current() is ABSENT:
-            if self._own().changes():
+        if item.current(attribute) is ABSENT:
+            if item.changes():
                 return None
             raise MissingEntryError(
                 f"the Ledger {self._alias!r} has no Entry {self.name!r}: assign a value to make "
                 "it, or ask `name in ledger` first"
             )
-        value = cell.read(PLAIN)
+        value = item.cell(attribute).read(PLAIN)
         if not is_scalar(value) and self._state is not None:
             self._state.touch()
         return value
