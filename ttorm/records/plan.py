@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, overload
 
+from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
@@ -296,8 +297,10 @@ def shown_identity(state: TwinState, prefix: str) -> str | None:
     found = [text for text in state.identities.names() if text.startswith(f"{prefix}#")]
 
     def age(text: str) -> tuple[float, str]:
+        # Listings tell it, and so does the certificate of one that was just attached.
         item: Mapping[str, Any] = state.identities.base.get(text, {})
-        return float(item.get("created_ts") or 0), text
+        certificate = member(item, "creation_certificate")
+        return float(item.get("created_ts") or certificate.get("created_ts") or 0), text
 
     return min(found, key=age) if found else None
 
