@@ -16,6 +16,7 @@ from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment, timestamp
+from ttorm.records.plan import shown_identities
 from ttorm.records.saving import remove_now, save
 from ttorm.rules import Expression, rule_text
 from ttorm.sessions import SaveResult
@@ -60,7 +61,7 @@ class Identity:
             state.connection.run(self._refresh(fresh=False))
         value = cell.current()
         if value in (ABSENT, UNKNOWN):
-            if self._item().adding:
+            if self.text in shown_identities(self._state):
                 return None
             raise KeyError(self.text)
         return value
@@ -194,16 +195,14 @@ class Identities(Mapping[str, Identity]):
 
     def _names(self) -> list[str]:
         require(self._state, "identities", "identities")
-        pending = [text for text in self._state.identity_fields.values() if text is not None]
-        return list(dict.fromkeys([*self._state.identities.names(), *pending]))
+        return shown_identities(self._state)
 
     def __getitem__(self, identity: str) -> Identity:
-        check_identity(identity)
-        item = self._state.identities.item(identity)
-        if item.present is None and not item.adding:
-            require(self._state, "identities", f"identities[{identity!r}]")
-        if item.removed or (item.present is False and not item.adding):
-            raise KeyError(identity)
+        if check_identity(identity) not in shown_identities(self._state):
+            if self._state.identities.item(identity).present is None:
+                require(self._state, "identities", f"identities[{identity!r}]")
+            if identity not in shown_identities(self._state):
+                raise KeyError(identity)
         return Identity(self._state, identity)
 
     def __iter__(self) -> Iterator[str]:

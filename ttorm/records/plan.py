@@ -14,7 +14,7 @@ from ttorm.records.cells import ABSENT, Item, Items
 from ttorm.records.loading import is_loaded
 from ttorm.records.state import PERSONAL, TwinState
 
-__all__ = ["Plan", "PlannedRequest", "Step", "plan", "steps"]
+__all__ = ["Plan", "PlannedRequest", "Step", "plan", "shown_identities", "steps"]
 
 _URL_ROOM = 8_000
 """Bytes of ``entries=`` parameters in one URL."""
@@ -303,6 +303,18 @@ def shown_identity(state: TwinState, prefix: str) -> str | None:
         return float(item.get("created_ts") or certificate.get("created_ts") or 0), text
 
     return min(found, key=age) if found else None
+
+
+def shown_identities(state: TwinState) -> list[str]:
+    """Return the Identities there are after the changes made here, also by way of fields."""
+    found = dict.fromkeys(state.identities.names())
+    for prefix, wanted in state.identity_fields.items():
+        shown = shown_identity(state, prefix)
+        if shown is not None:
+            del found[shown]
+        if wanted is not None:
+            found[wanted] = None
+    return list(found)
 
 
 def _docs(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:
