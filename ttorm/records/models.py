@@ -139,7 +139,9 @@ def _check_body(
 
 
 def _has_member(base: type, attribute: str) -> bool:
-    return any(attribute in vars(parent) for parent in base.__mro__ if parent is not object)
+    # Verbs of the class alone (create, acreate) are members of its class.
+    classes = (*base.__mro__[:-1], type(base))
+    return any(attribute in vars(parent) for parent in classes)
 
 
 def _mentions_field(annotation: Any) -> bool:
