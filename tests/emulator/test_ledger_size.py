@@ -41,6 +41,18 @@ class TestSize:
         api("delete_twin_ledger_entry", twin, entries="b")
         add(twin, c=self.fill(60_000))
 
+    def test_a_ledger_that_references_made_too_large_can_still_shrink(
+        self, api, twin, new_twin, account, add, update_value
+    ):
+        source = new_twin()
+        add(source, x={"value": 1})
+        ref = {"source": f"twin://{source}/{account}/x"}
+        add(twin, a=self.fill(40_000), r={"ref": ref})
+        update_value(source, x="x" * 40_000)
+        body = {"entries": {"b": {"value": 1}}}
+        assert api("add_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400141
+        assert len(update_value(twin, a="x" * 39_000)["a"]["value"]) == 39_000
+
     def test_an_oversized_body_is_refused_by_the_service(self, send, user, twin, entries):
         body = json.dumps({"entries": {"a": self.fill(66_000)}}).encode()
         answer = send("POST", f"/twins/{twin}/ledgers/personal", body, user)

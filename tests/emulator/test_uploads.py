@@ -162,6 +162,16 @@ class TestFiles:
         api("delete_twin_docs", other)
         assert files() == set()
 
+    def test_they_stay_while_the_upload_lives(self, api, twin, upload, send, files):
+        handler = upload(b"text")
+        docs = {"a.txt": {"handler": handler}}
+        api("attach_twin_doc", twin, body={"docs": docs})
+        api("delete_twin_doc", twin, "a.txt")
+        assert len(files()) == 1
+        api("attach_twin_doc", twin, body={"docs": docs})
+        _, doc = api("get_twin_doc", twin, "a.txt", download=True)
+        assert b"".join(send("GET", doc["download"]["url"]).stream) == b"text"
+
     def test_expired_files_vanish(self, api, upload, files, clock):
         upload(b"one")
         clock.advance(3_600)
