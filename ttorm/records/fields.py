@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -18,6 +19,7 @@ from typing import (
     TypeVar,
     get_args,
     get_origin,
+    get_type_hints,
     overload,
 )
 
@@ -147,16 +149,18 @@ class FieldSpec:
 def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
     """Evaluate the annotation of a field and return the T of its Field[T]."""
     annotation = inspect.get_annotations(owner)[attribute]
-    if isinstance(annotation, str):
-        module = vars(sys.modules.get(owner.__module__, object))
-        scope = {**vars(owner), **namespace}
-        try:
-            annotation = eval(annotation, dict(module), scope)  # noqa: S307 # the class's source
-        except NameError as error:
-            raise TypeError(
-                f"the annotation {annotation!r} of {owner.__qualname__}.{attribute} cannot be "
-                f"resolved ({error}): define the name before the class, or at module level"
-            ) from None
+    module = vars(sys.modules.get(owner.__module__, object))
+    alone = SimpleNamespace(__annotations__={attribute: annotation})
+    try:
+        hints = get_type_hints(
+            alone, dict(module), {**vars(owner), **namespace}, include_extras=True
+        )
+    except NameError as error:
+        raise TypeError(
+            f"the annotation {annotation!r} of {owner.__qualname__}.{attribute} cannot be "
+            f"resolved ({error}): define the name before the class, or at module level"
+        ) from None
+    annotation = hints[attribute]
     origin: Any = get_origin(annotation)
     if origin is Field:
         return get_args(annotation)[0]

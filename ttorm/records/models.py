@@ -6,7 +6,17 @@ import ast
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ForwardRef,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+)
 
 from ttorm.api.names import check_description_key
 from ttorm.pairs import twin_of
@@ -164,13 +174,24 @@ def _enclosing_names(namespace: Mapping[str, Any], own: Mapping[str, FieldSpec])
     annotations = namespace.get("__annotations__", {})
     wanted: set[str] = set()
     for attribute in own:
-        annotation = annotations.get(attribute)
-        if isinstance(annotation, str):
-            tree = ast.parse(annotation, mode="eval")
-            wanted |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        wanted |= _names_in(annotations.get(attribute))
     # Two frames up: past __new__ to the code that holds the class statement.
     found = sys._getframe(2).f_locals
     return {name: found[name] for name in wanted & set(found)}
+
+
+def _names_in(annotation: Any) -> set[str]:
+    """Return the names that the quoted parts of an annotation speak of."""
+    text = annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
+    if not isinstance(text, str):
+        return {name for part in get_args(text) for name in _names_in(part)}
+    try:
+        nodes = list(ast.walk(ast.parse(text, mode="eval")))
+    except SyntaxError:
+        return set()  # a text of a Literal
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    quoted = (node.value for node in nodes if isinstance(node, ast.Constant))
+    return names.union(*(_names_in(part) for part in quoted if isinstance(part, str)))
 
 
 def _meta(cls: ModelMeta, given: type | None) -> Meta:
