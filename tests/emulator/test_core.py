@@ -12,12 +12,12 @@ from typing import ClassVar
 
 import pytest
 
-from ttorm.api.errors import StateError
+from ttorm.api.errors import ConfigurationError, StateError
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import MAX_BODY, api_request
 from ttorm.emulator import Clock, Emulator
-from ttorm.emulator.bootstrap import make_account
+from ttorm.emulator.bootstrap import make_account, new_secret
 from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import registered
 from ttorm.emulator.ids import Ids
@@ -159,6 +159,11 @@ class TestBodies:
         assert "descripton" in text
         assert "description" in text
 
+    def test_operations_without_a_body(self, send, fault, user):
+        for body in (b"", b"{}"):
+            assert send("GET", "/whoami", body, user).status == 200
+        assert fault("POST", "/cache", b'{"x": 1}', user)[0] == 400589
+
     class TestLenient:
         @pytest.fixture
         def policy(self):
@@ -170,6 +175,9 @@ class TestBodies:
                 request = HttpRequest("POST", f"{BASE}/twins", {}, b'{"descripton": {}}')
                 assert strict.handle(request, strict.first_user()).status == 400
             assert api("create_twin", body={"description": 1})[0] == 400
+
+        def test_bodies_that_are_not_asked_for_are_ignored(self, send, user):
+            assert send("POST", "/cache", b'{"x": 1}', user).status == 201
 
 
 class TestDictionary:
@@ -309,6 +317,13 @@ class TestAccounts:
         made = [make_account(emulator, f"User {number}") for number in range(3)]
         assert emulator.accounts() == [account.account for account in made]
         assert emulator.first_user() == made[0].user
+
+    def test_no_secret_for_an_unknown_account(self, emulator):
+        with pytest.raises(ConfigurationError, match="there are: none"):
+            new_secret(emulator, ABSENT)
+        account = make_account(emulator).account
+        with pytest.raises(ConfigurationError, match=account):
+            new_secret(emulator, ABSENT)
 
     def test_the_first_user_is_made_once(self, emulator):
         assert emulator.first_user() == emulator.first_user()

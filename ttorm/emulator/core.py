@@ -11,7 +11,7 @@ from ttorm.emulator import bootstrap, routing
 from ttorm.emulator.access import Principal, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.blobs import Blobs
-from ttorm.emulator.body import LENIENT, read_body, read_dictionary, take_body
+from ttorm.emulator.body import LENIENT, check_fields, read_body, read_dictionary, take_body
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import Clock
 from ttorm.emulator.handlers import Answer, Function, registered
@@ -153,10 +153,10 @@ class Emulator:
         return json_answer(operation.success, answer)
 
     def _answer(self, function: Function, call: Call) -> Answer:
-        if not self.policy.lenient_bodies:
-            return function(call)
-        token = LENIENT.set(True)
+        token = LENIENT.set(self.policy.lenient_bodies)
         try:
+            if not call.operation.body:
+                check_fields(call.body or {}, ())
             return function(call)
         finally:
             LENIENT.reset(token)

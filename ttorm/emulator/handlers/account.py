@@ -60,9 +60,8 @@ def _check_log(log: Any) -> None:
 
 
 def _own_account(call: Call) -> AccountRow:
-    row = call.tx.row("SELECT * FROM accounts WHERE uuid = ?", call.account)
-    if row is None:
-        raise Fault(404653, "There is no such account.")
+    # Accounts are never deleted.
+    [row] = call.tx.rows("SELECT * FROM accounts WHERE uuid = ?", call.account)
     return AccountRow.from_row(row)
 
 
