@@ -139,11 +139,12 @@ class FieldSpec:
         return Attribute(str(variables[self.target]), dump, ordered=self._orders())
 
     def _orders(self) -> bool:
+        from datetime import timedelta
         from decimal import Decimal
 
         declared = self.codec.type if isinstance(self.codec, TypedCodec) else object
-        # Decimals travel as text, which orders "10" before "9".
-        return Decimal not in (declared, *get_args(declared))
+        # These travel as text, which orders "10" before "9" and "PT10M" before "PT9M".
+        return {Decimal, timedelta}.isdisjoint((declared, *get_args(declared)))
 
 
 def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:

@@ -133,9 +133,23 @@ class TypedCodec:
         return self._json(value, where)
 
     def _json(self, value: Any, where: str) -> JSONValue:
-        raw = value if self._is_json else self._adapter.dump_python(value, mode="json")
+        raw = value if self._is_json else _moment(value)
+        if raw is None:
+            raw = self._adapter.dump_python(value, mode="json")
         check_json(raw, where)
         return raw
+
+
+def _moment(value: Any) -> str | None:
+    """Write a moment so that texts order as moments do: in UTC, and always of one width."""
+    from datetime import UTC, datetime
+
+    if not isinstance(value, datetime):
+        return None
+    if value.tzinfo is None:
+        return value.isoformat(timespec="microseconds")
+    utc = value.astimezone(UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='microseconds')}Z"
 
 
 def _reason(detail: Any) -> str:
