@@ -133,11 +133,13 @@ class TypedCodec:
         return self._json(value, where)
 
     def _json(self, value: Any, where: str) -> JSONValue:
-        raw = value if self._is_json else _moment(value)
-        if raw is None:
-            raw = self._adapter.dump_python(value, mode="json")
+        raw = value if self._is_json else self._dumped(value)
         check_json(raw, where)
         return raw
+
+    def _dumped(self, value: Any) -> JSONValue:
+        moment = _moment(value)
+        return self._adapter.dump_python(value, mode="json") if moment is None else moment
 
 
 def _moment(value: Any) -> str | None:
