@@ -6,6 +6,7 @@ import asyncio
 import copy
 import inspect
 import pickle
+from contextlib import nullcontext
 from pprint import pformat
 
 import pytest
@@ -71,7 +72,10 @@ def test_a_part_is_loaded_once_although_it_is_empty(others, connection, sent):
     robot = Robot.at(uuid)
     assert (robot.battery, robot.arms, len(robot.ledger)) == (0.0, 2, 0)
     assert (len(robot.docs), len(robot.docs)) == (0, 0)
-    assert sorted(sent.lines()) == [f"GET /twins/{uuid}/docs", f"GET /twins/{uuid}/ledgers/personal"]
+    assert sorted(sent.lines()) == [
+        f"GET /twins/{uuid}/docs",
+        f"GET /twins/{uuid}/ledgers/personal",
+    ]
 
 
 def test_asking_for_an_entry_by_name_loads_nothing_before_its_value(uuid, sent):
@@ -155,11 +159,9 @@ def test_the_line_the_message_proposes_is_right(uuid, connection, sent, what):
         sent.clear()
         return READS[what](robot)
 
-    try:
+    # There is no such Doc: that is known afterwards.
+    with pytest.raises(KeyError) if "docs" in what and "txt" in what else nullcontext():
         asyncio.run(read())
-    except KeyError as error:
-        # There is no such Doc: that is known now.
-        assert error.args == ("a.txt",)
     assert sent == []
 
 
@@ -324,7 +326,7 @@ def test_looking_at_the_class_never_asks(connection, sent):
     help_text = inspect.getdoc(Robot)
     assert "battery" in dir(Robot)
     assert help_text is not None
-    with pytest.raises(TypeError, match="&, | and ~"):
+    with pytest.raises(TypeError, match=r"&, \| and ~"):
         bool(Robot.battery < 20)
     assert sent == []
 
