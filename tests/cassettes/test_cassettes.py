@@ -25,6 +25,12 @@ BINARY = b64encode(b'\xff{"pin":"A1B2C3"}').decode()
 UPLOAD = "6f2a1c58-1f5e-4f0b-9d53-1b6f6f0e9a77"
 
 
+@pytest.fixture(autouse=True)
+def _recorded_before(record_mode):
+    if record_mode != "none":
+        pytest.skip("cassettes are looked at when they are complete")
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_no_cassette_holds_a_secret(file, secrets_in):
     assert secrets_in(file.read_text()) == []
