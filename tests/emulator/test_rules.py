@@ -443,3 +443,29 @@ def test_the_engine_is_imported_at_the_first_rule():
         "assert 'rule_engine' not in sys.modules; assert 'starlette' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
+@pytest.mark.parametrize("seed", range(3))
+def test_the_guard_changes_no_verdict(seed):
+    """What is let in means what it means to the bare engine."""
+    import rule_engine
+
+    random_, compared = random.Random(seed), 0
+    for _ in range(1_500):
+        text = random_.choice([lambda: composed(random_, 3), lambda: bent(random_)])()
+        if "LEDGER" in text and any(name in text for name in HUGE):
+            continue
+        try:
+            rule = compile_rule(text)
+        except RuleError:
+            continue
+        context = rule_engine.Context(default_value=None, default_timezone="utc")
+        try:
+            bare = bool(rule_engine.Rule(text, context).evaluate(VARIABLES))
+        except Exception:
+            bare = False
+        if rule.verdict(VARIABLES) != bare:
+            assert "encode" in text or "$now" in text, text  # no bytes, and the emulator's time
+        compared += 1
+    assert compared > 150

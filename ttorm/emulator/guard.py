@@ -73,8 +73,9 @@ _NUMBER = re.compile(
     r"0[box][0-9A-Fa-f]{1,40}"
     r"|(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
 )
-_ESCAPE = re.compile(r"\\(.)")
-_ESCAPES = frozenset("\\'\"abfnrtvxuUN0123")
+# Octal escapes above 377 are no valid ones, as little as a backslash before most letters.
+_ESCAPE = re.compile(r"\\([4-7][0-7][0-7]|.)")
+_ESCAPES = frozenset("\\'\"abfnrtvxuUN01234567")
 _PARTS = (
     "expression", "left", "right", "object", "container", "member", "item", "start", "stop",
     "condition", "case_true", "case_false", "function", "result", "iterable",
