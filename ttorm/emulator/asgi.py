@@ -70,6 +70,7 @@ class _Door:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, request: Request, send: Send) -> None:
+        body: bytes | Upload
         with ExitStack() as files:
             try:
                 if request.method == "PUT":
