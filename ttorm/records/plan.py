@@ -163,7 +163,12 @@ def _description(state: TwinState, uuid: str) -> Iterator[Step]:
     changes = state.description.changes()
     if not changes and not state.replaced:
         return
-    known = {} if state.replaced else state.description.known
+    if state.replaced:
+        # What was assigned, and nothing that others wrote meanwhile.
+        cells = state.description.cells
+        known = {key: cell.current() for key, cell in cells.items() if cell.touched}
+    else:
+        known = state.description.known
     whole = {key: value for key, value in {**known, **changes}.items() if value is not ABSENT}
     request = api_request("update_twin", [uuid], body={"description": whole})
     yield Step(request, "description", "update", {"description": changes})
