@@ -267,10 +267,9 @@ def writable_entry(state: TwinState, alias: str, name: str) -> Item:
         ValidationError: That is no name for a new Entry; one that is there may have any.
     """
     check_own_ledger(alias)
-    item = state.ledger.item(name)
-    if not item.present:
+    if name not in state.ledger.base:
         check_entry_name(name)
-    return item
+    return state.ledger.item(name)
 
 
 def _older(wire: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
