@@ -215,7 +215,7 @@ class Doc:
         return self.name == other.name and self._state.record() == other._state.record()
 
     def __hash__(self) -> int:
-        return hash((Doc, self.name))
+        return hash((Doc, self._state.record(), self.name))
 
 
 class Docs(Mapping[str, Doc]):

@@ -379,11 +379,29 @@ class Entry:
     def __hash__(self) -> int:
         if self._state is None:
             return object.__hash__(self)
-        return hash((Entry, self._state.uuid, self._alias, self.name))
+        return hash((Entry, self._state.record(), self._alias, self.name))
+
+    def _detached(self) -> Entry:
+        """Return a copy that belongs to no Ledger."""
+
+        def copied(attribute: str) -> Any:
+            return PLAIN.load(self._get(attribute), attribute)
+
+        linked = self.ref is not None or self.include is not None
+        return Entry(
+            ABSENT if linked else copied("value"),
+            ref=self.ref,
+            include=self.include,
+            visibility=self.visibility,
+            history=self.history_period,
+            timeseries=copied("timeseries"),
+            publish=copied("publish"),
+        )
 
     def _copy_to(self, item: Item) -> None:
-        """Write what a free Entry holds into a Ledger's item."""
-        for attribute, cell in self._own().cells.items():
+        """Write what this Entry is into a Ledger's item."""
+        source = self if self._state is None else self._detached()
+        for attribute, cell in source._own().cells.items():
             if cell.holds:
                 item.cell(attribute).assign(cell.read(PLAIN))
 

@@ -173,7 +173,7 @@ class Identity:
         return self.text == other.text and self._state.record() == other._state.record()
 
     def __hash__(self) -> int:
-        return hash((Identity, self.text))
+        return hash((Identity, self._state.record(), self.text))
 
 
 class Identities(Mapping[str, Identity]):

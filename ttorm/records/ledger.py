@@ -92,13 +92,29 @@ class Ledger(MutableMapping[str, Entry]):
         """Return an Entry that is there, or the default."""
         return self[name] if name in self else default  # noqa: SIM401 # this is get()
 
+    def setdefault(self, name: str, default: Any = None) -> Entry:
+        """Return an Entry, made of a value when it is not there."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def pop(self, name: str, default: Any = ABSENT) -> Any:
+        """Take an Entry away with the next save; returns a copy that belongs to no Ledger."""
+        if name in self:
+            copy = self[name]._detached()
+            del self[name]
+            return copy
+        if default is ABSENT:
+            raise KeyError(name)
+        return default
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ledger):
             return NotImplemented
         return self._alias == other._alias and self._state.record() == other._state.record()
 
     def __hash__(self) -> int:
-        return hash((Ledger, self._state.uuid, self._alias))
+        return hash((Ledger, self._state.record(), self._alias))
 
     def __repr__(self) -> str:
         return f"<Ledger {self._alias!r} of {self._state.uuid or '(not saved)'}>"
