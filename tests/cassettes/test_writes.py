@@ -142,6 +142,40 @@ async def test_removed_entries(connection, do, tape):
     )
 
 
+async def test_cleared_ledger(connection, do, tape):
+    """The only request without names that deletes everything."""
+    twin = await do(Twin.create, entries={"a": 1, "b": 2})
+    await do(twin.ledger.clear)
+    assert list(twin.ledger) == []
+    assert (await do(twin.save)).requests == 0
+    ledger = f"/twins/{twin.uuid}/ledgers/personal"
+    tape.shows(
+        ("POST", "/twins", None),
+        ("POST", ledger, {"entries": {"a": {"value": 1}, "b": {"value": 2}}}),
+        ("DELETE", ledger, None),
+    )
+
+
+async def test_reference_and_include(connection, do, tape):
+    account = (await do(connection.whoami))["account"]
+    source = await do(Twin.create, entries={"x": 1})
+    twin = await do(Twin.create)
+    twin.ledger["copy"] = Entry(ref=source.ledger["x"], history="1Y")
+    twin.ledger["view"] = Entry(include=source.ledger["x"])
+    assert (await do(twin.save)).requests == 1
+    entries = {
+        "copy": {"ref": {"source": f"twin://{source.uuid}/{account}/x"}, "history": "1Y"},
+        "view": {"include": {"source": f"twin://{source.uuid}/x"}},
+    }
+    tape.shows(
+        ("GET", "/whoami", None),
+        ("POST", "/twins", None),
+        ("POST", f"/twins/{source.uuid}/ledgers/personal", {"entries": {"x": {"value": 1}}}),
+        ("POST", "/twins", None),
+        ("POST", f"/twins/{twin.uuid}/ledgers/personal", {"entries": entries}),
+    )
+
+
 async def test_entries_of_unknown_presence(connect, do, tape):
     connect()
     uuid = (await do(Twin.create, entries={"known": 1})).uuid
@@ -295,14 +329,31 @@ async def test_identity_field(connection, do, tape):
     moped.serial = "B18"
     await do(moped.save)
     twin = f"/twins/{moped.uuid}"
+    entries = {"battery": {"value": 99.0, "history": "3M"}}
     tape.shows(
         ("POST", "/twins", {"description": {"kind": "moped", "model": "X1"}}),
         ("POST", f"{twin}/identities", {"identities": {"SN#A17": {}}}),
-        (
-            "POST",
-            f"{twin}/ledgers/personal",
-            {"entries": {"battery": {"value": 99.0, "history": "3M"}}},
-        ),
+        ("POST", f"{twin}/ledgers/personal", {"entries": entries}),
+        ("POST", f"{twin}/identities", {"identities": {"SN#B18": {}}}),
+        ("DELETE", f"{twin}/identities/SN%23A17", None),
+    )
+
+
+async def test_identity_field_of_unknown_presence(connect, do, tape):
+    """What the new Identity replaces has to be read first."""
+    connect()
+    uuid = (await do(Moped.create, model="X1", battery=99.0, serial="A17")).uuid
+    connect()
+    moped = Moped.at(uuid)
+    moped.serial = "B18"
+    assert (await do(moped.save)).requests == 3
+    twin = f"/twins/{uuid}"
+    entries = {"battery": {"value": 99.0, "history": "3M"}}
+    tape.shows(
+        ("POST", "/twins", {"description": {"kind": "moped", "model": "X1"}}),
+        ("POST", f"{twin}/identities", {"identities": {"SN#A17": {}}}),
+        ("POST", f"{twin}/ledgers/personal", {"entries": entries}),
+        ("GET", f"{twin}/identities?show_expired=true", None),
         ("POST", f"{twin}/identities", {"identities": {"SN#B18": {}}}),
         ("DELETE", f"{twin}/identities/SN%23A17", None),
     )
