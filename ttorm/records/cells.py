@@ -104,7 +104,7 @@ class Cell:
             if handout.codec is codec:
                 return handout.value
         raw = self.current()
-        self._freeze_assigned(raw)
+        self._freeze(raw)
         value = codec.load(raw, self.where)
         self.lend(value, codec)
         return value
@@ -115,11 +115,19 @@ class Cell:
             print_ = fingerprint(codec.dump(value, self.where))
             self._handouts.append(_Handout(value, codec, print_))
 
-    def _freeze_assigned(self, raw: JSONValue) -> None:
-        """Make an assigned container an ordinary handout before a second one exists."""
+    def _freeze(self, raw: JSONValue) -> None:
+        """Make what was changed so far the common start of all views, before one more exists."""
         for handout in self._handouts:
-            if handout.print is None:
-                self._assigned, handout.print = raw, fingerprint(raw)
+            now = self._print(handout)
+            if now != handout.print:
+                self._assigned, handout.print = raw, now
+
+    def _print(self, handout: _Handout) -> bytes | None:
+        """Fingerprint a container as it is now; None when JSON cannot hold it any more."""
+        try:
+            return fingerprint(handout.codec.dump(handout.value, self.where))
+        except ValidationError:
+            return None
 
     def current(self) -> JSONValue:
         """Give the JSON value as it is now, UNKNOWN or ABSENT.
@@ -149,18 +157,10 @@ class Cell:
         if not self.touched:
             return NOTHING
         now = self.current()
-        return NOTHING if now is self.base or self._agrees(now) else now
-
-    def _agrees(self, now: JSONValue) -> bool:
-        base = self.base
-        if isinstance(base, Marker) or isinstance(now, Marker):
-            return base is now
-        if same(now, base):
-            return True
-        try:
-            return same(now, self._codec.dump(self._codec.load(base, self.where), self.where))
-        except ValidationError:
-            return False
+        if _alike(now, self.base):
+            return NOTHING
+        known = not isinstance(self.base, Marker)
+        return NOTHING if known and self._shows(now, self._codec, self.base) else now
 
     def settle(self, sent: JSONValue, base: JSONValue) -> None:
         """Take the service's answer to a write.
@@ -169,36 +169,51 @@ class Cell:
             sent: What was written.
             base: What the service holds now.
         """
-        self.base = base
-        if (
-            not isinstance(self._assigned, Marker) and same(self._assigned, sent)
-        ) or self._assigned is sent:
+        if _alike(self._assigned, sent):
             self._assigned = NOTHING
         kept: list[_Handout] = []
         for handout in self._handouts:
             before, handout.print = handout.print, fingerprint(sent)
-            now = fingerprint(handout.codec.dump(handout.value, self.where))
+            now = self._print(handout)
             # A view that had not been changed shows the value of before: it is let go.
-            if now == handout.print or now != before:
+            if now is None or now == handout.print or now != before:
                 kept.append(handout)
-        self._handouts = kept
+        self._handouts, self.base = kept, sent
+        self.rebase(base)
 
     def rebase(self, base: JSONValue) -> None:
         """Take a newer value of the service; what was changed here stays changed."""
+        if self._is_clean():
+            # What says the same as the old value is no change: it follows the new one.
+            self._assigned = NOTHING
+            self._handouts = [handout for handout in self._handouts if self._follows(handout, base)]
         self.base = base
-        self._handouts = [handout for handout in self._handouts if self._still_good(handout, base)]
 
-    def _still_good(self, handout: _Handout, base: JSONValue) -> bool:
+    def _is_clean(self) -> bool:
         try:
-            now = fingerprint(handout.codec.dump(handout.value, self.where))
-            if handout.print is None or now != handout.print:
-                return True
-            if isinstance(base, Marker) or self._assigned is not NOTHING:
-                return isinstance(base, Marker)
-            loaded = handout.codec.dump(handout.codec.load(base, self.where), self.where)
-            return fingerprint(loaded) == now
+            return self.change() is NOTHING
+        except (ConflictError, ValidationError):
+            return False
+
+    def _follows(self, handout: _Handout, base: JSONValue) -> bool:
+        """Tell whether an unchanged container also shows a newer value; else it is let go."""
+        now = handout.codec.dump(handout.value, self.where)
+        handout.print = fingerprint(now)
+        return isinstance(base, Marker) or self._shows(now, handout.codec, base)
+
+    def _shows(self, now: JSONValue, codec: Codec, base: JSONValue) -> bool:
+        """Tell whether a value is what the service's reads as, through a codec."""
+        try:
+            return _alike(now, codec.dump(codec.load(base, self.where), self.where))
         except ValidationError:
-            return True
+            return False
+
+
+def _alike(one: JSONValue, other: JSONValue) -> bool:
+    """Compare two JSON values, each of which may be a marker."""
+    if isinstance(one, Marker) or isinstance(other, Marker):
+        return one is other
+    return same(one, other)
 
 
 class Item:

@@ -119,7 +119,7 @@ class TypedCodec:
     def check(self, value: Any, where: str) -> Any:
         """Validate an assigned value and make sure that JSON can hold it."""
         checked = self._validated(value, where, "found")
-        self._json(checked, where)
+        self.dump(checked, where)
         return checked
 
     def load(self, raw: JSONValue, where: str) -> Any:
@@ -128,18 +128,29 @@ class TypedCodec:
 
     def dump(self, value: Any, where: str) -> JSONValue:
         """Validate again (a container may have been changed since), then encode."""
-        if not is_scalar(value):
-            value = self._validated(value, where, "found")
-        return self._json(value, where)
+        raw = self._json(value, where)
+        if is_scalar(value):
+            return raw
+        # From its JSON, since pydantic takes instances of models and dataclasses as they are.
+        return self._json(self._validated(raw, where, "found"), where)
 
     def _json(self, value: Any, where: str) -> JSONValue:
-        raw = value if self._is_json else self._dumped(value)
+        raw = value if self._is_json else self._dumped(value, where)
         check_json(raw, where)
         return raw
 
-    def _dumped(self, value: Any) -> JSONValue:
+    def _dumped(self, value: Any, where: str) -> JSONValue:
         moment = _moment(value)
-        return self._adapter.dump_python(value, mode="json") if moment is None else moment
+        if moment is not None:
+            return moment
+        from pydantic_core import PydanticSerializationError
+
+        try:
+            return self._adapter.dump_python(value, mode="json", warnings=False)
+        except PydanticSerializationError as error:
+            raise ValidationError(
+                f"{where} holds what JSON cannot: {error}", code="not-json"
+            ) from None
 
 
 def _moment(value: Any) -> str | None:
