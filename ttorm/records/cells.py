@@ -169,11 +169,13 @@ class Cell:
             sent: What was written.
             base: What the service holds now.
         """
-        if _alike(self._assigned, sent):
+        print_ = fingerprint(sent)
+        if _alike(self._assigned, sent) or print_ in map(self._print, self._handouts):
+            # What was sent is what was assigned, or came of it by a view's change.
             self._assigned = NOTHING
         kept: list[_Handout] = []
         for handout in self._handouts:
-            before, handout.print = handout.print, fingerprint(sent)
+            before, handout.print = handout.print, print_
             now = self._print(handout)
             # A view that had not been changed shows the value of before: it is let go.
             if now is None or now == handout.print or now != before:
