@@ -7,10 +7,12 @@ exceptions stay in here.
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import weakref
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ttorm.api.errors import (
@@ -119,7 +121,10 @@ class HttpTransport:
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(
-                    transport=self._transport, limits=self._pool_limits(), follow_redirects=False
+                    transport=self._transport,
+                    limits=self._pool_limits(),
+                    verify=_tls(),
+                    follow_redirects=False,
                 )
                 self._finalizer = weakref.finalize(self, _close, self._client, os.getpid())
             return self._client
@@ -154,7 +159,10 @@ class HttpTransport:
             return self._loops[loop][0]
         except KeyError:
             client = httpx.AsyncClient(
-                transport=self._transport, limits=self._pool_limits(), follow_redirects=False
+                transport=self._transport,
+                limits=self._pool_limits(),
+                verify=_tls(),
+                follow_redirects=False,
             )
             guard = _close_with_loop(client)
             self._loops[loop] = client, guard
@@ -213,6 +221,12 @@ class HttpTransport:
         if guard is not None:
             await guard.aclose()
         self.close()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Make the TLS context once: reading the certificates takes longer than most requests."""
+    return httpx.create_ssl_context()
 
 
 def _close(client: httpx.Client, pid: int) -> None:
