@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import subprocess
@@ -23,7 +24,14 @@ LATE = ["sqlite3", "rule_engine", "starlette", "uvicorn", "click", "rich", "djan
 
 
 def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    """Run code in a process of its own, without coverage: that imports a good deal itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if "COVERAGE" not in name},
+    )
     return done.stdout.strip()
 
 
