@@ -244,7 +244,11 @@ async def test_bad_histories_are_refused_at_once(do, connection, period):
 
 
 def test_an_entry_alone_is_one_of_three(connection):
-    for options in ({}, {"value": 1, "ref": "twin://x"}, {"ref": "twin://x", "include": "twin://y"}):
+    for options in (
+        {},
+        {"value": 1, "ref": "twin://x"},
+        {"ref": "twin://x", "include": "twin://y"},
+    ):
         with pytest.raises(TypeError, match="exactly one of a value, ref= and include="):
             Entry(**options)
     entry = Entry([1])
@@ -269,9 +273,7 @@ async def test_one_entry_can_be_assigned_to_many(do, connection):
 
 
 async def test_assigning_an_entry_of_another_ledger_copies_it(do, connection, sent):
-    made = await do(
-        Twin, "create", entries={"a": Entry({"x": 1}, visibility="true", history="1D")}
-    )
+    made = await do(Twin, "create", entries={"a": Entry({"x": 1}, visibility="true", history="1D")})
     two = await do(Twin, "create", entries={"b": 1})
     async with do.block(ttorm.session()):
         one = await do(Twin.at(made.uuid), "load", "ledger")
