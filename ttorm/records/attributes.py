@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ttorm.records.fields import FieldSpec
     from ttorm.records.state import TwinState
 
-__all__ = ["delete_field", "identity_text", "read_field", "write_field"]
+__all__ = ["delete_field", "identity_text", "read_field", "touch_field", "write_field"]
 
 
 def read_field(state: TwinState, spec: FieldSpec) -> Any:
@@ -46,6 +46,20 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
     if not is_scalar(value):
         state.touch()
     return value
+
+
+def touch_field(state: TwinState, spec: FieldSpec) -> None:
+    """Have a field's value written by the next save, changed or not.
+
+    Raises:
+        TypeError: The field maps an Identity, which cannot be written again.
+    """
+    if spec.kind == "identity":
+        raise TypeError(f"{spec.attribute} is an Identity: there is nothing to send again")
+    read_field(state, spec)
+    item, attribute = _place(state, spec)
+    item.cell(attribute).force()
+    state.touch()
 
 
 def _place(state: TwinState, spec: FieldSpec) -> tuple[Item, str]:

@@ -57,19 +57,20 @@ class Cell:
         where: How messages name it.
     """
 
-    __slots__ = ("_assigned", "_codec", "_handouts", "base", "where")
+    __slots__ = ("_assigned", "_codec", "_forced", "_handouts", "base", "where")
 
     def __init__(self, base: JSONValue, where: str) -> None:
         self.base = base
         self.where = where
         self._assigned: JSONValue = NOTHING
         self._codec: Codec = PLAIN
+        self._forced = False
         self._handouts: list[_Handout] = []
 
     @property
     def touched(self) -> bool:
         """Whether it was assigned, removed or handed out; if not, it is clean."""
-        return self._assigned is not NOTHING or bool(self._handouts)
+        return self._assigned is not NOTHING or bool(self._handouts) or self._forced
 
     @property
     def holds(self) -> bool:
@@ -96,7 +97,11 @@ class Cell:
 
     def discard(self) -> None:
         """Forget what was done here."""
-        self._assigned, self._handouts = NOTHING, []
+        self._assigned, self._handouts, self._forced = NOTHING, [], False
+
+    def force(self) -> None:
+        """Have the value written by the next save even if it is the service's."""
+        self._forced = True
 
     def read(self, codec: Codec = PLAIN) -> Any:
         """Give the value to a user. Call only when there `holds` one."""
@@ -157,6 +162,8 @@ class Cell:
         if not self.touched:
             return NOTHING
         now = self.current()
+        if self._forced and not isinstance(now, Marker):
+            return now
         if _alike(now, self.base):
             return NOTHING
         known = not isinstance(self.base, Marker)
@@ -169,18 +176,19 @@ class Cell:
             sent: What was written.
             base: What the service holds now.
         """
-        print_ = fingerprint(sent)
-        if _alike(self._assigned, sent) or print_ in map(self._print, self._handouts):
-            # What was sent is what was assigned, or came of it by a view's change.
+        self._forced = False
+        try:
+            now = self.current()
+        except (ConflictError, ValidationError):
+            # Changed while the request was under way, and not to one value: still to be saved.
             self._assigned = NOTHING
-        kept: list[_Handout] = []
-        for handout in self._handouts:
-            before, handout.print = handout.print, print_
-            now = self._print(handout)
-            # A view that had not been changed shows the value of before: it is let go.
-            if now is None or now == handout.print or now != before:
-                kept.append(handout)
-        self._handouts, self.base = kept, sent
+            self._handouts = [held for held in self._handouts if self._print(held) != held.print]
+            for handout in self._handouts:
+                handout.print = None
+        else:
+            self._assigned = NOTHING if _alike(now, sent) else now
+            self._handouts = [held for held in self._handouts if self._follows(held, now)]
+        self.base = sent
         self.rebase(base)
 
     def rebase(self, base: JSONValue) -> None:
@@ -188,7 +196,7 @@ class Cell:
         if self._is_clean():
             # What says the same as the old value is no change: it follows the new one.
             self._assigned = NOTHING
-            self._handouts = [handout for handout in self._handouts if self._follows(handout, base)]
+            self._handouts = [held for held in self._handouts if self._follows(held, base)]
         self.base = base
 
     def _is_clean(self) -> bool:
@@ -198,7 +206,7 @@ class Cell:
             return False
 
     def _follows(self, handout: _Handout, base: JSONValue) -> bool:
-        """Tell whether an unchanged container also shows a newer value; else it is let go."""
+        """Tell whether a container shows a value, and so counts as unchanged; else let it go."""
         now = handout.codec.dump(handout.value, self.where)
         handout.print = fingerprint(now)
         return isinstance(base, Marker) or self._shows(now, handout.codec, base)

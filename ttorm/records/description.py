@@ -83,6 +83,13 @@ class Description(MutableMapping[str, JSONValue]):
     def __len__(self) -> int:
         return len(self._keys())
 
+    def touch(self) -> None:
+        """Have the description sent by the next save although it is equal."""
+        self._state.check_alive()
+        for key in self._keys():
+            self._state.description.cell(key).force()
+        self._state.touch()
+
     def __repr__(self) -> str:
         """Show what is known; nothing is loaded for it."""
         item = self._state.description

@@ -270,6 +270,23 @@ class Entry:
 
     # Verbs
 
+    def touch(self) -> None:
+        """Have the value sent by the next save although it is equal: a new moment, a new record.
+
+        Raises:
+            MissingEntryError: The Ledger has no such Entry.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger["pressure"].touch()
+            >>> pump.save().updated
+            ("ledger['pressure']",)
+        """
+        check_own_ledger(self._alias)
+        self._get("value")
+        self._own().cell("value").force()
+        self._attached().touch()
+
     def save(self) -> SaveResult:
         """Send what changed of this Entry alone.
 

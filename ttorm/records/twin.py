@@ -12,7 +12,7 @@ from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
 from ttorm.pairs import twin_of
 from ttorm.records import lookup
-from ttorm.records.attributes import delete_field, read_field, write_field
+from ttorm.records.attributes import delete_field, read_field, touch_field, write_field
 from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.description import Description
 from ttorm.records.doc import Docs
@@ -326,6 +326,30 @@ class Twin(metaclass=ModelMeta):
             2.5
         """
         self._state.discard()
+
+    def touch(self, *fields: str) -> None:
+        """Have values sent by the next save although they are equal, which renews their moments.
+
+        What is not loaded yet is loaded. `Entry.touch` does the same for one Entry.
+
+        Args:
+            *fields: Names of fields; without any, the description.
+
+        Example:
+            >>> pump = Twin.create(description={"model": "X1"})
+            >>> pump.touch()
+            >>> pump.save().requests
+            1
+        """
+        for name in fields:
+            if name not in type(self).__fields__:
+                raise TypeError(
+                    f"{type(self).__name__} has no field {name!r}"
+                    f"{did_you_mean(name, type(self).__fields__)}"
+                )
+            touch_field(self._state, type(self).__fields__[name])
+        if not fields:
+            self.description.touch()
 
     def plan(self) -> Plan:
         """Give the requests that `save` would send, without sending anything.

@@ -128,10 +128,10 @@ class TypedCodec:
 
     def dump(self, value: Any, where: str) -> JSONValue:
         """Validate again (a container may have been changed since), then encode."""
-        raw = self._json(value, where)
         if is_scalar(value):
-            return raw
-        # From its JSON, since pydantic takes instances of models and dataclasses as they are.
+            return self._json(value, where)
+        raw = self._json(self._validated(value, where, "found"), where)
+        # Once more as JSON: pydantic takes instances of models and dataclasses as they are.
         return self._json(self._validated(raw, where, "found"), where)
 
     def _json(self, value: Any, where: str) -> JSONValue:
