@@ -109,7 +109,8 @@ class Cell:
             if handout.codec is codec:
                 return handout.value
         raw = self.current()
-        self._freeze(raw)
+        # What was changed so far is the common start of all views.
+        self._compare_with(self.base)
         value = codec.load(raw, self.where)
         self.lend(value, codec)
         return value
@@ -119,13 +120,6 @@ class Cell:
         if not is_scalar(value):
             print_ = fingerprint(codec.dump(value, self.where))
             self._handouts.append(_Handout(value, codec, print_))
-
-    def _freeze(self, raw: JSONValue) -> None:
-        """Make what was changed so far the common start of all views, before one more exists."""
-        for handout in self._handouts:
-            now = self._print(handout)
-            if now != handout.print:
-                self._assigned, handout.print = raw, now
 
     def _print(self, handout: _Handout) -> bytes | None:
         """Fingerprint a container as it is now; None when JSON cannot hold it any more."""
@@ -164,10 +158,10 @@ class Cell:
         now = self.current()
         if self._forced and not isinstance(now, Marker):
             return now
-        if _alike(now, self.base):
-            return NOTHING
-        known = not isinstance(self.base, Marker)
-        return NOTHING if known and self._shows(now, self._codec, self.base) else now
+        return NOTHING if self._agrees(now, self.base) else now
+
+    def _agrees(self, now: JSONValue, known: JSONValue) -> bool:
+        return _alike(now, known) or self._shows(now, self._codec, known)
 
     def settle(self, sent: JSONValue, base: JSONValue) -> None:
         """Take the service's answer to a write.
@@ -177,33 +171,40 @@ class Cell:
             base: What the service holds now.
         """
         self._forced = False
-        try:
-            now = self.current()
-        except (ConflictError, ValidationError):
-            # Changed while the request was under way, and not to one value: still to be saved.
-            self._assigned = NOTHING
-            self._handouts = [held for held in self._handouts if self._print(held) != held.print]
-            for handout in self._handouts:
-                handout.print = None
-        else:
-            self._assigned = NOTHING if _alike(now, sent) else now
-            self._handouts = [held for held in self._handouts if self._follows(held, now)]
+        if self.touched:
+            self._compare_with(sent)
         self.base = sent
         self.rebase(base)
 
     def rebase(self, base: JSONValue) -> None:
         """Take a newer value of the service; what was changed here stays changed."""
-        if self._is_clean():
+        if self.touched and self._compare_with(self.base):
             # What says the same as the old value is no change: it follows the new one.
-            self._assigned = NOTHING
             self._handouts = [held for held in self._handouts if self._follows(held, base)]
         self.base = base
 
-    def _is_clean(self) -> bool:
+    def _compare_with(self, known: JSONValue) -> bool:
+        """Tell what is here now from a value of the service's, whatever it was compared with.
+
+        Returns:
+            Whether it is the same.
+        """
         try:
-            return self.change() is NOTHING
+            now = self.current()
         except (ConflictError, ValidationError):
+            # Not one value: whatever becomes of it will be a change.
+            self._assigned = NOTHING
+            self._handouts = [held for held in self._handouts if self._is_changed(held)]
+            for held in self._handouts:
+                held.print = None
             return False
+        unchanged = self._agrees(now, known)
+        self._assigned = NOTHING if unchanged else now
+        self._handouts = [held for held in self._handouts if self._follows(held, now)]
+        return unchanged
+
+    def _is_changed(self, handout: _Handout) -> bool:
+        return handout.print is None or self._print(handout) != handout.print
 
     def _follows(self, handout: _Handout, base: JSONValue) -> bool:
         """Tell whether a container shows a value, and so counts as unchanged; else let it go."""
@@ -213,6 +214,8 @@ class Cell:
 
     def _shows(self, now: JSONValue, codec: Codec, base: JSONValue) -> bool:
         """Tell whether a value is what the service's reads as, through a codec."""
+        if isinstance(base, Marker):
+            return False
         try:
             return _alike(now, codec.dump(codec.load(base, self.where), self.where))
         except ValidationError:
@@ -221,7 +224,7 @@ class Cell:
 
 def _alike(one: JSONValue, other: JSONValue) -> bool:
     """Compare two JSON values, each of which may be a marker."""
-    if isinstance(one, Marker) or isinstance(other, Marker):
+    if one is other or isinstance(one, Marker) or isinstance(other, Marker):
         return one is other
     return same(one, other)
 
