@@ -318,6 +318,18 @@ class Item:
             cell.rebase(self._base_of(name))
 
 
+    def rebase_whole(self, base: Any) -> None:
+        """Take a newer answer, of which nothing is to stay: all was assigned here."""
+        whole = {name: cell.current() for name, cell in self.cells.items()}
+        self.rebase(base)
+        for name in {**base, **whole}:
+            cell, value = self.cell(name), whole.get(name, ABSENT)
+            if isinstance(value, Marker):
+                cell.remove()
+            elif not _alike(cell.current(), value):
+                cell.assign(value)
+
+
 class Items:
     """A dictionary of the service's: a Ledger's Entries, a Twin's Identities or Docs.
 

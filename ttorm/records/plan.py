@@ -163,13 +163,8 @@ def _description(state: TwinState, uuid: str) -> Iterator[Step]:
     changes = state.description.changes()
     if not changes and not state.replaced:
         return
-    if state.replaced:
-        # What was assigned, and nothing that others wrote meanwhile.
-        cells = state.description.cells
-        known = {key: cell.current() for key, cell in cells.items() if cell.touched}
-    else:
-        known = state.description.known
-    whole = {key: value for key, value in {**known, **changes}.items() if value is not ABSENT}
+    known = {**state.description.known, **changes}
+    whole = {key: value for key, value in known.items() if value is not ABSENT}
     request = api_request("update_twin", [uuid], body={"description": whole})
     yield Step(request, "description", "update", {"description": changes})
 

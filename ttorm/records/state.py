@@ -218,7 +218,11 @@ class TwinState:
             return
         self.facts = dict(wire)
         self.fresh = fresh
-        self.description.rebase(member(wire, "description"))
+        description = member(wire, "description")
+        if self.replaced:
+            self.description.rebase_whole(description)
+        else:
+            self.description.rebase(description)
         self.forget_values()
 
     def absorb_ledger(self, alias: str, wire: Mapping[str, Any], *, complete: bool = True) -> None:
