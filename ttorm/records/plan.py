@@ -219,7 +219,7 @@ def _updating(uuid: str, entries: Sent) -> Iterator[Step]:
 def _by_size(entries: Sent) -> Iterator[Sent]:
     """Split Entries over as many bodies as their sizes ask for, usually one."""
     chunk: Sent = {}
-    size = frame = len(b'{"entries":{}}')
+    size = frame = len(b'{"entries":{}}') - 1  # no comma before the first
     for name, sent in entries.items():
         own = len(encode({name: sent})) - 1
         if frame + own > MAX_BODY:
