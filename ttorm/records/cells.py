@@ -299,7 +299,7 @@ class Item:
     def remove(self) -> None:
         """Have it removed by the next save."""
         self.discard()
-        self.removed = True
+        self.removed = self.present is not False
 
     def settle(self, sent: Mapping[str, JSONValue], base: Any) -> None:
         """Take the service's answer to a write of some attributes."""
@@ -314,6 +314,8 @@ class Item:
     def rebase(self, base: Any) -> None:
         """Take a newer answer of the service."""
         self.base = base
+        # What was not there when it was removed is not what may be there later.
+        self.removed = self.removed and self.present is not False
         for name, cell in self.cells.items():
             cell.rebase(self._base_of(name))
 
