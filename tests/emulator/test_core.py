@@ -112,6 +112,8 @@ class TestBodies:
             b'{"a": NaN}',
             b'{"a": Infinity}',
             b'{"a": 01}',
+            b'{"description": {"a": 1e999}}',
+            b'{"description": {"a": [%s.5]}}' % (b"1" * 400),
             b"\xef\xbb\xbf{}",
             b'{"a": "\\ud800"}',
             b'{"description": ' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001,

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any, TypeAlias, cast
 
 from ttorm.api.errors import ValidationError
 
-__all__ = ["JSONValue", "canonical", "check_json", "decode", "encode", "fingerprint", "same"]
+__all__ = [
+    "JSONValue",
+    "canonical",
+    "check_json",
+    "decode",
+    "decode_finite",
+    "encode",
+    "fingerprint",
+    "same",
+]
 
 JSONValue: TypeAlias = Any
 """Any JSON value: None, bool, int, float, str, list or dict with text keys."""
 
+_HUGE = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
+"""What the text of a number beyond the range of floats has in it."""
 _SCALARS = (str, int, float, bool, type(None))
 _DEEPEST = 190
 """Levels of containers in one value: decoders stop at 200, and answers add a few of their own."""
@@ -52,6 +64,23 @@ def decode(body: bytes) -> JSONValue:
     from pydantic_core import from_json
 
     return from_json(body, allow_inf_nan=False, cache_strings="keys")
+
+
+def decode_finite(body: bytes) -> JSONValue:
+    """Decode UTF-8 JSON of which parts will be encoded again.
+
+    Raises:
+        ValueError: The bytes are not JSON, or hold a number beyond the range of floats, such as
+            ``1e999``, of which `decode` makes infinity.
+
+    Example:
+        >>> decode_finite(b"[1e300]")
+        [1e+300]
+    """
+    value = decode(body)
+    if _HUGE.search(body):
+        json.dumps(value, allow_nan=False)
+    return value
 
 
 def fingerprint(value: JSONValue) -> bytes:

@@ -22,6 +22,7 @@ __all__ = [
     "check_mapping",
     "check_name",
     "check_rule",
+    "check_template",
     "check_timestamp",
     "check_uuid",
     "read_body",
@@ -62,7 +63,7 @@ def read_body(body: bytes) -> dict[str, Any] | None:
     except UnicodeDecodeError:
         raise Fault(400314, "Request body contains invalid characters.") from None
     try:
-        value = codec.decode(body)
+        value = codec.decode_finite(body)
     except (ValueError, RecursionError):
         raise Fault(400415, "The request body is not valid JSON.") from None
     return check_mapping(value, "The body")
@@ -79,7 +80,7 @@ def read_dictionary(header: str | None) -> dict[str, Any] | None:
     value = None
     if len(header) <= MAX_DICTIONARY:
         with suppress(ValueError, RecursionError):
-            value = codec.decode(b64decode(header, validate=True))
+            value = codec.decode_finite(b64decode(header, validate=True))
     if not isinstance(value, dict):
         raise Fault(
             400793,
@@ -173,6 +174,19 @@ def check_rule(value: Any, where: str) -> str:
         compile_rule(value)
     except RuleError as error:
         raise Fault(400589, f"{where} is no rule: {error}.") from None
+    return value
+
+
+def check_template(value: Any, where: str) -> str:
+    """Return the text of a template (else 400589)."""
+    from ttorm.emulator.templates import TemplateError, compile_template
+
+    if not isinstance(value, str):
+        raise Fault(400589, f"{where} is {_kind(value)}: write the text of a template.")
+    try:
+        compile_template(value)
+    except TemplateError as error:
+        raise Fault(400589, f"{where} is no template: {error}.") from None
     return value
 
 
