@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ttorm import Field, Twin, connect, entry, identity, inspect
 
 
