@@ -14,6 +14,7 @@ from ttorm.emulator.ledgers import stored_ledger, values_of
 from ttorm.emulator.rows import EntryRow, IdentityRow, TwinRow, from_json
 from ttorm.emulator.rules import RuleError, compile_rule
 from ttorm.emulator.store import Row, Transaction
+from ttorm.emulator.variables import of_caller, of_entry, of_twin
 
 if TYPE_CHECKING:
     from ttorm.emulator.call import Call
@@ -226,7 +227,7 @@ def twin_allowed(call: Call, twin: TwinRow) -> bool:
     rule = call.principal.rules.twin
     if rule is None:
         return _null_rule(call, twin.owner)
-    return _holds(call, rule, _of_caller(call) | _of_twin(twin), _own_ledger(call, twin))
+    return _holds(call, rule, of_caller(call) | of_twin(twin), _own_ledger(call, twin))
 
 
 def entry_allowed(call: Call, twin: TwinRow, entry: EntryRow, ledger: Mapping[str, Any]) -> bool:
@@ -244,7 +245,7 @@ def entry_allowed(call: Call, twin: TwinRow, entry: EntryRow, ledger: Mapping[st
         return False
     if rule is None and not (foreign and _null_rule(call, entry.account)):
         return not foreign
-    variables = _of_caller(call) | _of_twin(twin) | _of_entry(entry.account, entry.name, entry)
+    variables = of_caller(call) | of_twin(twin) | of_entry(entry.account, entry.name, entry)
     return all(
         _holds(call, text, variables, lambda: ledger)
         for text in (rule, entry.visibility if foreign else None)
@@ -255,7 +256,7 @@ def entry_allowed(call: Call, twin: TwinRow, entry: EntryRow, ledger: Mapping[st
 def identity_allowed(call: Call, twin: TwinRow, identity: IdentityRow) -> bool:
     """Tell whether the caller may see an Identity: by the role's rule and by its visibility."""
     rule = call.principal.rules.identity
-    variables = _of_caller(call) | _of_twin(twin)
+    variables = of_caller(call) | of_twin(twin)
     if rule is None:
         allowed = _null_rule(call, identity.account)
     else:
@@ -281,13 +282,13 @@ def account_sees_entry(
     if entry.visibility is None:
         return False
     variables = {"account": account, "now": call.now}
-    variables |= _of_twin(twin) | _of_entry(entry.account, entry.name, entry)
+    variables |= of_twin(twin) | of_entry(entry.account, entry.name, entry)
     return _holds(call, entry.visibility, variables, lambda: ledger)
 
 
 def matches(call: Call, rule: str, twin: TwinRow) -> bool:
     """Tell whether a scan's ``match`` keeps a Twin; ``LEDGER`` is the caller's own."""
-    variables = _of_caller(call) | _of_twin(twin) | {"ledger": call.account}
+    variables = of_caller(call) | of_twin(twin) | {"ledger": call.account}
     return _holds(call, rule, variables, _own_ledger(call, twin))
 
 
@@ -309,38 +310,12 @@ def condition_holds(
         entry: The Entry as it is stored; None when there is none.
         ledger: Values of the Ledger before the write.
     """
-    variables = _of_caller(call) | _of_twin(twin) | _of_entry(call.account, name, entry)
+    variables = of_caller(call) | of_twin(twin) | of_entry(call.account, name, entry)
     return _holds(call, rule, variables, lambda: ledger)
 
 
 def _null_rule(call: Call, owner: str) -> bool:
     return owner == call.account or call.policy.null_role_rule == "unrestricted"
-
-
-def _of_caller(call: Call) -> dict[str, Any]:
-    principal = call.principal
-    return {
-        "account": principal.account,
-        "user": principal.user,
-        "role": principal.role,
-        "now": call.now,
-        "USER": principal.description,
-        "DICT": call.dictionary,
-    }
-
-
-def _of_twin(twin: TwinRow) -> dict[str, Any]:
-    return {"twin": twin.uuid, "twin_status": twin.status, "TWIN": twin.description}
-
-
-def _of_entry(ledger: str, name: str, entry: EntryRow | None) -> dict[str, Any]:
-    variables: dict[str, Any] = {"ledger": ledger, "entry_name": name}
-    if entry is not None:
-        variables["entry_value"] = entry.value
-        variables["entry_created_ts"] = entry.entry_created_ts
-        variables["entry_updated_ts"] = entry.entry_updated_ts
-        variables["value_changed_ts"] = entry.value_changed_ts
-    return variables
 
 
 def _own_ledger(call: Call, twin: TwinRow) -> Callable[[], Mapping[str, Any]]:
