@@ -207,9 +207,10 @@ class Variables:
     def __getattr__(self, name: str) -> Attribute[Any]:
         if name.startswith("__"):
             raise AttributeError(name)
-        return Attribute(_member(self._name, name))
+        return self[name]
 
-    __getitem__ = __getattr__
+    def __getitem__(self, key: str) -> Attribute[Any]:
+        return Attribute(_member(self._name, key))
 
     def __repr__(self) -> str:
         return f"<rule variables {self._name}>"
