@@ -255,11 +255,10 @@ class Twin(metaclass=ModelMeta):
             >>> pump.save()
             SaveResult(created=(), updated=("ledger['pressure']",), deleted=(), requests=1)
         """
-        return self._connection.run(save(self, check=check or type(self).__meta__.optimistic))
+        return self._connection.run(save(self, check=check))
 
     @twin_of(save)
     async def asave(self, check: bool = False) -> SaveResult:
-        check = check or type(self).__meta__.optimistic
         return await self._connection.arun(save(self, check=check))
 
     def load(self, *parts: str) -> Self:
