@@ -163,6 +163,7 @@ def _description(state: TwinState, uuid: str) -> Iterator[Step]:
     changes = state.description.changes()
     if not changes and not state.replaced:
         return
+    state.check_alive()
     known = {**state.description.known, **changes}
     whole = {key: value for key, value in known.items() if value is not ABSENT}
     request = api_request("update_twin", [uuid], body={"description": whole})
