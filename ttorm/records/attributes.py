@@ -115,6 +115,10 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
 
 def _write_identity(state: TwinState, spec: FieldSpec, value: Any) -> None:
     text = None if value is None and not spec.required else identity_text(spec, value)
+    shown = shown_identity(state, spec.target)
+    if shown not in (None, text, *state.identities.base):
+        # It was only added here, and is not to be attached at all.
+        state.identities.item(str(shown)).discard()
     if state.identities.complete and shown_identity(state, spec.target) == text:
         state.identity_fields.pop(spec.target, None)
     else:

@@ -232,16 +232,19 @@ class Identities(Mapping[str, Identity]):
             >>> Twin().identities.add("SN#A17", visibility="true")
             <Identity SN#A17 of (not saved)>
         """
-        item = self._state.identities.item(check_identity(identity))
+        check_identity(identity)
+        given = {
+            "visibility": None if visibility is None else rule_text(visibility),
+            "validity_ts": None if valid_until is None else timestamp(valid_until),
+        }
+        item = self._state.identities.item(identity)
         item.removed, item.adding = False, True
-        added = Identity(self._state, identity)
-        if visibility is not None:
-            added.visibility = rule_text(visibility)
-        if valid_until is not None:
-            item.cell("validity_ts").assign(timestamp(valid_until))
+        for attribute, value in given.items():
+            if value is not None:
+                item.cell(attribute).assign(value)
         self._state.forget_values()
         self._state.touch()
-        return added
+        return Identity(self._state, identity)
 
     def __delitem__(self, identity: str) -> None:
         item = self._state.identities.item(check_identity(identity))
