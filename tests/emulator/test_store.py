@@ -195,6 +195,7 @@ class TestFilesThatCannotBeUsed:
 
 
 def test_an_older_store_is_brought_up_to_date(path, monkeypatch):
+    monkeypatch.setattr(schema, "VERSION", 1)
     open_store(f"sqlite:///{path}").close()
     steps = (
         ("CREATE TABLE second (a TEXT)",),
@@ -210,6 +211,37 @@ def test_an_older_store_is_brought_up_to_date(path, monkeypatch):
         store.close()
     assert "third" in names
     assert "second" not in names
+
+
+def shape(path):
+    """The columns of each table, whatever their order."""
+    db = sqlite3.connect(path)
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    columns = {
+        name: {row[1] for row in db.execute(f"PRAGMA table_info({name})")} for name in tables
+    }
+    indexes = {
+        name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+    }
+    db.close()
+    return columns, indexes
+
+
+def test_a_store_of_version_1(path, tmp_path):
+    db = sqlite3.connect(path)
+    db.executescript((Path(__file__).parent / "version_1.sql").read_text())
+    db.close()
+    with Emulator(f"sqlite:///{path}") as emulator, Emulator(f"sqlite:///{tmp_path}/new.db"):
+        assert shape(path) == shape(tmp_path / "new.db")
+        user = emulator.first_user()
+
+        def get(path):
+            answer = emulator.handle(HttpRequest("GET", BASE + path), user)
+            assert answer.status == 200, answer
+            return json.loads(answer.body)
+
+        [twin] = get("/twins")["twins"]
+        assert get(f"/twins/{twin}/ledgers/personal")["entries"]["celsius"]["value"] == 20.5
 
 
 def test_secrets_and_tokens_outlive_a_restart(path):

@@ -12,7 +12,7 @@ from ttorm.emulator.vault import issue_secret
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
 
-__all__ = ["Credentials", "accounts", "first_user", "make_account", "new_secret"]
+__all__ = ["Credentials", "accounts", "first_user", "insert_database", "make_account", "new_secret"]
 
 _STATEMENT = {"effect": "deny", "actions": None}
 _RULES = {"twin_rule": None, "entry_rule": None, "identity_rule": None}
@@ -115,4 +115,22 @@ def _insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin")
         now,
         now,
     )
+    insert_database(tx, world.ids.uuid(), account, now, default=True)
     return account, user
+
+
+def insert_database(
+    tx: Transaction, uuid: str, account: str, now: float, *, default: bool = False
+) -> None:
+    """Give an account a database, which no operation of the API does."""
+    tx.run(
+        "INSERT INTO databases (uuid, account, is_default, status, instance_type, created_ts, "
+        "updated_ts) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        uuid,
+        account,
+        int(default),
+        "running",
+        "micro",
+        now,
+        now,
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ttorm.api.operations import Operation
 from ttorm.emulator.access import Principal
 from ttorm.emulator.answers import Fault
-from ttorm.emulator.policy import Policy
+from ttorm.emulator.policy import Policy, Service
 from ttorm.emulator.store import Transaction
 
 if TYPE_CHECKING:
@@ -149,3 +149,10 @@ class Call:
         if self.body is None:
             raise Fault(400589, f"{self.operation.name} needs a JSON object as its body.")
         return self.body
+
+    def require_service(self, service: Service) -> None:
+        """Refuse an operation of a service that the account does not have (400979)."""
+        if service not in self.policy.services:
+            raise Fault(
+                400979, f"The {service.capitalize()} service is not enabled for the account."
+            )

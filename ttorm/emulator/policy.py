@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-__all__ = ["Policy"]
+__all__ = ["Policy", "Service"]
+
+Service: TypeAlias = Literal["databases", "timeseries", "indexes"]
+"""A part of the platform that is enabled for each account by its operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,7 @@ class Policy:
     Attributes:
         null_role_rule: What a role without a rule may see of other accounts: nothing (the
             default, stated by the normative page), or everything that is visible otherwise.
+        services: The services that accounts have; operations of others are refused.
         lenient_bodies: Ignore unknown fields of request bodies instead of refusing them.
         tokens_need_secret: Refuse a token once the secret it stems from is deleted, replaced
             or expired.
@@ -22,6 +27,7 @@ class Policy:
     """
 
     null_role_rule: Literal["own_account_only", "unrestricted"] = "own_account_only"
+    services: Collection[Service] = ("databases", "timeseries", "indexes")
     lenient_bodies: bool = False
     tokens_need_secret: bool = True
     zip_downloads: bool = False

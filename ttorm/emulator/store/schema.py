@@ -102,6 +102,7 @@ _LEDGERS = (
         visibility TEXT,
         history TEXT,
         publish TEXT,
+        timeseries TEXT,
         entry_created_ts DOUBLE PRECISION NOT NULL,
         entry_updated_ts DOUBLE PRECISION NOT NULL,
         value_changed_ts DOUBLE PRECISION NOT NULL,
@@ -147,10 +148,137 @@ _DOCS = (
     "CREATE TABLE released (content TEXT PRIMARY KEY)",
 )
 
-_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS)
+_SERVICES = (
+    """CREATE TABLE databases (
+        uuid TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        is_default INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        instance_type TEXT NOT NULL,
+        note TEXT,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX databases_of_account ON databases (account)",
+    """CREATE TABLE database_users (
+        database TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        timeseries TEXT NOT NULL,
+        indexes TEXT NOT NULL,
+        customer_data TEXT NOT NULL,
+        PRIMARY KEY (database, owner)
+    )""",
+    "CREATE INDEX database_users_by_owner ON database_users (owner)",
+    """CREATE TABLE database_ips (
+        database TEXT NOT NULL,
+        network TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (database, network)
+    )""",
+    # The rows of these tables are in tables of their own, which sql_name names.
+    """CREATE TABLE timeseries_tables (
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        sql_name TEXT NOT NULL UNIQUE,
+        database TEXT NOT NULL,
+        dimensions TEXT NOT NULL,
+        measurements TEXT NOT NULL,
+        defaults TEXT,
+        retention TEXT NOT NULL,
+        chunk TEXT NOT NULL,
+        PRIMARY KEY (account, name)
+    )""",
+    """CREATE TABLE indexes_tables (
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        sql_name TEXT NOT NULL UNIQUE,
+        database TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        properties TEXT NOT NULL,
+        templates TEXT NOT NULL,
+        PRIMARY KEY (account, name)
+    )""",
+    # Which Ledgers are said to be in which Indexes tables: until they change, also in those that
+    # were truncated or deleted.
+    """CREATE TABLE indexed_ledgers (
+        account TEXT NOT NULL,
+        twin TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (account, twin, name)
+    )""",
+    # The fragment is the one that the next reading of the log gives; number counts messages.
+    """CREATE TABLE logs (
+        account TEXT PRIMARY KEY,
+        fragment TEXT,
+        number BIGINT NOT NULL
+    )""",
+    """CREATE TABLE log_messages (
+        account TEXT NOT NULL,
+        number BIGINT NOT NULL,
+        message TEXT NOT NULL,
+        PRIMARY KEY (account, number)
+    )""",
+    # What no user did has an empty owner; an hour is one since 1970.
+    """CREATE TABLE usage (
+        account TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        hour BIGINT NOT NULL,
+        item TEXT NOT NULL,
+        amount BIGINT NOT NULL,
+        PRIMARY KEY (account, owner, hour, item)
+    )""",
+)
+
+_STICKERS = (
+    """CREATE TABLE stickers (
+        uuid TEXT PRIMARY KEY,
+        twin TEXT NOT NULL,
+        account TEXT NOT NULL,
+        color TEXT NOT NULL,
+        note TEXT,
+        recipients TEXT NOT NULL,
+        publish TEXT,
+        validity_ts DOUBLE PRECISION NOT NULL,
+        created_ts DOUBLE PRECISION NOT NULL,
+        UNIQUE (twin, account, color)
+    )""",
+    "CREATE INDEX stickers_by_validity ON stickers (validity_ts)",
+    """CREATE TABLE sticker_recipients (
+        recipient TEXT NOT NULL,
+        sticker TEXT NOT NULL,
+        PRIMARY KEY (recipient, sticker)
+    )""",
+    "CREATE INDEX recipients_of_sticker ON sticker_recipients (sticker)",
+)
+
+_EVENTS = (
+    # Notifications to be: by number they are in the order in which they happened.
+    """CREATE TABLE outbox (
+        uuid TEXT PRIMARY KEY,
+        number BIGINT NOT NULL,
+        kind TEXT NOT NULL,
+        account TEXT NOT NULL,
+        twin TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        event TEXT NOT NULL,
+        raised_ts DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX outbox_by_number ON outbox (number)",
+)
+
+_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS, _SERVICES, _STICKERS, _EVENTS)
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
-_STEPS: tuple[tuple[str, ...], ...] = ()
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        *_SERVICES,
+        "ALTER TABLE entries ADD COLUMN timeseries TEXT",
+        # Statements make no new UUIDs: these databases have that of their account, like Ledgers.
+        """INSERT INTO databases (
+            uuid, account, is_default, status, instance_type, created_ts, updated_ts
+        ) SELECT uuid, uuid, 1, 'running', 'micro', created_ts, created_ts FROM accounts""",
+    ),
+)
 """Statements that lead from each published version of the tables to the next."""
 
 VERSION = 1 + len(_STEPS)
