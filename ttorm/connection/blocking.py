@@ -14,6 +14,7 @@ from contextvars import copy_context
 from heapq import heappop, heappush
 from itertools import count
 from queue import Empty, SimpleQueue
+from threading import Event
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -75,12 +76,18 @@ def _perform(effect: Effect, bound: int) -> Any:
         case Wait(future):
             if running_loop() is not None and not future.done():
                 return False
-            future.exception()
+            _until_done(future)
             return True
         case Await(coroutine):
             raise _no_loop(coroutine)
         case Gather(flows):
             return _Round(bound).run(flows)
+
+
+def _until_done(future: Future[Any]) -> None:
+    done = Event()
+    future.add_done_callback(lambda _: done.set())
+    done.wait()
 
 
 def _no_loop(coroutine: Coroutine[Any, Any, Any]) -> StateError:
@@ -138,18 +145,19 @@ class _Round:
         from concurrent.futures import ThreadPoolExecutor
 
         root = self._start(flows, None)
-        with ThreadPoolExecutor(self._bound, thread_name_prefix="ttorm") as pool:
-            try:
-                while root.left:
-                    self._step_ready()
-                    self._submit(pool)
-                    if root.left and not self._ready:
-                        self._collect()
-            finally:
-                # Only an exception from outside (Ctrl-C) leaves flows behind.
-                pool.shutdown(wait=False, cancel_futures=True)
-                for task in self._live:
-                    task.flow.close()
+        pool = ThreadPoolExecutor(self._bound, thread_name_prefix="ttorm")
+        try:
+            while root.left:
+                self._step_ready()
+                self._submit(pool)
+                if root.left and not self._ready:
+                    self._collect()
+        finally:
+            # Only an exception from outside (Ctrl-C) leaves flows and sends behind: it does not
+            # wait for them.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for task in self._live:
+                task.flow.close()
         return root.results
 
     def _start(self, flows: tuple[Flow[Any], ...], parent: _Task | None) -> _Group:
