@@ -278,6 +278,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             uuid, account, is_default, status, instance_type, created_ts, updated_ts
         ) SELECT uuid, uuid, 1, 'running', 'micro', created_ts, created_ts FROM accounts""",
     ),
+    (*_STICKERS, *_EVENTS),
 )
 """Statements that lead from each published version of the tables to the next."""
 
