@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin, urlsplit
@@ -52,11 +53,12 @@ def attach(
     Raises:
         SaveError: The service refused the Doc, or found another hash than was sent.
     """
-    upload, digest = _upload(source)
-    place = yield from perform(connection, api_request("create_upload_url"))
-    response = yield from send(
-        connection.transport, HttpRequest("PUT", str(place["url"]), {}, upload)
-    )
+    with ExitStack() as copies:
+        upload, digest = _upload(source, copies)
+        place = yield from perform(connection, api_request("create_upload_url"))
+        response = yield from send(
+            connection.transport, HttpRequest("PUT", str(place["url"]), {}, upload)
+        )
     if not 200 <= response.status < 300:
         raise api_error(
             response.status, None, operation="create_upload_url", request="PUT (upload)"
@@ -95,7 +97,7 @@ def _refused(name: str, text: str, operation: str) -> SaveError:
     )
 
 
-def _upload(source: Source) -> tuple[bytes | Upload, str]:
+def _upload(source: Source, copies: ExitStack) -> tuple[bytes | Upload, str]:
     """Make a repeatable body of a source, and its SHA-256."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         import hashlib
@@ -113,15 +115,19 @@ def _upload(source: Source) -> tuple[bytes | Upload, str]:
             f"{type(source).__name__}",
             code="bad-argument",
         )
-    return _upload_of_file(source)
+    return _upload_of_file(source, copies)
 
 
-def _upload_of_file(source: IO[bytes]) -> tuple[Upload, str]:
+def _upload_of_file(source: IO[bytes], copies: ExitStack) -> tuple[Upload, str]:
+    if isinstance(source.read(0), str):
+        raise ValidationError(
+            "the file was opened for text: open it with mode 'rb'", code="bad-argument"
+        )
     if not source.seekable():
         # What can be read once only is put aside, so that a repeat can send it again.
         from tempfile import TemporaryFile
 
-        copy = TemporaryFile()  # noqa: SIM115 # closed when nobody sends from it any more
+        copy = copies.enter_context(TemporaryFile())
         while chunk := source.read(_CHUNK):
             copy.write(chunk)
         copy.seek(0)
@@ -155,10 +161,6 @@ def _digest(reader: IO[bytes]) -> str:
 
     digest = hashlib.sha256()
     while chunk := reader.read(_CHUNK):
-        if isinstance(chunk, str):
-            raise ValidationError(
-                "the file was opened for text: open it with mode 'rb'", code="bad-argument"
-            )
         digest.update(chunk)
     return digest.hexdigest()
 
