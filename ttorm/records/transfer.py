@@ -127,7 +127,7 @@ def _upload_of_file(source: IO[bytes], copies: ExitStack) -> tuple[Upload, str]:
         # What can be read once only is put aside, so that a repeat can send it again.
         from tempfile import TemporaryFile
 
-        copy = copies.enter_context(TemporaryFile())
+        copy = copies.enter_context(TemporaryFile())  # noqa: SIM115 # closed by the stack
         while chunk := source.read(_CHUNK):
             copy.write(chunk)
         copy.seek(0)
