@@ -54,7 +54,7 @@ def save(
     changes = changes_of(state) if heard else {}
     if signals.pre_save.receivers:
         yield from signals.emit(signals.pre_save, type(record), record=record, changes=changes)
-    saving = _Saving(state, check or type(record).__meta__.optimistic)
+    saving = _Saving(state, check or record.__meta__.optimistic)
     yield from saving.run(only)
     result = saving.result()
     if heard and result.requests:
