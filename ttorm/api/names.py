@@ -8,12 +8,14 @@ from urllib.parse import quote
 from ttorm.api.errors import ValidationError
 
 __all__ = [
+    "COLOR",
     "DESCRIPTION_KEY",
     "DOC_NAME",
     "ENTRY_NAME",
     "ENTRY_NAME_ACCEPTED",
     "HISTORY",
     "IDENTITY",
+    "TOPIC",
     "UUID",
     "check_description_key",
     "check_doc_name",
@@ -35,6 +37,10 @@ IDENTITY = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,7}#[0-9A-Za-z_=+-]{1,128}")
 DESCRIPTION_KEY = re.compile(r"[a-z_][0-9a-z_]{0,63}")
 DOC_NAME = re.compile(r"(?:[a-zA-Z0-9_-]{1,32}/){0,5}[a-zA-Z0-9_-]{1,32}(?:\.[a-zA-Z0-9]{1,8})?")
 HISTORY = re.compile(r"[1-9][0-9]{0,2}[DWMY]|INF")
+COLOR = re.compile(r"[0-9A-Za-z-]{3,48}")
+"""Colours of Stickers, which are words such as ``red`` or ``dark-grey``."""
+TOPIC = re.compile(r"[0-9A-Za-z-]{3,48}")
+"""Topics of notifications."""
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _IDENTITY_TYPE = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,7}")
 

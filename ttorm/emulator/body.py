@@ -23,7 +23,9 @@ __all__ = [
     "check_name",
     "check_rule",
     "check_template",
+    "check_text",
     "check_timestamp",
+    "check_topic",
     "check_uuid",
     "read_body",
     "read_dictionary",
@@ -153,6 +155,20 @@ def check_uuid(value: Any, where: str) -> str:
     if isinstance(value, str) and names.UUID.fullmatch(value):
         return value.lower()
     raise Fault(400589, f"{where} is {_shown(value)}: write a UUID.")
+
+
+def check_text(value: Any, where: str, longest: int) -> str:
+    """Return text of at most so many characters (else 400589)."""
+    if isinstance(value, str) and len(value) <= longest:
+        return value
+    raise Fault(400589, f"{where} is {_shown(value)}: write text of at most {longest} characters.")
+
+
+def check_topic(value: Any, where: str) -> str:
+    """Return a topic of notifications (else 400589)."""
+    if isinstance(value, str) and names.TOPIC.fullmatch(value):
+        return value
+    raise Fault(400589, f"{where} is {_shown(value)}: write 3 to 48 letters, digits and '-'.")
 
 
 def check_timestamp(value: Any, where: str = "'validity_ts'") -> float | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Self
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.emulator import bootstrap, routing
+from ttorm.emulator import bootstrap, routing, stickers
 from ttorm.emulator.access import Principal, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
+from ttorm.emulator.background import Background
 from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.body import LENIENT, check_fields, read_body, read_dictionary, take_body
 from ttorm.emulator.call import Call
@@ -18,12 +21,33 @@ from ttorm.emulator.handlers import Answer, Function, registered
 from ttorm.emulator.ids import Ids
 from ttorm.emulator.policy import Policy
 from ttorm.emulator.routing import Route
-from ttorm.emulator.store import open_store
+from ttorm.emulator.store import Transaction, open_store
 from ttorm.emulator.vault import Vault
 
-__all__ = ["Emulator"]
+__all__ = ["Done", "Emulator", "Who"]
 
 _log = logging.getLogger("ttorm.emulator")
+
+Who: TypeAlias = Callable[[Transaction, float], Principal]
+"""Finds out, in a transaction and at a time, who calls."""
+
+
+class Done(NamedTuple):
+    """What came of a request, to be finished when its transaction is committed.
+
+    Attributes:
+        answer: The answer.
+        afterwards: What is left to do, in this order.
+    """
+
+    answer: HttpResponse
+    afterwards: list[Callable[[], None]]
+
+    def finish(self) -> HttpResponse:
+        """Do what was left to do, and return the answer."""
+        for action in self.afterwards:
+            action()
+        return self.answer
 
 
 class Emulator:
@@ -37,6 +61,7 @@ class Emulator:
 
     Attributes:
         address: Names the store: equal for two emulators on the same file.
+        background: Does what no caller waits for.
         blobs: Contents of Docs and uploads.
         clock: The time.
         ids: Makes identifiers and secrets.
@@ -72,9 +97,13 @@ class Emulator:
         self.blobs = Blobs(self.store.path)
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
+            waiting = stickers.any_publishing(tx)
         path = self.store.path
         self.address = f"memory:{self.ids.uuid()}" if path is None else path.as_uri()
         self._handlers = registered()
+        self.background = Background(self, (stickers.work,), enabled=self.policy.background)
+        if waiting:
+            self.background.wake()
 
     def first_user(self) -> str:
         """Return the UUID of the first account's first user, making both in a new store."""
@@ -98,59 +127,73 @@ class Emulator:
         Raises:
             StateError: The emulator is closed.
         """
-        origin, path, query = routing.split_url(request.url)
+        path = routing.split_url(request.url)[1]
         try:
-            handler = routing.upload_handler(request.method, path)
-            if handler is not None:
-                return self._receive(handler, request)
+            upload = routing.upload_handler(request.method, path)
+            if upload is not None:
+                return self._receive(upload, request)
             route = routing.find_route(request.method, path)
-            return self._run(route, query, origin, request, principal)
-        except Fault as fault:
-            return fault_answer(fault, self.ids.uuid())
+            request = request._replace(body=take_body(request))
+            header = request.headers.get("authorization")
+            who = partial(authenticate, self, header=header, user=principal)
+            handler = self._handlers.get(route.operation.name)
+            with self.store.transaction(write=handler is not None and handler.writes) as tx:
+                done = self.perform(tx, route, request, who)
+            return done.finish()
         except StateError:
             raise
-        except Exception:  # noqa: BLE001 - a fault of the emulator is an answer too
-            trace = self.ids.uuid()
-            _log.exception("%s %s failed, trace %s", request.method, path, trace)
-            return fault_answer(Fault(500000, "The emulator failed; its log says how."), trace)
+        except Exception as error:  # noqa: BLE001 - a fault of the emulator is an answer too
+            return self.failure(request, error)
 
-    def _run(
-        self, route: Route, query: str, origin: str, request: HttpRequest, user: str | None
-    ) -> HttpResponse:
+    def perform(self, tx: Transaction, route: Route, request: HttpRequest, who: Who) -> Done:
+        """Do what a request asks for, as a part of a transaction.
+
+        Args:
+            tx: The transaction; one that may write if the operation does.
+            route: The operation that the request asks for, and its path arguments.
+            request: The request, its body read.
+            who: Finds out who calls, when the operation needs to know.
+
+        Raises:
+            Fault: It cannot be done; the transaction must be rolled back.
+        """
+        origin, _, query = routing.split_url(request.url)
         operation = route.operation
         handler = self._handlers.get(operation.name)
-        raw = take_body(request)
-        with self.store.transaction(write=handler is not None and handler.writes) as tx:
-            now = self.clock.now()
-            principal = None
-            if operation.credential:
-                header = request.headers.get("authorization")
-                principal = authenticate(self, tx, now, header, user)
-                authorize(principal, operation)
-            body = read_body(raw)
-            dictionary = _dictionary(request, principal)
-            if handler is None:
-                raise Fault(
-                    400979, f"{operation.name} is not built in this version of the emulator."
-                )
-            call = Call(
-                self,
-                tx,
-                operation,
-                now=now,
-                origin=origin,
-                principal=principal,
-                args=route.args(),
-                query=routing.read_query(query) if query else None,
-                body=body,
-                dictionary=dictionary,
-            )
-            answer = self._answer(handler.function, call)
-        for action in call.afterwards:
-            action()
-        if isinstance(answer, HttpResponse):
-            return answer
-        return json_answer(operation.success, answer)
+        now = self.clock.now()
+        principal = None
+        if operation.credential:
+            principal = who(tx, now)
+            authorize(principal, operation)
+        body = read_body(take_body(request))
+        dictionary = _dictionary(request, principal)
+        if handler is None:
+            raise Fault(400979, f"{operation.name} is not built in this version of the emulator.")
+        call = Call(
+            self,
+            tx,
+            operation,
+            now=now,
+            origin=origin,
+            principal=principal,
+            args=route.args(),
+            query=routing.read_query(query) if query else None,
+            body=body,
+            dictionary=dictionary,
+        )
+        answer = self._answer(handler.function, call)
+        if not isinstance(answer, HttpResponse):
+            answer = json_answer(operation.success, answer)
+        return Done(answer, call.afterwards)
+
+    def failure(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        """Make the answer of a request that could not be done."""
+        trace = self.ids.uuid()
+        if not isinstance(error, Fault):
+            path = routing.split_url(request.url)[1]
+            _log.error("%s %s failed, trace %s", request.method, path, trace, exc_info=error)
+            error = Fault(500000, "The emulator failed; its log says how.")
+        return fault_answer(error, trace)
 
     def _answer(self, function: Function, call: Call) -> Answer:
         token = LENIENT.set(self.policy.lenient_bodies)
@@ -168,6 +211,7 @@ class Emulator:
 
     def close(self) -> None:
         """Release the store and temporary files; closing twice is harmless."""
+        self.background.close()
         self.blobs.close()
         self.store.close()
 

@@ -23,6 +23,8 @@ class Policy:
         lenient_bodies: Ignore unknown fields of request bodies instead of refusing them.
         tokens_need_secret: Refuse a token once the secret it stems from is deleted, replaced
             or expired.
+        background: Run batches, and let what expires publish that, on a thread of the emulator.
+            Without it the end of a Sticker is noticed when somebody asks for Stickers.
         zip_downloads: Send a Doc's contents as the only member of a zip archive.
     """
 
@@ -30,4 +32,5 @@ class Policy:
     services: Collection[Service] = ("databases", "timeseries", "indexes")
     lenient_bodies: bool = False
     tokens_need_secret: bool = True
+    background: bool = True
     zip_downloads: bool = False

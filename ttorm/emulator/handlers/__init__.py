@@ -37,6 +37,7 @@ _NOUNS = (
     "ledgers",
     "roles",
     "secrets",
+    "stickers",
     "tokens",
     "twins",
     "uploads",

@@ -13,10 +13,10 @@ from ttorm.emulator.body import (
     check_mapping,
     check_rule,
     check_timestamp,
-    check_uuid,
 )
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
+from ttorm.emulator.contexts import read_contexts
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.twins import find_twin, twin_object, twins_at
 from ttorm.emulator.rows import IdentityRow, TwinRow
@@ -201,7 +201,7 @@ def _filter(call: Call) -> Callable[[IdentityRow], bool]:
 def resolve_twin_identity(call: Call) -> dict[str, Any]:
     """Find the Twins that carry an Identity, the oldest first."""
     text = _check_identity(call.args["identity"])
-    accounts = _contexts(call)
+    accounts = read_contexts(call, "personal")
     details = call.flag("details", default=False)
     rows = call.tx.rows("SELECT * FROM identities WHERE identity = ?", text)
     identities = [
@@ -219,13 +219,3 @@ def resolve_twin_identity(call: Call) -> dict[str, Any]:
     if details:
         return {"twins": [twin_object(twin) for twin in resolved if twin_allowed(call, twin)]}
     return {"twins": [twin.uuid for twin in resolved]}
-
-
-def _contexts(call: Call) -> set[str] | None:
-    """Return the accounts whose Identities are searched; None for all."""
-    contexts = call.names("context") or ["personal"]
-    if contexts == ["personal"]:
-        return {call.account}
-    if contexts == ["system"]:
-        return None
-    return {check_uuid(context, "'context'") for context in contexts}
