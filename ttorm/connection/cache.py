@@ -253,10 +253,11 @@ class Cache:
     def land(self, flight: _Flight, answer: Mapping[str, Any] | None) -> None:
         """End a read: keep its answer unless a write made it stale, and wake who waits."""
         with self._lock:
+            # Kept before it has landed: a write in between would find nothing to drop.
+            if answer is not None and not flight.stale and _worth_keeping(flight.key, answer):
+                self.put(flight.key, answer)
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
-        if answer is not None and not flight.stale and _worth_keeping(flight.key, answer):
-            self.put(flight.key, answer)
         flight.done.set_result(None)
 
 

@@ -67,17 +67,21 @@ def read(connection: Connection, request: ApiRequest, *, fresh: bool = False) ->
         if not fresh and (kept := cache.get(key)) is not None:
             return Answer(dict(kept), kept=True)
         flight, leads = cache.board(key, fresh=fresh)
-        if leads:
+        if not leads:
+            fresh = not (yield from wait(flight.done))
+        elif not fresh and (kept := cache.peek(key)) is not None:
+            # Landed between the look and the boarding.
+            cache.land(flight, None)
+            return Answer(dict(kept), kept=True)
+        else:
             break
-        if not (yield from wait(flight.done)):
-            fresh = True
     try:
         body = yield from perform(connection, request)
     except BaseException:
         cache.land(flight, None)
         raise
     cache.land(flight, body)
-    return Answer(body, kept=False)
+    return Answer(dict(body), kept=False)
 
 
 def perform(
