@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ttorm import signals
@@ -50,22 +50,28 @@ def save(
         raise StateError("the Twin was not saved yet: save() the Twin first")
     if not state.is_modified():
         return SaveResult()
-    heard, was_new = _anybody_listens(), state.uuid is None
-    changes = changes_of(state) if heard else {}
+    was_new = state.uuid is None
     if signals.pre_save.receivers:
-        yield from signals.emit(signals.pre_save, type(record), record=record, changes=changes)
+        planned = changes_of(state)
+        if only is not None:
+            planned = _of(planned, [attribute_name(state, *only)])
+        yield from signals.emit(signals.pre_save, type(record), record=record, changes=planned)
+    # Receivers may have changed more.
+    heard = _anybody_listens()
+    changes = changes_of(state) if heard else {}
     saving = _Saving(state, check or record.__meta__.optimistic)
-    yield from saving.run(only)
+    failure: Exception | None = None
+    try:
+        yield from saving.run(only)
+    except Exception as error:  # noqa: BLE001 # raised when everybody was told what was done
+        failure = error
     result = saving.result()
-    if heard and result.requests:
-        saved = {
-            name: change
-            for name, change in changes.items()
-            if name.partition(".")[0] not in saving.errors
-        }
-        yield from _tell(record, result, saved, was_new)
-    if saving.errors:
-        raise _refused(state, saving.errors, result)
+    if heard and (saving.done or (was_new and state.uuid is not None)):
+        yield from _tell(record, result, _of(changes, saving.done), was_new)
+    if failure is None and saving.errors:
+        failure = _refused(state, saving.errors, result)
+    if failure is not None:
+        raise failure
     return result
 
 
@@ -78,6 +84,11 @@ class _Saving:
         self.errors: dict[str, ItemError] = {}
         self._done: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
         self._requests = 0
+
+    @property
+    def done(self) -> list[str]:
+        """The attributes written so far."""
+        return [name for names in self._done.values() for name in names]
 
     def result(self) -> SaveResult:
         created, updated, deleted = self._done.values()
@@ -310,12 +321,20 @@ def _refused(state: TwinState, errors: Mapping[str, ItemError], result: SaveResu
 
 def _anybody_listens() -> bool:
     return bool(
-        signals.pre_save.receivers
-        or signals.post_save.receivers
+        signals.post_save.receivers
         or signals.created.receivers
         or signals.changed.receivers
         or signals.entry_changed.receivers
     )
+
+
+def _of(changes: Mapping[str, Change], names: Collection[str]) -> dict[str, Change]:
+    """Keep the changes of some items and of their properties."""
+    return {
+        name: change
+        for name, change in changes.items()
+        if name in names or name.rpartition(".")[0] in names
+    }
 
 
 def _tell(record: Any, result: SaveResult, saved: dict[str, Change], was_new: bool) -> Flow[None]:
