@@ -41,8 +41,7 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
             f"{spec.attribute} declares no default: assign a value, or declare default=None"
         )
     else:
-        value = spec.default()
-        item.cell(attribute).lend(value, spec.codec)
+        value = item.cell(attribute).lend(spec.default(), spec.codec)
     if not is_scalar(value):
         state.touch()
     return value
@@ -107,6 +106,7 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
         if cell.base is ABSENT and _reads_alike(state, spec, value):
             # Nothing is there and nothing need be: the default says the same.
             cell.discard()
+            cell.lend(value, spec.codec)
         item.removed = False
     state.forget_value(spec)
     state.touch()

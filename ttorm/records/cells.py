@@ -111,15 +111,22 @@ class Cell:
         raw = self.current()
         # What was changed so far is the common start of all views.
         self._compare_with(self.base)
-        value = codec.load(raw, self.where)
-        self.lend(value, codec)
-        return value
+        return self.lend(codec.load(raw, self.where), codec)
 
-    def lend(self, value: Any, codec: Codec) -> None:
-        """Remember a container that a user holds from now on."""
-        if not is_scalar(value):
-            print_ = fingerprint(codec.dump(value, self.where))
-            self._handouts.append(_Handout(value, codec, print_))
+    def lend(self, value: Any, codec: Codec) -> Any:
+        """Remember a container that a user holds from now on.
+
+        Returns:
+            The value, or the equal one that is held already: no value is held twice.
+        """
+        if is_scalar(value):
+            return value
+        print_ = fingerprint(codec.dump(value, self.where))
+        for held in self._handouts:
+            if held.codec is codec and held.print == print_:
+                return held.value
+        self._handouts.append(_Handout(value, codec, print_))
+        return value
 
     def _print(self, handout: _Handout) -> bytes | None:
         """Fingerprint a container as it is now; None when JSON cannot hold it any more."""
@@ -159,6 +166,13 @@ class Cell:
         if self._forced and not isinstance(now, Marker):
             return now
         return NOTHING if self._agrees(now, self.base) else now
+
+    def is_changed(self) -> bool:
+        """Tell whether a save would write it, or refuse to."""
+        try:
+            return self.change() is not NOTHING
+        except (ConflictError, ValidationError):
+            return True
 
     def _agrees(self, now: JSONValue, known: JSONValue) -> bool:
         return _alike(now, known) or self._shows(now, self._codec, known)
@@ -287,7 +301,7 @@ class Item:
         if self.removed:
             return self.present is not False
         return (self.adding and not self.present) or any(
-            cell.change() is not NOTHING for cell in self.cells.values() if cell.touched
+            cell.is_changed() for cell in self.cells.values()
         )
 
     def discard(self) -> None:
