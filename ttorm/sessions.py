@@ -8,7 +8,7 @@ when it ends well, and restores the records when it does not.
 from __future__ import annotations
 
 import weakref
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -18,7 +18,7 @@ from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
 
-__all__ = ["SaveResult", "Session", "current_session", "session"]
+__all__ = ["SaveResult", "Session", "current_session", "open_block", "session"]
 
 
 class SaveResult(NamedTuple):
@@ -78,7 +78,6 @@ class Session:
         self._held: dict[int, Unit] = {}
         self._open = False
         self._keeps: Connection | None = None
-        self._token: Token[tuple[Session, ...]] | None = None
 
     @property
     def connection(self) -> Connection:
@@ -91,6 +90,11 @@ class Session:
         if connection is None:
             raise StateError("the connection of this session is gone: call ttorm.connect() again")
         return connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a block that has begun and not ended."""
+        return self._open
 
     def hold(self, unit: Unit) -> None:
         """Keep a record with changes (or with a container somebody may change) until the flush."""
@@ -193,12 +197,13 @@ class Session:
             raise StateError("this session is open already: make another with ttorm.session()")
         self._open = True
         self._keeps = self.connection
-        self._token = _blocks.set((*_blocks.get(), self))
+        _blocks.set((*_blocks.get(), self))
 
     def _end(self) -> None:
-        if self._token is not None:
-            _blocks.reset(self._token)
-        self._open, self._token, self._keeps = False, None, None
+        # Not by a token: a block may end in another context than it began in, as blocks inside
+        # generators do.
+        _blocks.set(tuple(block for block in _blocks.get() if block is not self))
+        self._open, self._keeps = False, None
         # Its records stay usable, and load like those of any other session.
         self.asynchronous = False
         self._held.clear()
@@ -226,15 +231,28 @@ def session(connection: Connection | None = None) -> Session:
     return Session(connection or default_connection())
 
 
+def open_block(connection: Connection | None = None) -> Session | None:
+    """Return the innermost open block, or None outside of blocks.
+
+    Args:
+        connection: Only a block of this connection.
+    """
+    for block in reversed(_blocks.get()):
+        # A task may have been started inside a block that has ended since.
+        if block.is_open and (connection is None or block.connection is connection):
+            return block
+    return None
+
+
 def current_session(connection: Connection | None = None) -> Session:
     """Return the innermost open block, or this context's default session.
 
     Args:
         connection: Only a session of this connection.
     """
-    for block in reversed(_blocks.get()):
-        if connection is None or block.connection is connection:
-            return block
+    block = open_block(connection)
+    if block is not None:
+        return block
     connection = connection or default_connection()
     sessions = _defaults.get(None)
     if sessions is None:

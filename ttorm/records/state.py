@@ -15,7 +15,7 @@ from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
-from ttorm.sessions import SaveResult, Session, current_session
+from ttorm.sessions import SaveResult, Session, current_session, open_block
 
 if TYPE_CHECKING:
     from ttorm.records.fields import FieldSpec
@@ -166,7 +166,10 @@ class TwinState:
     def touch(self) -> None:
         """Note that something was changed, or may be from now on."""
         self._touched = True
-        self.session.hold(self)
+        # One that came from a pickle belongs to no session before it needs a connection.
+        session = self._session or open_block()
+        if session is not None:
+            session.hold(self)
 
     def discard(self) -> None:
         """Forget all unsaved changes."""
