@@ -7,12 +7,15 @@ when it ends well, and restores the records when it does not.
 
 from __future__ import annotations
 
+import sys
+import threading
 import weakref
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 from ttorm.api.errors import StateError
+from ttorm.connection.blocking import running_loop
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow, gather
@@ -210,9 +213,16 @@ class Session:
 
 
 _blocks: ContextVar[tuple[Session, ...]] = ContextVar("ttorm_session_blocks", default=())
-_defaults: ContextVar[weakref.WeakKeyDictionary[Connection, Session]] = ContextVar(
-    "ttorm_default_sessions"
-)
+_Sessions: TypeAlias = weakref.WeakKeyDictionary[Connection, Session]
+# With the thread or task they belong to: tasks start with a copy of another's context.
+_defaults: ContextVar[tuple[object, _Sessions]] = ContextVar("ttorm_default_sessions")
+
+
+def _runner() -> object:
+    """Name the running task, or else the thread."""
+    loop = running_loop()
+    task = None if loop is None else sys.modules["asyncio"].current_task(loop)
+    return threading.get_ident() if task is None else weakref.ref(task)
 
 
 def session(connection: Connection | None = None) -> Session:
@@ -254,10 +264,11 @@ def current_session(connection: Connection | None = None) -> Session:
     if block is not None:
         return block
     connection = connection or default_connection()
-    sessions = _defaults.get(None)
-    if sessions is None:
-        sessions = weakref.WeakKeyDictionary[Connection, Session]()
-        _defaults.set(sessions)
+    runner = _runner()
+    owner, sessions = _defaults.get((None, _Sessions()))
+    if owner != runner:
+        sessions = _Sessions()
+        _defaults.set((runner, sessions))
     if connection not in sessions:
         sessions[connection] = Session(connection)
     return sessions[connection]
