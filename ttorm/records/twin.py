@@ -33,7 +33,13 @@ __all__ = ["Twin"]
 _UNDECLARED = ": declare it as a field, or use ledger[...] or description[...]"
 
 
-class Twin(metaclass=ModelMeta):
+class _Stateful:
+    """Keeps the annotation away from the class body of models, where it would be a field."""
+
+    _state: TwinState
+
+
+class Twin(_Stateful, metaclass=ModelMeta):
     """A Twin of the platform, and the base class of models.
 
     A record knows its connection, loads what is looked at, remembers what was changed and sends
@@ -55,8 +61,6 @@ class Twin(metaclass=ModelMeta):
         >>> s.save().updated
         ('battery',)
     """
-
-    _state: TwinState
 
     def __init__(
         self,
