@@ -265,10 +265,11 @@ def current_session(connection: Connection | None = None) -> Session:
         return block
     connection = connection or default_connection()
     runner = _runner()
-    owner, sessions = _defaults.get((None, _Sessions()))
-    if owner != runner:
-        sessions = _Sessions()
-        _defaults.set((runner, sessions))
+    known = _defaults.get(None)
+    if known is None or known[0] != runner:
+        known = (runner, _Sessions())
+        _defaults.set(known)
+    sessions = known[1]
     if connection not in sessions:
         sessions[connection] = Session(connection)
     return sessions[connection]
