@@ -1,0 +1,396 @@
+"""Sessions: one state for each Twin, changes sent at the end of a block or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import pytest
+
+import ttorm
+from ttorm import Field, Twin, description, entry
+from ttorm.api.http import HttpResponse
+from ttorm.sessions import current_session
+
+
+class Truck(Twin):
+    plate: Field[str] = description(default="")
+    load_kg: Field[float] = entry(default=0.0)
+    cargo: Field[list[str]] = entry(default_factory=list)
+
+
+@pytest.fixture
+def make(others):
+    """Make a Twin elsewhere: ``make(load_kg=5) -> uuid``."""
+
+    def make(**entries):
+        uuid = others.call("create_twin", body={"description": {"plate": "A"}})
+        uuid = uuid["creation_certificate"]["uuid"]
+        if entries:
+            body = {"entries": {name: {"value": value} for name, value in entries.items()}}
+            others.call("add_twin_ledger_entry", uuid, body=body)
+        return uuid
+
+    return make
+
+
+# Blocks
+
+
+async def test_the_end_of_a_block_sends_the_changes(do, make, others, sent):
+    one, two = make(load_kg=1), make(load_kg=2)
+    async with do.block(ttorm.session()):
+        Truck.at(one).load_kg = 10
+        Truck.at(two).load_kg = 20
+        assert sent == []
+    assert sorted(sent.lines()) == sorted(
+        f"PATCH /twins/{uuid}/ledgers/personal/value" for uuid in (one, two)
+    )
+    assert others.call("get_twin_ledger_entry", one)["entries"]["load_kg"]["value"] == 10.0
+
+
+async def test_new_records_are_created_at_the_end(do, connection, sent):
+    async with do.block(ttorm.session()):
+        truck = Truck(plate="B")
+        Truck(plate="C")
+        assert sent == []
+    assert sent.lines().count("POST /twins") == 2
+    assert truck.uuid
+    assert not ttorm.inspect(truck).is_modified
+
+
+async def test_records_are_held_until_they_are_saved(do, make, sent):
+    uuid = make(load_kg=1)
+    async with do.block(ttorm.session()):
+        Truck.at(uuid).load_kg = 10
+        gc.collect()
+        assert Truck.at(uuid).load_kg == 10.0
+    assert len(sent) == 1
+
+
+async def test_a_container_handed_out_is_held_too(do, make, sent):
+    uuid = make(cargo=["a"])
+    async with do.block(ttorm.session()):
+        cargo = (await do(Truck.at(uuid), "load", "ledger")).cargo
+        gc.collect()
+        cargo.append("b")
+    assert sent[-1].body == {"entries": {"cargo": {"value": ["a", "b"]}}}
+
+
+async def test_flushing_in_between(do, make, sent):
+    async with do.block(ttorm.session()) as session:
+        truck = Truck.at(make(load_kg=1))
+        truck.load_kg = 10
+        assert session.dirty == [truck]
+        result = await do(session, "flush")
+        assert result == ((), ("load_kg",), (), 1)
+        assert session.dirty == []
+        sent.clear()
+    assert sent == []
+
+
+async def test_a_container_changed_after_a_flush_is_sent_at_the_end(do, make, sent):
+    async with do.block(ttorm.session()) as session:
+        cargo = (await do(Truck.at(make(cargo=[])), "load", "ledger")).cargo
+        cargo.append("a")
+        await do(session, "flush")
+        cargo.append("b")
+    assert sent[-1].body == {"entries": {"cargo": {"value": ["a", "b"]}}}
+
+
+async def test_an_exception_sends_nothing_and_restores(do, make, sent):
+    uuid = make(load_kg=1, cargo=["a"])
+    truck = None
+
+    async def work():
+        nonlocal truck
+        async with do.block(ttorm.session()):
+            truck = await do(Truck.at(uuid), "load")
+            truck.load_kg, truck.plate = 10, "Z"
+            truck.cargo.append("b")
+            Truck(plate="new")
+            sent.clear()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
+    assert sent == []
+    assert (truck.load_kg, truck.plate, truck.cargo) == (1.0, "A", ["a"])
+    assert not ttorm.inspect(truck).is_modified
+
+
+async def test_rollback(do, make, sent):
+    async with do.block(ttorm.session()) as session:
+        truck = await do(Truck.at(make(load_kg=1)), "load")
+        truck.load_kg = 5
+        await do(truck, "save")
+        truck.load_kg = 10
+        session.rollback()
+        # What was answered stays done.
+        assert truck.load_kg == 5.0
+        sent.clear()
+    assert sent == []
+
+
+async def test_a_failing_flush_still_ends_the_block(do, make, wire):
+    uuid = make(load_kg=1)
+    session = ttorm.session()
+    truck = None
+
+    async def work():
+        nonlocal truck
+        async with do.block(session):
+            truck = Truck.at(uuid)
+            truck.load_kg = 10
+            wire.meddle = lambda request: HttpResponse(403)
+
+    with pytest.raises(ttorm.ForbiddenError):
+        await work()
+    assert current_session() is not session
+    wire.meddle = lambda request: None
+    assert ttorm.inspect(truck).changes == {"load_kg": (None, 10.0)}
+    assert (await do(truck, "save")).updated == ("load_kg",)
+
+
+async def test_all_errors_of_a_flush_are_told(do, make, wire):
+    async with do.block(ttorm.session()) as session:
+        trucks = [Truck.at(make(load_kg=1)) for _ in range(3)]
+        for truck in trucks:
+            truck.load_kg = 10
+        wire.meddle = lambda request: HttpResponse(403)
+        with pytest.raises(ttorm.ForbiddenError) as caught:
+            await do(session, "flush")
+        assert len(caught.value.__notes__) == 2
+        assert "also, in the same flush" in caught.value.__notes__[0]
+        assert session.dirty == trucks
+        session.rollback()
+
+
+async def test_records_stay_usable_after_their_block(do, make, sent):
+    uuid = make(load_kg=1)
+    async with do.block(ttorm.session()):
+        truck = Truck.at(uuid)
+    await do(truck, "load", "ledger")
+    assert truck.load_kg == 1.0
+    truck.load_kg = 5
+    assert (await do(truck, "save")).updated == ("load_kg",)
+
+
+async def test_a_session_is_a_block_once_at_a_time(do, connection):
+    session = ttorm.session()
+    async with do.block(session):
+        with pytest.raises(ttorm.StateError, match="open already"):
+            async with do.block(session):
+                pass
+    async with do.block(session):
+        pass
+
+
+async def test_without_a_block_nothing_is_sent_by_itself(do, make, sent):
+    truck = Truck.at(make(load_kg=1))
+    truck.load_kg = 5
+    del truck
+    gc.collect()
+    assert sent == []
+
+
+# Identity
+
+
+async def test_one_record_for_each_twin_and_class(do, make):
+    uuid = make()
+    async with do.block(ttorm.session()):
+        truck = Truck.at(uuid)
+        assert Truck.at(uuid) is truck
+        assert (await do(Truck, "get", uuid)) is truck
+        assert (await do.list(Truck.scan())) == [truck]
+        assert (await do.list(Truck.scan()))[0] is truck
+        assert Twin.at(uuid) is not truck
+        assert Twin.at(uuid) == truck
+
+
+async def test_a_created_record_is_in_the_map(do, connection):
+    truck = await do(Truck, "create")
+    assert Truck.at(truck.uuid) is truck
+
+
+async def test_every_block_has_its_own_map(do, make, sent):
+    uuid = make(load_kg=1)
+    outside = Truck.at(uuid)
+    outside.load_kg = 2
+    async with do.block(ttorm.session()):
+        inside = Truck.at(uuid)
+        assert inside is not outside
+        assert inside == outside
+        inside.load_kg = 3
+        async with do.block(ttorm.session()):
+            innermost = Truck.at(uuid)
+            assert innermost is not inside
+            innermost.load_kg = 4
+        assert [request.body["entries"]["load_kg"]["value"] for request in sent] == [4.0]
+        assert (inside.load_kg, outside.load_kg) == (3.0, 2.0)
+        assert Truck.at(uuid) is inside
+    assert [request.body["entries"]["load_kg"]["value"] for request in sent] == [4.0, 3.0]
+    assert Truck.at(uuid) is outside
+
+
+async def test_clean_records_are_let_go(do, make):
+    async with do.block(ttorm.session()):
+        for uuid in [make() for _ in range(3)]:
+            await do(Truck, "get", uuid)
+        gc.collect()
+        assert dict(current_session().known) == {}
+        truck = Truck.at(uuid)
+        state = weakref.ref(truck._state)
+        del truck
+        gc.collect()
+        assert state() is None
+
+
+async def test_a_scan_holds_constant_memory(do, make):
+    for _ in range(20):
+        make()
+    if do.asynchronous:
+        known = [len(current_session().known) async for _ in Truck.scan(page=5)]
+    else:
+        known = [len(current_session().known) for _ in Truck.scan(page=5)]
+    assert len(known) == 20
+    assert max(known) <= 6
+
+
+# Connections
+
+
+async def test_two_connections_side_by_side(do, connection, connect, stranger):
+    mine = await do(Truck, "create", plate="mine")
+    async with do.block(ttorm.session(stranger)):
+        theirs = await do(Truck, "create", plate="theirs")
+    async with do.block(ttorm.session()):
+        ours = await do(Truck, "create", plate="ours")
+    assert mine.owner == ours.owner != theirs.owner
+    connection.transport.sent.clear()
+    stranger.transport.sent.clear()
+    # Each record knows its connection, wherever it is used.
+    mine.plate, theirs.plate = "m", "t"
+    await do(mine, "save")
+    await do(theirs, "save")
+    assert [request.path for request in connection.transport.sent] == [f"/twins/{mine.uuid}"]
+    assert [request.path for request in stranger.transport.sent] == [f"/twins/{theirs.uuid}"]
+    assert [truck.uuid for truck in await do.list(Truck.scan())] == [mine.uuid, ours.uuid]
+    async with do.block(ttorm.session(stranger)):
+        assert [truck.uuid for truck in await do.list(Truck.scan())] == [theirs.uuid]
+
+
+async def test_records_outlive_a_change_of_the_default_connection(do, connection, connect, sent):
+    truck = await do(Truck, "create")
+    other = connect(default=True)
+    sent.clear()
+    truck.load_kg = 5
+    await do(truck, "save")
+    assert len(sent) == 1
+    assert other.transport.sent == []
+    await do(Truck, "create")
+    assert len(other.transport.sent) > 0
+
+
+async def test_blocks_of_two_connections_inside_each_other(do, connection, stranger):
+    async with do.block(ttorm.session()):
+        mine = await do(Truck, "create")
+        async with do.block(ttorm.session(stranger)):
+            theirs = await do(Truck, "create")
+            assert current_session(connection) is mine._state.session
+            theirs.load_kg, mine.load_kg = 1, 2
+            stranger.transport.sent.clear()
+            connection.transport.sent.clear()
+        assert len(stranger.transport.sent) == 1
+        assert connection.transport.sent == []
+    assert len(connection.transport.sent) == 1
+
+
+def test_there_is_no_connection_yet(connect, monkeypatch):
+    monkeypatch.delenv("TTORM_URL", raising=False)
+    with pytest.raises(ttorm.ConfigurationError, match=r"call ttorm\.connect\(\.\.\.\) first"):
+        ttorm.session()
+    with pytest.raises(ttorm.ConfigurationError):
+        Twin.at("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
+
+
+def test_a_session_whose_connection_is_gone(emulator):
+    session = ttorm.session(ttorm.connect("memory:", default=False))
+    gc.collect()
+    with pytest.raises(ttorm.StateError, match=r"gone: call ttorm\.connect\(\) again"):
+        _ = session.connection
+
+
+async def test_a_closed_connection_says_so(do, connect):
+    closed = ttorm.connect("memory:", default=False)
+    async with do.block(ttorm.session(closed)):
+        truck = await do(Truck, "create")
+    await do(closed, "close")
+    await do(closed, "close")
+    with pytest.raises(ttorm.TtormError, match="closed"):
+        await do(truck, "refresh")
+
+
+async def test_a_connection_is_a_context_manager(do, connect):
+    async with do.block(ttorm.connect("memory:", default=False)) as temporary:
+        assert (await do(temporary, "whoami"))["account"]
+    with pytest.raises(ttorm.TtormError, match="closed"):
+        await do(temporary, "call", "get_account")
+
+
+# Contexts
+
+
+def test_threads_have_sessions_of_their_own(connection, make):
+    uuid = make(load_kg=1)
+    truck = Truck.at(uuid)
+    truck.load_kg = 9
+    seen = []
+
+    def look():
+        seen.append(Truck.at(uuid))
+        seen.append(seen[0].load_kg)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen[0] is not truck
+    assert seen[1] == 1.0
+
+
+def test_tasks_have_sessions_of_their_own(connection, make):
+    uuid = make(load_kg=1)
+    # Also when the program that starts the loop has one already.
+    mine = Truck.at(uuid)
+
+    async def look():
+        return Truck.at(uuid)
+
+    async def both():
+        return await asyncio.gather(look(), look())
+
+    one, two = asyncio.run(both())
+    assert len({id(mine), id(one), id(two)}) == 3
+
+
+def test_blocks_of_tasks_do_not_meet(connection, make, sent):
+    uuid = make(load_kg=1)
+
+    async def work(value, mine, other):
+        async with ttorm.session():
+            truck = Truck.at(uuid)
+            truck.load_kg = value
+            mine.set()
+            await other.wait()
+            assert truck.load_kg == value
+            assert Truck.at(uuid) is truck
+
+    async def both():
+        one, two = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(work(2.0, one, two), work(3.0, two, one))
+
+    asyncio.run(both())
+    assert len(sent) == 2

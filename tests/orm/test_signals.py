@@ -1,0 +1,459 @@
+"""Signals: who is told what, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+import ttorm
+from ttorm import Change, Field, Twin, description, entry, identity, signals
+from ttorm.api.http import HttpResponse
+
+NAMES = [
+    "pre_save",
+    "post_save",
+    "created",
+    "changed",
+    "terminated",
+    "loaded",
+    "entry_changed",
+    "request_sent",
+]
+
+
+class Pump(Twin):
+    label: Field[str] = description(default="")
+    flow: Field[float] = entry(default=0.0)
+    tags: Field[list[str]] = entry(default_factory=list)
+    serial: Field[str | None] = identity("SN", default=None)
+
+
+class Valve(Twin):
+    opening: Field[int] = entry(default=0)
+
+
+@pytest.fixture
+def heard():
+    """Everything that is signalled: ``(signal, sender, arguments)``; taken from a list."""
+    heard = []
+    receivers = []
+    for name in NAMES:
+
+        def receive(sender, name=name, **arguments):
+            heard.append((name, sender, arguments))
+
+        getattr(signals, name).connect(receive)
+        receivers.append((getattr(signals, name), receive))
+    yield heard
+    for signal, receive in receivers:
+        signal.disconnect(receive)
+
+
+@pytest.fixture
+def receive():
+    """Connect receivers for one test: ``receive(signals.changed, function, sender=...)``."""
+    connected = []
+
+    def receive(signal, function, **options):
+        signal.connect(function, **options)
+        connected.append((signal, function))
+
+    yield receive
+    for signal, function in connected:
+        signal.disconnect(function)
+
+
+def names(heard):
+    """Name what was heard of records since the last time."""
+    found = [name for name, _, _ in heard if name != "request_sent"]
+    heard.clear()
+    return found
+
+
+async def test_creating(do, connection, heard):
+    pump = await do(Pump, "create", label="a", flow=1, serial="7")
+    told = {name: arguments for name, _, arguments in heard}
+    assert {sender for name, sender, _ in heard if name != "request_sent"} == {Pump}
+    assert names(heard) == ["pre_save", "created", "changed", "entry_changed", "post_save"]
+    changes = {
+        "label": Change(None, "a"),
+        "flow": Change(None, 1.0),
+        "tags": Change(None, []),
+        "serial": Change(None, "7"),
+    }
+    for name in ("pre_save", "created", "changed", "post_save"):
+        assert told[name]["record"] is pump
+        assert told[name]["changes"] == changes
+    assert told["entry_changed"]["changes"] == {
+        "flow": Change(None, 1.0),
+        "tags": Change(None, []),
+    }
+    assert "result" not in told["pre_save"]
+    for name in ("created", "changed", "entry_changed", "post_save"):
+        assert told[name]["result"].requests == 3
+
+
+async def test_changing(do, connection, heard):
+    pump = await do(Pump, "create", label="a", tags=["x"])
+    heard.clear()
+    pump.label = "b"
+    pump.tags.append("y")
+    pump.ledger["extra"] = 1
+    await do(pump, "save")
+    told = {name: arguments for name, _, arguments in heard}
+    assert names(heard) == ["pre_save", "changed", "entry_changed", "post_save"]
+    entries = {"tags": Change(["x"], ["x", "y"]), "ledger['extra']": Change(None, 1)}
+    assert told["changed"]["changes"] == {"label": Change("a", "b"), **entries}
+    assert told["entry_changed"]["changes"] == entries
+    assert told["post_save"]["result"].updated == ("label", "tags")
+    assert str(told["changed"]["changes"]["label"]) == "'a' -> 'b'"
+
+
+async def test_only_a_description(do, connection, heard):
+    pump = await do(Pump, "create")
+    heard.clear()
+    pump.label = "b"
+    await do(pump, "save")
+    assert names(heard) == ["pre_save", "changed", "post_save"]
+
+
+async def test_removing(do, connection, heard):
+    pump = await do(Pump, "create", flow=5, serial="7")
+    heard.clear()
+    del pump.flow, pump.serial
+    await do(pump, "save")
+    [changes] = [arguments["changes"] for name, _, arguments in heard if name == "changed"]
+    assert changes == {"flow": Change(5.0, None), "serial": Change("7", None)}
+
+
+async def test_nothing_changed(do, connection, heard):
+    pump = await do(Pump, "create")
+    heard.clear()
+    await do(pump, "save")
+    assert heard == []
+
+
+async def test_one_signal_for_each_record_of_a_flush(do, connection, heard):
+    async with do.block(ttorm.session()):
+        Pump(label="a")
+        Valve(opening=3)
+    told = [(name, sender) for name, sender, _ in heard if name in ("created", "post_save")]
+    assert sorted(told, key=str) == sorted(
+        [(name, sender) for sender in (Pump, Valve) for name in ("created", "post_save")], key=str
+    )
+
+
+async def test_saving_one_entry_tells_of_it_alone(do, connection, heard):
+    pump = await do(Pump, "create")
+    pump.flow, pump.label = 5, "b"
+    pump.ledger["flow"].visibility = "true"
+    heard.clear()
+    await do(pump.ledger["flow"], "save")
+    changes = {"flow": Change(0.0, 5.0), "flow.visibility": Change(None, "true")}
+    for name, _, arguments in heard:
+        if name != "request_sent":
+            assert arguments["changes"] == changes
+    assert names(heard) == ["pre_save", "changed", "entry_changed", "post_save"]
+    heard.clear()
+    await do(pump, "save")
+    [told] = [arguments["changes"] for name, _, arguments in heard if name == "changed"]
+    assert told == {"label": Change("", "b")}
+
+
+async def test_deleting_one_entry_at_once(do, connection, heard):
+    pump = await do(Pump, "create", flow=5)
+    pump.label = "b"
+    heard.clear()
+    await do(pump.ledger["flow"], "delete")
+    [told] = [arguments["changes"] for name, _, arguments in heard if name == "entry_changed"]
+    assert told == {"flow": Change(5.0, None)}
+
+
+async def test_a_partial_failure_tells_what_succeeded(do, connection, others, heard):
+    pump = await do(Pump, "create")
+    others.call("delete_twin_ledger_entry", pump.uuid, entries=["flow"])
+    heard.clear()
+    pump.flow, pump.label = 5, "b"
+    with pytest.raises(ttorm.SaveError):
+        await do(pump, "save")
+    [told] = [arguments["changes"] for name, _, arguments in heard if name == "changed"]
+    assert told == {"label": Change("", "b")}
+    assert names(heard) == ["pre_save", "changed", "post_save"]
+
+
+async def test_a_save_that_fails_half_way_tells_what_succeeded(do, connection, wire, heard):
+    pump = Pump(label="a", flow=5)
+
+    def meddle(request):
+        return HttpResponse(403) if request.url.endswith("/ledgers/personal") else None
+
+    wire.meddle = meddle
+    with pytest.raises(ttorm.ForbiddenError):
+        await do(pump, "save")
+    told = {name: arguments for name, _, arguments in heard}
+    assert names(heard) == ["pre_save", "created", "changed", "post_save"]
+    assert told["created"]["changes"] == {"label": Change(None, "a")}
+    assert told["created"]["record"].uuid == pump.uuid
+
+
+async def test_a_save_that_does_nothing_tells_nobody(do, connection, wire, heard):
+    pump = Pump(label="a")
+    wire.meddle = lambda request: HttpResponse(403)
+    with pytest.raises(ttorm.ForbiddenError):
+        await do(pump, "save")
+    assert names(heard) == ["pre_save"]
+
+
+# Refusing
+
+
+async def test_pre_save_may_refuse(do, connection, receive, sent):
+    pump = await do(Pump, "create")
+    sent.clear()
+
+    def refuse(sender, record, changes, **extra):
+        if "flow" in changes and changes["flow"].new > 10:
+            raise ValueError("too much")
+
+    receive(signals.pre_save, refuse, sender=Pump)
+    pump.flow = 11
+    with pytest.raises(ValueError, match="too much"):
+        await do(pump, "save")
+    assert sent == []
+    assert ttorm.inspect(pump).changes == {"flow": Change(0.0, 11.0)}
+    pump.flow = 9
+    await do(pump, "save")
+    assert len(sent) == 1
+
+
+async def test_pre_save_may_change_the_record(do, connection, receive, heard):
+    def stamp(sender, record, **extra):
+        record.label = "stamped"
+
+    receive(signals.pre_save, stamp)
+    pump = await do(Pump, "create", flow=1)
+    assert pump.label == "stamped"
+    [told] = [arguments["changes"] for name, _, arguments in heard if name == "created"]
+    assert told["label"] == Change(None, "stamped")
+    assert not ttorm.inspect(pump).is_modified
+
+
+async def test_pre_save_may_take_the_change_back(do, connection, receive, sent, heard):
+    pump = await do(Pump, "create")
+    sent.clear()
+    heard.clear()
+
+    def forget(sender, record, **extra):
+        record.discard()
+
+    receive(signals.pre_save, forget)
+    pump.flow = 5
+    assert (await do(pump, "save")).requests == 0
+    assert sent == []
+    assert names(heard) == ["pre_save"]
+
+
+# Reading
+
+
+async def test_loading(do, connection, others, heard):
+    uuid = others.call("create_twin")["creation_certificate"]["uuid"]
+    heard.clear()
+    pump = await do(Pump.at(uuid), "load", "ledger", "description")
+    told = [arguments for name, _, arguments in heard if name == "loaded"]
+    assert sorted(arguments["part"] for arguments in told) == ["description", "ledger"]
+    assert all(arguments["record"] is pump for arguments in told)
+    heard.clear()
+    await do(pump, "load")
+    assert [name for name, _, _ in heard if name == "loaded"] == ["loaded"]
+    heard.clear()
+    await do(pump, "load")
+    assert heard == []
+    await do(pump, "refresh")
+    assert len([1 for name, _, _ in heard if name == "loaded"]) == 3
+
+
+def test_loading_lazily(connection, others, heard):
+    uuid = others.call("create_twin")["creation_certificate"]["uuid"]
+    pump = Pump.at(uuid)
+    heard.clear()
+    assert pump.flow == 0.0
+    assert [name for name, _, _ in heard] == ["request_sent", "loaded"]
+
+
+async def test_getting_is_loading(do, connection, others, heard):
+    uuid = others.call("create_twin")["creation_certificate"]["uuid"]
+    heard.clear()
+    pump = await do(Pump, "get", uuid)
+    [(_, sender, told)] = [item for item in heard if item[0] == "loaded"]
+    assert (sender, told["record"], told["part"]) == (Pump, pump, "description")
+
+
+async def test_terminating(do, connection, heard):
+    pump = await do(Pump, "create")
+    heard.clear()
+    await do(pump, "terminate")
+    [(_, sender, told)] = [item for item in heard if item[0] == "terminated"]
+    assert (sender, told) == (Pump, {"record": pump})
+
+
+# Requests
+
+
+async def test_every_answer(do, connection, heard):
+    pump = await do(Pump, "create")
+    with pytest.raises(ttorm.NotFoundError):
+        await do(Twin, "get", "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
+    told = [arguments for name, _, arguments in heard if name == "request_sent"]
+    assert [(item["operation"], item["path"], item["status"]) for item in told] == [
+        ("create_twin", "/twins", 201),
+        ("add_twin_ledger_entry", f"/twins/{pump.uuid}/ledgers/personal", 201),
+        ("get_twin", "/twins/0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11", 404),
+    ]
+    assert {id(item["connection"]) for item in told} == {id(connection)}
+
+
+async def test_what_is_kept_is_no_request(do, connection, heard):
+    pump = await do(Pump, "create")
+    heard.clear()
+    await do(Pump, "get", pump.uuid)
+    assert [name for name, _, _ in heard if name == "request_sent"] == []
+
+
+async def test_pins_are_not_told(do, connection, heard):
+    with pytest.raises(ttorm.ApiError):
+        await do(
+            connection,
+            "call",
+            "create_user_secret",
+            "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11",
+            "123456",
+        )
+    [told] = [arguments for name, _, arguments in heard if name == "request_sent"]
+    assert told["path"] == "/secrets/{account}/{pin}"
+
+
+# Receivers
+
+
+async def test_receivers_of_one_class(do, connection, receive):
+    told = []
+
+    def note(sender, record, **extra):
+        told.append(record)
+
+    receive(signals.created, note, sender=Pump)
+    pump = await do(Pump, "create")
+    await do(Valve, "create")
+    assert told == [pump]
+
+
+async def test_a_failing_receiver_loses_nothing(do, connection, receive, caplog, others):
+    def fail(sender, **extra):
+        raise RuntimeError("a bug of the receiver")
+
+    for name in NAMES:
+        if name != "pre_save":
+            receive(getattr(signals, name), fail)
+    with caplog.at_level(logging.ERROR, logger="ttorm.signals"):
+        pump = await do(Pump, "create", label="a")
+        pump.label = "b"
+        await do(pump, "save")
+        await do(pump, "refresh")
+        await do(pump, "terminate")
+    assert (pump.label, pump.status) == ("b", "terminated")
+    assert others.call("get_twin", pump.uuid)["description"] == {"label": "b"}
+    failed = {record.getMessage().split()[3] for record in caplog.records}
+    assert failed == set(NAMES) - {"pre_save"}
+    assert "a bug of the receiver" in caplog.text
+
+
+async def test_a_failing_receiver_leaves_the_others(do, connection, receive):
+    told = []
+
+    def fail(sender, **extra):
+        raise RuntimeError
+
+    def note(sender, **extra):
+        told.append(sender)
+
+    receive(signals.created, fail)
+    receive(signals.created, note)
+    await do(Pump, "create")
+    assert told == [Pump]
+
+
+async def test_async_receivers(do, connection, receive, caplog):
+    told = []
+
+    async def note(sender, record, **extra):
+        told.append(record)
+
+    receive(signals.created, note)
+    pump = await do(Pump, "create")
+    if do.asynchronous:
+        assert told == [pump]
+    else:
+        # The write happened; the log says what to do.
+        assert told == []
+        assert "is a coroutine, which a blocking verb cannot run" in caplog.text
+        assert "asave" in caplog.text
+
+
+def test_async_receivers_may_wait(connection, receive):
+    told = []
+
+    async def slowly(sender, changes, **extra):
+        await asyncio.sleep(0)
+        told.append(changes)
+
+    async def change():
+        pump = await Pump.acreate()
+        assert len(told) == 2
+        pump.flow = 5
+        await pump.asave()
+
+    receive(signals.changed, slowly)
+    receive(signals.pre_save, slowly)
+    asyncio.run(change())
+    assert told[2:] == [{"flow": Change(0.0, 5.0)}] * 2
+
+
+async def test_an_async_receiver_may_refuse(do, connection, receive, sent):
+    async def refuse(sender, **extra):
+        raise ValueError("no")
+
+    receive(signals.pre_save, refuse)
+    expected = ValueError if do.asynchronous else ttorm.StateError
+    with pytest.raises(expected):
+        await do(Pump, "create")
+    assert sent == []
+
+
+async def test_a_receiver_may_use_the_record(do, connection, receive):
+    def count_blocking(sender, record, **extra):
+        if "saves" not in record.ledger:
+            record.ledger["saves"] = 1
+            record.save()
+
+    async def count_async(sender, record, **extra):
+        if "saves" not in record.ledger:
+            record.ledger["saves"] = 1
+            await record.asave()
+
+    receive(signals.post_save, count_async if do.asynchronous else count_blocking)
+    pump = await do(Pump, "create")
+    assert pump.ledger["saves"].value == 1
+    assert not ttorm.inspect(pump).is_modified
+
+
+async def test_without_receivers_nothing_is_computed(do, connection, monkeypatch):
+    def never(*arguments):
+        raise AssertionError("changes are collected although nobody listens")
+
+    monkeypatch.setattr("ttorm.records.saving.changes_of", never)
+    pump = await do(Pump, "create")
+    pump.flow = 5
+    await do(pump, "save")
