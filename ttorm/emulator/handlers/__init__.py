@@ -31,13 +31,16 @@ class Handler(NamedTuple):
 
 _NOUNS = (
     "account",
+    "databases",
     "docs",
     "history",
     "identities",
+    "indexes",
     "ledgers",
     "roles",
     "secrets",
     "stickers",
+    "timeseries",
     "tokens",
     "twins",
     "uploads",

@@ -94,8 +94,8 @@ def delete_user(call: Call) -> dict[str, Any]:
     user = find_user(call)
     if user.uuid == call.principal.user:
         raise Fault(400897, "A user cannot delete itself.")
-    for table in ("pins", "secrets"):
-        call.tx.run(f"DELETE FROM {table} WHERE owner = ?", user.uuid)  # noqa: S608 - two constants
+    for table in ("pins", "secrets", "database_users"):
+        call.tx.run(f"DELETE FROM {table} WHERE owner = ?", user.uuid)  # noqa: S608 - constants
     call.tx.run("DELETE FROM users WHERE uuid = ?", user.uuid)
     return _user_object(user)
 
