@@ -37,6 +37,7 @@ _NOUNS = (
     "identities",
     "indexes",
     "ledgers",
+    "log",
     "roles",
     "secrets",
     "stickers",
