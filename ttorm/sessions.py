@@ -73,14 +73,14 @@ class Session:
         asynchronous: Whether it was opened by ``async with``: reading attributes never blocks.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, keep: bool = False) -> None:
         # Weakly: the default sessions of a context must not keep closed connections.
         self._connection = weakref.ref(connection)
+        self._kept = connection if keep else None
         self.known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self.asynchronous = False
         self._held: dict[int, Unit] = {}
         self._open = False
-        self._keeps: Connection | None = None
 
     @property
     def connection(self) -> Connection:
@@ -199,14 +199,13 @@ class Session:
         if self._open:
             raise StateError("this session is open already: make another with ttorm.session()")
         self._open = True
-        self._keeps = self.connection
         _blocks.set((*_blocks.get(), self))
 
     def _end(self) -> None:
         # Not by a token: a block may end in another context than it began in, as blocks inside
         # generators do.
         _blocks.set(tuple(block for block in _blocks.get() if block is not self))
-        self._open, self._keeps = False, None
+        self._open = False
         # Its records stay usable, and load like those of any other session.
         self.asynchronous = False
         self._held.clear()
@@ -238,7 +237,7 @@ def session(connection: Connection | None = None) -> Session:
         >>> Twin.get(pump.uuid, fresh=True).ledger["pressure"].value
         2.5
     """
-    return Session(connection or default_connection())
+    return Session(connection or default_connection(), keep=True)
 
 
 def open_block(connection: Connection | None = None) -> Session | None:

@@ -78,3 +78,29 @@ def test_records_out_of_pickles_belong_to_the_block(connection):
         again.ledger["level"] = 3
         assert session.dirty == [again]
     assert value_of(connection, twin.uuid, "level") == 3
+
+
+async def test_a_block_keeps_a_connection_that_nobody_else_does(do, world, connection):
+    url = connection.emulator.address
+    async with world.block(ttorm.session(ttorm.connect("memory:", default=False))):
+        twin = await do(Twin, "create", entries={"level": 1})
+    twin.ledger["level"] = 2
+    assert (await do(twin, "save")).requests == 1
+    assert twin._state.address != url
+
+
+@pytest.mark.parametrize("error", [ttorm.TransportError("no answer"), KeyboardInterrupt()])
+async def test_a_block_does_not_create_again_what_create_could_not(
+    do, world, connection, monkeypatch, error
+):
+    def lost(*_request):
+        raise error
+
+    async with world.block(ttorm.session()) as session:
+        with monkeypatch.context() as patched:
+            patched.setattr(type(connection.transport), "send", lost)
+            patched.setattr(type(connection.transport), "asend", lost)
+            with pytest.raises(type(error) if error.args == () else ttorm.OutcomeUnknownError):
+                await do(Twin, "create")
+        assert session.dirty == []
+    assert connection.call("scan_twins")["twins"] == []

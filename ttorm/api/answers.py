@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-__all__ = ["items", "listed", "member", "refusal"]
+from ttorm.api.errors import ResponseFormatError
+
+__all__ = ["items", "listed", "member", "needed", "refusal"]
 
 
 def member(answer: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
@@ -45,6 +47,27 @@ def listed(answer: Mapping[str, Any] | None, name: str) -> list[Any]:
         return []
     everything: list[Any] = found
     return everything
+
+
+def needed(answer: Any, *path: str) -> str:
+    """Return a text that an answer cannot do without.
+
+    Raises:
+        ResponseFormatError: It is not there.
+
+    Example:
+        >>> needed({"creation_certificate": {"uuid": "u"}}, "creation_certificate", "uuid")
+        'u'
+    """
+    found = answer
+    for name in path:
+        found = cast(dict[str, Any], found).get(name) if isinstance(found, dict) else None
+    if isinstance(found, str) and found:
+        return found
+    raise ResponseFormatError(
+        f"the answer has no {'.'.join(path)}: is this address the Trusted Twin API, or does a "
+        "proxy answer in its place?"
+    )
 
 
 def refusal(answer: Mapping[str, Any], name: str, item: str) -> str | None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ttorm._version import __version__
+from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import Secret, credential_scope
 from ttorm.api.errors import NotLoadedError
@@ -173,7 +174,7 @@ class Connection:
 
     def _whoami(self) -> Flow[WhoAmI]:
         answer = cast(WhoAmI, (yield from read(self, api_request("who_am_i"))).body)
-        self._account = answer["account"]
+        self._account = needed(answer, "account")
         return answer
 
     # What flows need

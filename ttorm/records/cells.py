@@ -333,7 +333,6 @@ class Item:
         for name, cell in self.cells.items():
             cell.rebase(self._base_of(name))
 
-
     def rebase_whole(self, base: Any) -> None:
         """Take a newer answer, of which nothing is to stay: all was assigned here."""
         whole = {name: cell.current() for name, cell in self.cells.items()}

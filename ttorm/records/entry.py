@@ -251,7 +251,13 @@ class Entry:
         return str(account)
 
     def _stamp(self, name: str) -> datetime:
-        return moment(self._get(name))
+        stamp = self._get(name)
+        if stamp is None:
+            raise StateError(
+                f"the service has not told this of the Entry {self.name!r} yet: save() the Twin, "
+                "or refresh() the Entry"
+            )
+        return moment(stamp)
 
     @property
     def created_at(self) -> datetime:

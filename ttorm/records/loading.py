@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ttorm import signals
+from ttorm.api.answers import needed
 from ttorm.api.errors import NotLoadedError, StateError, ValidationError
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import Answer, kept_answer, read
@@ -131,6 +132,8 @@ def _request(state: TwinState, part: str) -> ApiRequest:
 def _absorb(state: TwinState, part: str, answer: Answer) -> None:
     match part:
         case "description":
+            # Nothing taken for a Twin would be taken for an empty description.
+            needed(answer.body, "creation_certificate", "uuid")
             state.absorb_twin(answer.body, fresh=not answer.kept)
         case "identities":
             state.absorb_identities(answer.body)

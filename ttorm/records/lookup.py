@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ttorm.api import names
-from ttorm.api.answers import listed, member
+from ttorm.api.answers import listed, member, needed
 from ttorm.api.errors import NotFoundError, WrongKindError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
@@ -20,6 +20,7 @@ from ttorm.sessions import current_session
 __all__ = ["find", "get", "show_listed", "state_at"]
 
 T = TypeVar("T")
+_UUID = ("creation_certificate", "uuid")
 
 
 def state_at(model: Any, uuid: str) -> TwinState:
@@ -66,7 +67,9 @@ def find(
     fitting = [
         wire
         for wire in listed(answer, "twins")
-        if wire.get("status") == "alive" and model_of(member(wire, "description"), model)
+        if needed(wire, *_UUID)
+        and wire.get("status") == "alive"
+        and model_of(member(wire, "description"), model)
     ]
     if not fitting:
         raise NotFoundError(
@@ -75,7 +78,7 @@ def find(
             operation="resolve_twin_identity",
         )
     oldest = min(fitting, key=_age)
-    state = state_at(model, oldest["creation_certificate"]["uuid"])
+    state = state_at(model, needed(oldest, *_UUID))
     state.absorb_twin(oldest, fresh=False)
     if context in (None, "personal") and text not in state.identities.base:
         state.absorb_identities({"identities": {text: {}}}, complete=False)
@@ -122,10 +125,11 @@ def _shown(model: Any, state: TwinState) -> Any:
 
 def show_listed(model: Any, wire: Mapping[str, Any]) -> Any:
     """Return the record for an object of a listing; None when it is of another kind."""
+    uuid = needed(wire, *_UUID)
     fitting = model_of(member(wire, "description"), model)
     if fitting is None:
         return None
-    state = state_at(fitting, wire["creation_certificate"]["uuid"])
+    state = state_at(fitting, uuid)
     state.absorb_twin(wire, fresh=False)
     state.model = fitting
     return state.view(fitting)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import (
     TYPE_CHECKING,
@@ -88,13 +89,15 @@ class ModelMeta(type):
             'alive'
         """
         record = cls(*args, **kwargs)
-        cast(Any, record).save()
+        with _nobody_has(record):
+            cast(Any, record).save()
         return record
 
     @twin_of(create)
     async def acreate(cls: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         record = cls(*args, **kwargs)
-        await cast(Any, record).asave()
+        with _nobody_has(record):
+            await cast(Any, record).asave()
         return record
 
     def __dir__(cls) -> list[str]:
@@ -109,6 +112,16 @@ class ModelMeta(type):
             raise AttributeError(
                 f"{cls.__name__} has no attribute {name!r}{did_you_mean(name, cls.__fields__)}"
             )
+
+
+@contextmanager
+def _nobody_has(record: Any) -> Generator[None]:
+    """Have its session forget a record that could not be created: it must not create it later."""
+    try:
+        yield
+    except BaseException:
+        record._state.session.release(record._state)
+        raise
 
 
 def did_you_mean(name: str, known: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ttorm import signals
-from ttorm.api.answers import items, member, refusal
+from ttorm.api.answers import items, member, needed, refusal
 from ttorm.api.codec import JSONValue, same
 from ttorm.api.errors import ConflictError, ItemError, SaveError, StateError
 from ttorm.api.request import api_request
@@ -120,7 +120,7 @@ class _Saving:
         answer = yield from perform(state.connection, creation(state))
         self._requests += 1
         self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
-        state.uuid = answer["creation_certificate"]["uuid"]
+        state.uuid = needed(answer, "creation_certificate", "uuid")
         state.session.known[state.uuid] = state
         self._settle_description(sent, answer)
 
@@ -139,6 +139,11 @@ class _Saving:
 
     def _settle_description(self, sent: Mapping[str, JSONValue], answer: Mapping[str, Any]) -> None:
         state = self.state
+        if "description" not in answer:
+            # Done, says the status; what it says is the rest of it.
+            known = {**state.description.known, **sent}
+            told = {key: value for key, value in known.items() if value is not ABSENT}
+            answer = {**(state.facts or {}), "description": told}
         state.facts = dict(answer)
         state.fresh, state.replaced = True, False
         state.description.settle(sent, member(answer, "description"))

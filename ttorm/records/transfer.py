@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urljoin, urlsplit
 
-from ttorm.api.answers import member, refusal
+from ttorm.api.answers import member, needed, refusal
 from ttorm.api.errors import (
     ItemError,
     NotFoundError,
@@ -57,14 +57,14 @@ def attach(
         upload, digest = _upload(source, copies)
         place = yield from perform(connection, api_request("create_upload_url"))
         response = yield from send(
-            connection.transport, HttpRequest("PUT", str(place["url"]), {}, upload)
+            connection.transport, HttpRequest("PUT", needed(place, "url"), {}, upload)
         )
     if not 200 <= response.status < 300:
         raise api_error(
             response.status, None, operation="create_upload_url", request="PUT (upload)"
         )
     wish = {
-        "handler": place["handler"],
+        "handler": needed(place, "handler"),
         "hash": digest,
         "storage_class": storage_class,
         "description": None if description is None else dict(description),
