@@ -177,7 +177,7 @@ class HttpTransport:
         if isinstance(request.body, Upload):
             headers["content-length"] = str(request.body.size)
         try:
-            return httpx.Request(
+            built = httpx.Request(
                 request.method,
                 request.url,
                 headers=headers,
@@ -186,8 +186,11 @@ class HttpTransport:
             )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise TransportError(
-                f"{request.url!r} cannot be reached: {error}", sent=False
+                f"the address cannot be used ({error}): check the connection's URL", sent=False
             ) from None
+        if "authorization" not in headers:
+            built.url = _Unlogged(request.url)
+        return built
 
     def _pool_limits(self) -> httpx.Limits:
         return httpx.Limits(
@@ -221,6 +224,13 @@ class HttpTransport:
         if guard is not None:
             await guard.aclose()
         self.close()
+
+
+class _Unlogged(httpx.URL):
+    """An address that is a credential by itself: the library's log shows where it leads only."""
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc.decode()}/..."
 
 
 @cache
@@ -283,6 +293,7 @@ class _Reader:
         self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0
+        self._begun = False
         encoding = self._headers.pop("content-encoding", "identity").lower()
         if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
             raise ResponseFormatError(
@@ -294,6 +305,7 @@ class _Reader:
         if self._inflate is None:
             self._take(chunk)
             return
+        self._begun = True
         try:
             while chunk:
                 self._take(self._inflate.decompress(chunk, _CHUNK))
@@ -316,4 +328,6 @@ class _Reader:
     def finish(self) -> HttpResponse:
         if self._inflate is not None:
             self._take(self._inflate.flush())
+            if self._begun and not self._inflate.eof:
+                raise ResponseFormatError("the answer's compressed body is cut short")
         return HttpResponse(self._status, self._headers, b"".join(self._parts))
