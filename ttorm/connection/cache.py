@@ -7,6 +7,7 @@ touches.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
@@ -65,15 +66,25 @@ class MemoryBackend:
     """
 
     def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
-        self._subjects: LRUCache[str, dict[CacheKey, tuple[float, Mapping[str, Any]]]] = LRUCache(
-            size
-        )
+        self._size = size
         self._clock = clock
-        self._lock = threading.Lock()
+        self._renew()
+
+    def _renew(self) -> None:
+        self._subjects: LRUCache[str, dict[CacheKey, tuple[float, Mapping[str, Any]]]] = LRUCache(
+            self._size
+        )
+        self._process, self._lock = os.getpid(), threading.Lock()
+
+    def _alone(self) -> threading.Lock:
+        if self._process != os.getpid():
+            # Of what the parent's threads were doing, a forked child sees no end.
+            self._renew()
+        return self._lock
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return a valid answer or None."""
-        with self._lock:
+        with self._alone():
             try:
                 deadline, answer = self._subjects[key.subject][key]
             except KeyError:
@@ -85,7 +96,7 @@ class MemoryBackend:
 
     def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
         """Keep an answer."""
-        with self._lock:
+        with self._alone():
             answers = self._subjects.setdefault(key.subject, {})
             answers[key] = (self._clock() + ttl, answer)
 
@@ -93,7 +104,7 @@ class MemoryBackend:
         self, subject: str | None, scope: str | None, operations: frozenset[str] | None
     ) -> int:
         """Forget answers."""
-        with self._lock:
+        with self._alone():
             buckets = (
                 list(self._subjects.values())
                 if subject is None
@@ -170,9 +181,18 @@ class Cache:
         self.ttl = ttl
         self._ttls = dict(ttls or {})
         self._backend = MemoryBackend(size) if backend is None else backend
-        self._flights: dict[CacheKey, _Flight] = {}
-        self._lock = threading.Lock()
         self._hits = self._misses = self._stored = self._dropped = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        self._flights: dict[CacheKey, _Flight] = {}
+        self._process, self._lock = os.getpid(), threading.Lock()
+
+    def _alone(self) -> threading.Lock:
+        if self._process != os.getpid():
+            # Reads that were under way in the parent never land in a forked child.
+            self._renew()
+        return self._lock
 
     @property
     def statistics(self) -> CacheStatistics:
@@ -226,7 +246,7 @@ class Cache:
         way are dropped as well, since they may have been answered before the write.
         """
         names = None if operations is None else frozenset(operations)
-        with self._lock:
+        with self._alone():
             for key in [key for key in self._flights if _concerns(key, subject, scope, names)]:
                 self._flights.pop(key).stale = True
         self._dropped += self._backend.drop(subject, scope, names)
@@ -241,7 +261,7 @@ class Cache:
         Returns:
             The flight, and whether the caller leads it (and has to `land` it).
         """
-        with self._lock:
+        with self._alone():
             flight = self._flights.get(key)
             if flight is not None and not fresh:
                 return flight, False
@@ -252,7 +272,7 @@ class Cache:
 
     def land(self, flight: _Flight, answer: Mapping[str, Any] | None) -> None:
         """End a read: keep its answer unless a write made it stale, and wake who waits."""
-        with self._lock:
+        with self._alone():
             # Kept before it has landed: a write in between would find nothing to drop.
             if answer is not None and not flight.stale and _worth_keeping(flight.key, answer):
                 self.put(flight.key, answer)

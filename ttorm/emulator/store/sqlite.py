@@ -98,12 +98,6 @@ class MemoryStore:
         with self._lock:
             self._closing()
 
-    def forked(self) -> None:
-        """Let go of what the parent process held; called in a forked child."""
-        self._lock = threading.RLock()
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
 
 class FileStore:
     """Data in a file, shared by threads and processes of one computer.
@@ -121,7 +115,7 @@ class FileStore:
         self.path = path.absolute()
         self._synchronous = "FULL" if full else "NORMAL"
         self._idle: list[sqlite3.Connection] = []
-        self._writer = threading.Lock()
+        self._lock = threading.Lock()
         self._closing = weakref.finalize(self, _close_all, self._idle)
         _STORES.add(self)
         try:
@@ -145,7 +139,7 @@ class FileStore:
         try:
             if write:
                 # Threads queue here, in the order they came, instead of polling the file's lock.
-                with self._writer, _within(connection, "BEGIN IMMEDIATE") as tx:
+                with self._lock, _within(connection, "BEGIN IMMEDIATE") as tx:
                     yield tx
             else:
                 with _within(connection, "BEGIN") as tx:
@@ -190,7 +184,6 @@ class FileStore:
         # SQLite forbids even closing a connection that was opened before the fork.
         _INHERITED.extend(self._idle)
         self._idle.clear()
-        self._writer = threading.Lock()
 
 
 def _check_ours(path: Path) -> None:
@@ -225,10 +218,29 @@ _STORES: weakref.WeakSet[MemoryStore | FileStore] = weakref.WeakSet()
 _INHERITED: list[sqlite3.Connection] = []
 
 
-def _after_fork() -> None:
+_FORKING: list[MemoryStore | FileStore] = []
+
+
+def _before_fork() -> None:
+    # SQLite takes a write that a fork catches half-done for one that never ends.
     for store in list(_STORES):
-        store.forked()
+        store._lock.acquire()
+        _FORKING.append(store)
+
+
+def _after_fork() -> None:
+    while _FORKING:
+        _FORKING.pop()._lock.release()
+
+
+def _after_fork_in_child() -> None:
+    _after_fork()
+    for store in list(_STORES):
+        if isinstance(store, FileStore):
+            store.forked()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+    )
