@@ -87,14 +87,14 @@ def serve(
 
 @ttorm.command()
 @click.option("--quick", is_flag=True, help="Take a tenth of the data.")
-@click.option("--store", metavar="URL", help="Where to work, instead of a temporary store.")
+@click.option("--store", metavar="URL", help="Where to work, instead of a file among your caches.")
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Also write the final table as JSON.",
 )
 def demo(*, quick: bool, store: str | None, report: Path | None) -> None:
-    """Load the flights from New York of 2013 and show what ttorm does with them.
+    """Load the flights of 2013 and show what ttorm does.
 
     STORE is memory:, sqlite:///FILE, or the address of a service (with TTORM_SECRET set). On a
     store that has the data already, nothing is written again.
