@@ -237,3 +237,46 @@ def update_value(api):
         return ledger["entries"]
 
     return update_value
+
+
+@pytest.fixture
+def new_batch(api, upload):
+    """Begin a batch: ``new_batch("get_twin", line, ...) -> the batch as it was answered``."""
+
+    def new_batch(operation, *lines, content=None, user=None, **fields):
+        caller = {} if user is None else {"user": user}
+        handler = upload(
+            content or "".join(f"{json.dumps(line)}\n" for line in lines).encode(), **caller
+        )
+        body = {"operation": operation, "handler": handler, **fields}
+        status, batch = api("create_batch", body=body, **caller)
+        assert status == 201, batch
+        return batch
+
+    return new_batch
+
+
+@pytest.fixture
+def get_batch(api):
+    """Read a batch: ``get_batch(batch, download=True) -> the batch``."""
+
+    def get_batch(batch, **options):
+        status, answer = api("get_batch", batch["batch"], **options)
+        assert status == 200, answer
+        return answer
+
+    return get_batch
+
+
+@pytest.fixture
+def results(get_batch, send):
+    """Download the results of a batch: ``results(batch) -> [{"line", "status", ...}, ...]``."""
+
+    def results(batch, **options):
+        answer = send("GET", get_batch(batch, download=True, **options)["download"]["url"])
+        assert answer.status == 200, answer
+        content = b"".join(answer.stream)
+        assert answer.headers["content-length"] == str(len(content))
+        return [json.loads(line) for line in content.splitlines()]
+
+    return results

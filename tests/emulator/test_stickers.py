@@ -614,4 +614,4 @@ class TestInTheBackground:
 
     def test_without_topics_there_is_no_thread(self, emulator, put, twin):
         put(twin, red={})
-        self.until(lambda: emulator.background._thread is None)
+        assert emulator.background._thread is None

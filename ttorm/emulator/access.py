@@ -29,6 +29,7 @@ __all__ = [
     "authorize",
     "condition_holds",
     "entry_allowed",
+    "find_principal",
     "identity_allowed",
     "matches",
     "permits",
@@ -110,7 +111,7 @@ def authenticate(
         Fault: Nobody is known by that credential (401000).
     """
     if user is not None:
-        return _principal(tx, user, "local")
+        return find_principal(tx, user, "local")
     if not header:
         raise Fault(401000, "This needs a user secret or token in the Authorization header.")
     if header.count(".") == 2:
@@ -122,7 +123,7 @@ def _by_secret(world: Emulator, tx: Transaction, now: float, secret: str) -> Pri
     row = tx.row(_BY_HASH, world.vault.hash(secret))
     if row is None or not world.vault.holds(secret, row["hash"]) or _over(row["validity_ts"], now):
         raise _unknown()
-    return _principal(
+    return find_principal(
         tx, row["owner"], "secret", secret=row["uuid"], validity_ts=row["validity_ts"]
     )
 
@@ -135,7 +136,7 @@ def _by_token(world: Emulator, tx: Transaction, now: float, token: str) -> Princ
         row = tx.row(_BY_UUID, claims["sec"])
         if row is None or _over(row["validity_ts"], now):
             raise _unknown()
-    return _principal(
+    return find_principal(
         tx,
         claims["usr"],
         "token",
@@ -154,9 +155,20 @@ def _unknown() -> Fault:
     return Fault(401000, "The user secret or token is unknown, expired or deleted.")
 
 
-def _principal(
+def find_principal(
     tx: Transaction, user: str, credential: Literal["local", "secret", "token"], **more: Any
 ) -> Principal:
+    """Read who a user is and what the role permits at this moment.
+
+    Args:
+        tx: A transaction.
+        user: UUID of the user.
+        credential: How the user is known.
+        more: What else is known, by the attributes of `Principal`.
+
+    Raises:
+        Fault: There is no such user any more (401000).
+    """
     row = tx.row(_USER, user)
     if row is None:
         raise _unknown()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -60,13 +61,17 @@ class Blobs:
 
     def receive(self, source: IO[bytes]) -> Received:
         """Write down everything that a reader gives; `keep` or `forget` what comes of it."""
+        return self.write(iter(partial(source.read, _PIECE), b""))
+
+    def write(self, pieces: Iterable[bytes]) -> Received:
+        """Write down what comes in pieces; `keep` or `forget` what comes of it."""
         from tempfile import NamedTemporaryFile
 
         digest, size = sha256(), 0
         with NamedTemporaryFile(dir=self.folder, prefix="new-", delete=False) as file:
             path = Path(file.name)
             try:
-                while piece := source.read(_PIECE):
+                for piece in pieces:
                     digest.update(piece)
                     size += file.write(piece)
             except BaseException:
@@ -82,9 +87,13 @@ class Blobs:
         """Remove a received file that is not kept; one that was kept stays."""
         received.path.unlink(missing_ok=True)
 
+    def open(self, content: str) -> IO[bytes]:
+        """Open a content for reading."""
+        return self._path(content).open("rb")
+
     def read(self, content: str) -> Iterator[bytes]:
         """Yield a content in pieces; its file is open only while it is being read."""
-        with self._path(content).open("rb") as file:
+        with self.open(content) as file:
             while piece := file.read(_PIECE):
                 yield piece
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.emulator import bootstrap, routing, stickers
+from ttorm.emulator import batches, bootstrap, routing, stickers
 from ttorm.emulator.access import Principal, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.background import Background
@@ -97,11 +97,12 @@ class Emulator:
         self.blobs = Blobs(self.store.path)
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
-            waiting = stickers.any_publishing(tx)
+            waiting = batches.any_unfinished(tx) or stickers.any_publishing(tx)
         path = self.store.path
         self.address = f"memory:{self.ids.uuid()}" if path is None else path.as_uri()
         self._handlers = registered()
-        self.background = Background(self, (stickers.work,), enabled=self.policy.background)
+        jobs = (batches.work, stickers.work)
+        self.background = Background(self, jobs, enabled=self.policy.background)
         if waiting:
             self.background.wake()
 
@@ -194,6 +195,18 @@ class Emulator:
             _log.error("%s %s failed, trace %s", request.method, path, trace, exc_info=error)
             error = Fault(500000, "The emulator failed; its log says how.")
         return fault_answer(error, trace)
+
+    def run_batches(self, steps: int | None = None) -> int:
+        """Run batches here and now, instead of waiting until they have run in the background.
+
+        Args:
+            steps: How many steps each batch takes: to its next status, or through one line of its
+                file. None lets all come to their end.
+
+        Returns:
+            How many batches are not finished.
+        """
+        return batches.run(self, steps)
 
     def _answer(self, function: Function, call: Call) -> Answer:
         token = LENIENT.set(self.policy.lenient_bodies)

@@ -31,8 +31,10 @@ class Handler(NamedTuple):
 
 _NOUNS = (
     "account",
+    "batches",
     "databases",
     "docs",
+    "downloads",
     "history",
     "identities",
     "indexes",

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from ttorm.api.http import HttpResponse
 from ttorm.emulator.answers import Fault
-from ttorm.emulator.body import check_description, check_fields, check_mapping, check_uuid
+from ttorm.emulator.body import check_description, check_fields, check_mapping
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import handles
+from ttorm.emulator.handlers.downloads import download
 from ttorm.emulator.handlers.twins import find_twin
-from ttorm.emulator.handlers.uploads import VALIDITY, find_upload, release
+from ttorm.emulator.handlers.uploads import find_upload, release
 from ttorm.emulator.patterns import PatternError, check_pattern
 from ttorm.emulator.rows import DocRow, TwinRow, to_json
-from ttorm.emulator.zips import zipped
 
 __all__: list[str] = []
 
@@ -163,59 +162,15 @@ def _attach(call: Call, twin: TwinRow, name: str, draft: Draft) -> dict[str, Any
 @handles("get_twin_doc")
 def get_twin_doc(call: Call) -> dict[str, Any]:
     """Show a Doc, with a temporary address for fetching it if that is asked for."""
-    download = call.flag("download", default=False)
+    wanted = call.flag("download", default=False)
     validity_ts = call.timestamp("validity_ts")
-    if download and validity_ts is not None and validity_ts <= call.now:
+    if wanted and validity_ts is not None and validity_ts <= call.now:
         raise Fault(400589, "'validity_ts' is in the past.")
     doc = _find_doc(call)
     shown = _doc_object(doc)
-    if download and doc.content is not None:
-        until = round(call.now + VALIDITY, 3) if validity_ts is None else validity_ts
-        handler = _download_handler(call, doc.uuid, until)
-        url = f"{call.origin}/download/{doc.account}/{handler}"
-        shown["download"] = {"url": url, "validity_ts": until}
+    if wanted and doc.content is not None:
+        shown["download"] = download(call, doc.uuid, validity_ts)
     return shown
-
-
-def _download_handler(call: Call, doc: str, validity_ts: float) -> str:
-    """Name a Doc and an end in a way that only this store can make, and nothing has to be kept."""
-    named = f"{doc}-{validity_ts!r}"
-    return f"{named}-{call.world.vault.hash(f'download {named}')}"
-
-
-@handles("download_doc")
-def download_doc(call: Call) -> HttpResponse:
-    """Send the contents of a Doc; the address is the credential."""
-    account, handler = check_uuid(call.args["account"], "account"), call.args["handler"]
-    named, _, seal = handler.rpartition("-")
-    uuid, validity_ts = named[:36], named[37:]
-    sealed = seal.isascii() and call.world.vault.holds(f"download {named}", seal)
-    if not sealed or float(validity_ts) <= call.now:
-        raise _no_download()
-    row = call.tx.row("SELECT * FROM docs WHERE uuid = ? AND account = ?", uuid, account)
-    doc = None if row is None else DocRow.from_row(row)
-    if doc is None or doc.content is None:
-        raise _no_download()
-    # Any character may stand before the extension: only plain ones go into the header.
-    filename = re.sub(r"[^A-Za-z0-9_.-]", "_", doc.name.rpartition("/")[2])
-    contents = call.world.blobs.read(doc.content)
-    if call.policy.zip_downloads:
-        headers = _headers("application/zip", f"{filename}.zip")
-        return HttpResponse(200, headers, stream=zipped(filename, contents))
-    headers = _headers("application/octet-stream", filename)
-    headers["content-length"] = str(doc.size)
-    return HttpResponse(200, headers, stream=contents)
-
-
-def _headers(kind: str, filename: str) -> dict[str, str]:
-    return {
-        "content-type": kind,
-        "content-disposition": f'attachment; filename="{filename}"',
-    }
-
-
-def _no_download() -> Fault:
-    return Fault(404653, "This download address is unknown or expired, or the Doc was deleted.")
 
 
 @handles("update_twin_doc")

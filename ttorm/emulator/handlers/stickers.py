@@ -127,7 +127,8 @@ def put_sticker(call: Call) -> dict[str, Any]:
         raise Fault(400589, "'stickers' is empty: name at least one Sticker.")
     twin = find_twin(call)
     expire(call)
-    call.afterwards.append(call.world.background.wake)
+    if any(draft["publish"] for draft in drafts.values()):
+        call.afterwards.append(call.world.background.wake)
     return {"stickers": {color: _put(call, twin, color, draft) for color, draft in drafts.items()}}
 
 

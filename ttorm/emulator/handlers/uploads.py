@@ -1,4 +1,4 @@
-"""Uploads: places where files are put before they are attached to Twins as Docs."""
+"""Uploads: places where files are put before Docs or batches are made of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.call import Call
 from ttorm.emulator.handlers import handles
+from ttorm.emulator.handlers.downloads import VALIDITY
 from ttorm.emulator.routing import UPLOADS
 from ttorm.emulator.rows import UploadRow
 from ttorm.emulator.store import Transaction
@@ -16,10 +17,7 @@ from ttorm.emulator.store import Transaction
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
 
-__all__ = ["VALIDITY", "find_upload", "receive", "release", "remove_released"]
-
-VALIDITY = 3_600.0
-"""Life of an upload or download address in seconds."""
+__all__ = ["find_upload", "note_release", "receive", "release", "remove_released"]
 
 
 def find_upload(tx: Transaction, handler: str, now: float) -> UploadRow | None:
@@ -86,7 +84,7 @@ def receive(world: Emulator, handler: str, request: HttpRequest) -> HttpResponse
                 handler,
             )
             if upload.content is not None:
-                _note_release(tx, upload.content)
+                note_release(tx, upload.content)
     finally:
         world.blobs.forget(received)
     if upload.content is not None:
@@ -108,11 +106,12 @@ def _reader(body: bytes | Upload) -> IO[bytes]:
 def release(call: Call, content: str | None) -> None:
     """Let go of a content; its file is removed after the commit unless something else uses it."""
     if content is not None:
-        _note_release(call.tx, content)
+        note_release(call.tx, content)
         call.afterwards.append(lambda: remove_released(call.world))
 
 
-def _note_release(tx: Transaction, content: str) -> None:
+def note_release(tx: Transaction, content: str) -> None:
+    """Let go of a content; call `remove_released` after the commit."""
     tx.run("INSERT INTO released (content) VALUES (?) ON CONFLICT DO NOTHING", content)
 
 
@@ -126,7 +125,9 @@ def remove_released(world: Emulator) -> None:
         rows = tx.rows(
             "SELECT content FROM released "
             "WHERE NOT EXISTS (SELECT 1 FROM docs WHERE docs.content = released.content) "
-            "AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.content = released.content)"
+            "AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.content = released.content) "
+            "AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.content = released.content) "
+            "AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.results = released.content)"
         )
         for row in rows:
             world.blobs.remove(row["content"])

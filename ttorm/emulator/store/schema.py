@@ -251,6 +251,39 @@ _STICKERS = (
     "CREATE INDEX recipients_of_sticker ON sticker_recipients (sticker)",
 )
 
+_BATCHES = (
+    # The file is read up to a line, which ends at a position in bytes.
+    """CREATE TABLE batches (
+        uuid TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        caller TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        dictionary TEXT,
+        status TEXT NOT NULL,
+        hash TEXT,
+        content TEXT,
+        line BIGINT NOT NULL,
+        position BIGINT NOT NULL,
+        results TEXT,
+        results_size BIGINT,
+        created_ts DOUBLE PRECISION NOT NULL,
+        updated_ts DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX batches_of_account ON batches (account, created_ts, uuid)",
+    "CREATE INDEX batches_by_content ON batches (content)",
+    "CREATE INDEX batches_by_results ON batches (results)",
+    """CREATE INDEX batches_to_run ON batches (created_ts, uuid) WHERE status NOT IN
+        ('hash_mismatch', 'validation_failed', 'cancelled', 'completed')""",
+    """CREATE TABLE batch_results (
+        batch TEXT NOT NULL,
+        line BIGINT NOT NULL,
+        status INTEGER NOT NULL,
+        response TEXT NOT NULL,
+        PRIMARY KEY (batch, line)
+    )""",
+)
+
 _EVENTS = (
     # Notifications to be: by number they are in the order in which they happened.
     """CREATE TABLE outbox (
@@ -266,7 +299,7 @@ _EVENTS = (
     "CREATE INDEX outbox_by_number ON outbox (number)",
 )
 
-_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS, _SERVICES, _STICKERS, _EVENTS)
+_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS, _SERVICES, _STICKERS, _BATCHES, _EVENTS)
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
 _STEPS: tuple[tuple[str, ...], ...] = (
@@ -279,6 +312,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         ) SELECT uuid, uuid, 1, 'running', 'micro', created_ts, created_ts FROM accounts""",
     ),
     (*_STICKERS, *_EVENTS),
+    _BATCHES,
 )
 """Statements that lead from each published version of the tables to the next."""
 

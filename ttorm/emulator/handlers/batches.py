@@ -1,0 +1,195 @@
+"""Batches: one operation called many times, out of a file."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from typing import Any
+
+from ttorm.api.operations import OPERATIONS, Operation
+from ttorm.emulator.access import authorize
+from ttorm.emulator.answers import Fault
+from ttorm.emulator.batches import CANCELLED, FINISHED, STATUSES, BatchRow, remembered
+from ttorm.emulator.body import check_description, check_fields, check_uuid
+from ttorm.emulator.call import Call
+from ttorm.emulator.clock import later
+from ttorm.emulator.handlers import handles
+from ttorm.emulator.handlers.downloads import download
+from ttorm.emulator.handlers.uploads import find_upload, release
+
+__all__: list[str] = []
+
+_FIELDS = ("handler", "operation", "hash", "batch_dict")
+_HASH = re.compile(r"[a-f0-9]{64}")
+_CURSOR = re.compile(r"([0-9]{1,15}\.[0-9]{1,3}) ([0-9a-f-]{36})")
+_MOST = 1_000
+
+
+def _batch_object(batch: BatchRow) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "batch": batch.uuid,
+        "status": batch.status,
+        "created_ts": batch.created_ts,
+        "updated_ts": batch.updated_ts,
+    }
+    return shown if batch.hash is None else {**shown, "hash": batch.hash}
+
+
+def _find_batch(call: Call) -> BatchRow:
+    """Read the batch of the caller's account that the path names (404653 if there is none)."""
+    uuid = check_uuid(call.args["batch"], "batch")
+    row = call.tx.row("SELECT * FROM batches WHERE uuid = ? AND account = ?", uuid, call.account)
+    if row is None:
+        raise Fault(404653, f"The account has no batch {uuid}.")
+    return BatchRow.from_row(row)
+
+
+@handles("create_batch")
+def create_batch(call: Call) -> dict[str, Any]:
+    """Begin a batch with an uploaded file, which cannot be used again."""
+    body = call.require_body()
+    check_fields(body, _FIELDS, required=("handler", "operation"))
+    operation, expected = _read_operation(body["operation"]), body.get("hash")
+    if expected is not None and not (isinstance(expected, str) and _HASH.fullmatch(expected)):
+        raise Fault(400589, "'hash' is no SHA-256: write 64 digits and letters a to f.")
+    dictionary = check_description(body.get("batch_dict"), "'batch_dict'")
+    authorize(call.principal, operation)
+    batch = BatchRow(
+        uuid=call.world.ids.uuid(),
+        account=call.account,
+        caller=remembered(call.principal),
+        origin=call.origin,
+        operation=operation.name,
+        dictionary=dictionary,
+        status="new",
+        hash=expected,
+        content=_take_upload(call, body["handler"]),
+        line=0,
+        position=0,
+        results=None,
+        results_size=None,
+        created_ts=call.now,
+        updated_ts=call.now,
+    )
+    batch.insert(call.tx)
+    call.afterwards.append(call.world.background.wake)
+    return _batch_object(batch)
+
+
+def _read_operation(name: Any) -> Operation:
+    operation = OPERATIONS.get(name) if isinstance(name, str) else None
+    if operation is None:
+        raise Fault(400589, "'operation' is unknown: write the name of an operation.")
+    if not operation.credential or operation.category == "batches":
+        raise Fault(
+            400589,
+            f"{operation.name} cannot be batched: write an operation that needs a credential and "
+            "is none of batches.",
+        )
+    return operation
+
+
+def _take_upload(call: Call, handler: Any) -> str:
+    """Use up an upload and return what was put there."""
+    if not isinstance(handler, str):
+        raise Fault(400589, "'handler' is no text: write what create_upload_url answered.")
+    upload = find_upload(call.tx, handler, call.now)
+    if upload is None or upload.account != call.account:
+        raise Fault(404653, "There is no such upload: it is unknown, expired or used.")
+    if upload.content is None:
+        raise Fault(404653, "No file was put to this upload.")
+    call.tx.run("DELETE FROM uploads WHERE handler = ?", handler)
+    return upload.content
+
+
+@handles("get_batches")
+def get_batches(call: Call) -> dict[str, Any]:
+    """List the batches of the account: the newest first, or the oldest first after a time."""
+    limit = call.integer("limit", default=_MOST, low=1, high=_MOST)
+    since, until, status = call.timestamp("ge"), call.timestamp("le"), call.text("status")
+    if status is not None and status not in STATUSES:
+        raise Fault(400589, f"'status' is {status!r}: write one of {', '.join(STATUSES)}.")
+    oldest_first = since is not None and until is None
+    beyond, order = (">", "ASC") if oldest_first else ("<", "DESC")
+    conditions: dict[str, tuple[Any, ...]] = {"account = ?": (call.account,)}
+    if since is not None:
+        conditions["created_ts >= ?"] = (since,)
+    if until is not None:
+        conditions["created_ts <= ?"] = (until,)
+    if status is not None:
+        conditions["status = ?"] = (status,)
+    cursor = call.text("cursor")
+    if cursor:
+        conditions[f"(created_ts, uuid) {beyond} (?, ?)"] = _read_cursor(cursor)
+    rows = call.tx.rows(
+        f"SELECT uuid, status, created_ts FROM batches WHERE {' AND '.join(conditions)} "  # noqa: S608 - constants
+        f"ORDER BY created_ts {order}, uuid {order} LIMIT ?",
+        *(parameter for parameters in conditions.values() for parameter in parameters),
+        limit + 1,
+    )
+    shown = rows[:limit]
+    return {
+        "batches": {row["uuid"]: row["status"] for row in shown},
+        "cursor": _cursor(shown[-1]["created_ts"], shown[-1]["uuid"]) if rows[limit:] else None,
+    }
+
+
+def _cursor(created_ts: float, uuid: str) -> str:
+    return b64encode(f"{created_ts!r} {uuid}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[float, str]:
+    try:
+        match = _CURSOR.fullmatch(b64decode(cursor, validate=True).decode())
+    except ValueError:
+        match = None
+    if match is None:
+        raise Fault(400589, f"The cursor {cursor[:80]!r} is none that a listing gave.")
+    return float(match[1]), match[2]
+
+
+@handles("get_batch")
+def get_batch(call: Call) -> dict[str, Any]:
+    """Show a batch, with a temporary address of its results if that is asked for."""
+    wanted = call.flag("download", default=False)
+    batch = _find_batch(call)
+    shown = _batch_object(batch)
+    if wanted and batch.results is not None:
+        shown["download"] = download(call, batch.uuid)
+    return shown
+
+
+@handles("update_batch")
+def update_batch(call: Call) -> dict[str, Any]:
+    """Cancel a batch; what it has done already stays done."""
+    body = call.require_body()
+    check_fields(body, {"status"}, required={"status"})
+    if body["status"] != "cancel":
+        raise Fault(400589, "'status' can only be set to 'cancel'.")
+    batch = _find_batch(call)
+    if batch.status in CANCELLED:
+        raise Fault(400358, "Batch already cancelled.")
+    if batch.status in FINISHED:
+        raise Fault(400592, f"The batch is finished: its status is {batch.status!r}.")
+    batch = batch._replace(status="cancel", updated_ts=later(call.now, batch.updated_ts))
+    call.tx.run(
+        "UPDATE batches SET status = ?, updated_ts = ? WHERE uuid = ?",
+        batch.status,
+        batch.updated_ts,
+        batch.uuid,
+    )
+    call.afterwards.append(call.world.background.wake)
+    return _batch_object(batch)
+
+
+@handles("delete_batch")
+def delete_batch(call: Call) -> dict[str, Any]:
+    """Stop a batch and forget it with its files."""
+    batch = _find_batch(call)
+    call.tx.run("DELETE FROM batch_results WHERE batch = ?", batch.uuid)
+    call.tx.run("DELETE FROM batches WHERE uuid = ?", batch.uuid)
+    release(call, batch.content)
+    release(call, batch.results)
+    return _batch_object(
+        batch._replace(status="deleting", updated_ts=later(call.now, batch.updated_ts))
+    )
