@@ -113,6 +113,16 @@ class Cell:
         self._compare_with(self.base)
         return self.lend(codec.load(raw, self.where), codec)
 
+    def held(self, codec: Codec = PLAIN) -> Any:
+        """Return the container that stands for the value; NOTHING when there is none.
+
+        One that was changed to what JSON cannot hold, too: who spoilt it has to mend it.
+        """
+        for held in self._handouts:
+            if held.codec is codec and (self.base is not ABSENT or self._is_changed(held)):
+                return held.value
+        return NOTHING
+
     def lend(self, value: Any, codec: Codec) -> Any:
         """Remember a container that a user holds from now on.
 
@@ -286,6 +296,10 @@ class Item:
         """Give an attribute as it is now, UNKNOWN, or ABSENT also when all is to be removed."""
         return ABSENT if self.removed else self.cell(attribute).current()
 
+    def held(self, attribute: str, codec: Codec = PLAIN) -> Any:
+        """Return the container that stands for an attribute; NOTHING when there is none."""
+        return NOTHING if self.removed else self.cell(attribute).held(codec)
+
     def _base_of(self, attribute: str) -> Any:
         if isinstance(self.base, Marker):
             return self.base
@@ -380,7 +394,7 @@ class Items:
 
     def names(self) -> list[str]:
         """Give the names there are after the changes made here."""
-        added = [name for name, item in self if item.adding or item.changes()]
+        added = [name for name, item in self if item.adding or item.is_modified()]
         names = dict.fromkeys([*self.base, *added])
         return [
             name for name in names if name not in self._touched or not self._touched[name].removed

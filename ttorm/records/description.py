@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ValidationError
 from ttorm.api.names import check_description_key
-from ttorm.records.cells import ABSENT, UNKNOWN
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
 from ttorm.records.loading import require
 from ttorm.records.values import PLAIN, is_scalar
 
@@ -42,8 +42,9 @@ class Description(MutableMapping[str, JSONValue]):
             require(self._state, "description", "description")
 
     def __getitem__(self, key: str) -> JSONValue:
-        check_description_key(key)
-        cell = self._state.description.cell(key)
+        cell = self._state.description.cell(check_description_key(key))
+        if (held := cell.held()) is not NOTHING:
+            return held
         if cell.current() is UNKNOWN:
             self._load()
         if cell.current() in (ABSENT, UNKNOWN):

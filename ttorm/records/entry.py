@@ -14,7 +14,7 @@ from ttorm.api.request import api_request
 from ttorm.connection.calls import read
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.cells import ABSENT, UNKNOWN, Item
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
 from ttorm.records.history import History
 from ttorm.records.loading import require
 from ttorm.records.moments import moment
@@ -115,11 +115,13 @@ class Entry:
 
     def _get(self, attribute: str) -> Any:
         item = self._own()
+        if (held := item.held(attribute)) is not NOTHING:
+            return held
         if item.current(attribute) is UNKNOWN:
             part = "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
             require(self._attached(), part, f"ledger[{self.name!r}].{attribute}")
         if item.current(attribute) is ABSENT:
-            if item.changes():
+            if item.is_modified():
                 return None
             raise MissingEntryError(
                 f"the Ledger {self._alias!r} has no Entry {self.name!r}: assign a value to make "

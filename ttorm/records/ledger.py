@@ -65,7 +65,7 @@ class Ledger(MutableMapping[str, Entry]):
 
     def __delitem__(self, name: str) -> None:
         item = writable_entry(self._state, self._alias, name)
-        if item.removed or (item.present is False and not item.changes()):
+        if item.removed or (item.present is False and not item.is_modified()):
             raise KeyError(name)
         item.remove()
         self._state.forget_values()
