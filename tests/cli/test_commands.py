@@ -68,3 +68,10 @@ def test_options_are_read_without_importing_what_a_command_needs():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=plain
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+    report = tmp_path / "missing" / "report.json"
+    done = run("demo", "--quick", "--store", "memory:", "--report", str(report))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "its folder does not exist" in done.stderr

@@ -587,3 +587,20 @@ def test_naive_moments_stay_naive(connection):
     house = House(checked=moment)
     assert house.checked == moment
     assert house.ledger["last_check"].value == "2024-01-01T12:00:00.000000"
+
+
+def test_fields_of_a_mixin_that_is_no_twin_are_refused():
+    class Coloured:
+        colour: Field[str] = entry()
+
+    with pytest.raises(TypeError, match=r"colour from Coloured.* write class Coloured\(Twin\)"):
+
+        class Kite(Coloured, Twin):
+            pass
+
+
+def test_a_field_with_the_name_of_an_argument_is_refused():
+    with pytest.raises(TypeError, match=r'other = entry\(name="entries"\)'):
+
+        class Diary(Twin):
+            entries: Field[int] = entry()

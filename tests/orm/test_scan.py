@@ -193,3 +193,23 @@ async def test_a_rule_the_service_refuses(do, connection):
 def test_a_scan_shows_its_rule(connection):
     assert repr(Drone.scan(Drone.label == "a")).startswith("<Scan of Drone: twin_status ==")
     assert repr(Twin.scan(terminated=True)) == "<Scan of Twin: all>"
+
+
+async def test_what_a_scan_finds_belongs_to_where_it_began(do, world, connection, make):
+    make(2)
+    scan = Twin.scan(page=1)
+    other = ttorm.connect("memory:", default=False)
+    if world.asynchronous:
+        found = aiter(scan)
+        await anext(found)
+        async with ttorm.session(other):
+            second = await anext(found)
+    else:
+        found = iter(scan)
+        next(found)
+        with ttorm.session(other):
+            second = next(found)
+    second.ledger["seen"] = True
+    await do(second, "save")
+    assert connection.call("get_twin_ledger_entry", second.uuid)["entries"]["seen"]["value"] is True
+    other.close()

@@ -121,7 +121,7 @@ class Entry:
             part = "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
             require(self._attached(), part, f"ledger[{self.name!r}].{attribute}")
         if item.current(attribute) is ABSENT:
-            if item.is_modified():
+            if item.is_modified() and not item.removed:
                 return None
             raise MissingEntryError(
                 f"the Ledger {self._alias!r} has no Entry {self.name!r}: assign a value to make "

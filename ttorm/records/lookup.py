@@ -15,7 +15,7 @@ from ttorm.records.attributes import identity_text
 from ttorm.records.loading import load_part
 from ttorm.records.models import model_of
 from ttorm.records.state import TwinState
-from ttorm.sessions import current_session
+from ttorm.sessions import Session, current_session
 
 __all__ = ["find", "get", "show_listed", "state_at"]
 
@@ -23,9 +23,9 @@ T = TypeVar("T")
 _UUID = ("creation_certificate", "uuid")
 
 
-def state_at(model: Any, uuid: str) -> TwinState:
-    """Return the state of a UUID in the current session, without asking the service."""
-    session = current_session()
+def state_at(model: Any, uuid: str, session: Session | None = None) -> TwinState:
+    """Return the state of a UUID in a session, the current one, without asking the service."""
+    session = session or current_session()
     state: TwinState | None = session.known.get(uuid)
     if state is None:
         state = session.known[uuid] = TwinState(uuid, session, model)
@@ -123,13 +123,13 @@ def _shown(model: Any, state: TwinState) -> Any:
     return state.view(fitting)
 
 
-def show_listed(model: Any, wire: Mapping[str, Any]) -> Any:
+def show_listed(model: Any, wire: Mapping[str, Any], session: Session) -> Any:
     """Return the record for an object of a listing; None when it is of another kind."""
     uuid = needed(wire, *_UUID)
     fitting = model_of(member(wire, "description"), model)
     if fitting is None:
         return None
-    state = state_at(fitting, uuid)
+    state = state_at(fitting, uuid, session)
     state.absorb_twin(wire, fresh=False)
     state.model = fitting
     return state.view(fitting)

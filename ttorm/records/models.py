@@ -151,6 +151,13 @@ def _check_body(
                 f"{name}.{attribute} is annotated as a field but not declared as one: "
                 f"write {attribute}: Field[...] = entry(), description() or identity()"
             )
+    if "entries" in own:
+        raise TypeError(
+            f"the field {name}.entries has the name of an argument of {name}(): give it another "
+            f"name in Python and keep the platform's, as in other = {own['entries'].kind}"
+            '(name="entries")'
+        )
+    _check_mixins(name, bases)
     for base in bases:
         for attribute in getattr(base, "__fields__", {}):
             if attribute in namespace and attribute not in own:
@@ -158,6 +165,18 @@ def _check_body(
                     f"{name}.{attribute} replaces the field of {base.__name__} by "
                     f"{type(namespace[attribute]).__name__}: declare it again as a field, "
                     "or give it another name"
+                )
+
+
+def _check_mixins(name: str, bases: tuple[type, ...]) -> None:
+    """Refuse fields of classes that are no models: nothing would ever save them."""
+    parents = {parent for base in bases for parent in base.__mro__}
+    for parent in parents:
+        for attribute, value in vars(parent).items():
+            if isinstance(value, FieldSpec):
+                raise TypeError(
+                    f"{name} inherits the field {attribute} from {parent.__name__}, which is no "
+                    f"Twin: write class {parent.__name__}(Twin)"
                 )
 
 

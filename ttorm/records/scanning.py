@@ -34,7 +34,7 @@ class Scan(Generic[T]):
     def __init__(
         self,
         model: type[T],
-        show: Callable[[Any, Mapping[str, Any]], T | None],
+        show: Callable[[Any, Mapping[str, Any], Session], T | None],
         kind: Expression | None,
         rule: str | Expression | None,
         terminated: bool,
@@ -74,7 +74,7 @@ class Scan(Generic[T]):
         # An empty page is no end: the service filters after it has looked at `count` Twins.
         query = {"cursor": cursor, "count": self._page, "match": self.match, "details": True}
         answer = yield from perform(session.connection, api_request("scan_twins", query=query))
-        shown = [self._show(self._model, wire) for wire in listed(answer, "twins")]
+        shown = [self._show(self._model, wire, session) for wire in listed(answer, "twins")]
         return [record for record in shown if record is not None], answer.get("cursor")
 
     def first(self) -> T | None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import ttorm
-from ttorm import Connection
+from ttorm import ConfigurationError, Connection
 from ttorm.cli.demo.data import read
 from ttorm.cli.demo.load import load
 from ttorm.cli.demo.report import Report
@@ -34,6 +34,8 @@ def run(
     Raises:
         TtormError: The store or service cannot be used.
     """
+    if report is not None and not report.resolve().parent.is_dir():
+        raise ConfigurationError(f"{report} cannot be written: its folder does not exist")
     console = console or Console()
     counted = Report()
     url = store or _own_store()
