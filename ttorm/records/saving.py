@@ -139,8 +139,8 @@ class _Saving:
 
     def _settle_description(self, sent: Mapping[str, JSONValue], answer: Mapping[str, Any]) -> None:
         state = self.state
-        if "description" not in answer:
-            # Done, says the status; what it says is the rest of it.
+        if "creation_certificate" not in answer:
+            # Done, says the status, but the answer shows no Twin: it is as it was written.
             known = {**state.description.known, **sent}
             told = {key: value for key, value in known.items() if value is not ABSENT}
             answer = {**(state.facts or {}), "description": told}
