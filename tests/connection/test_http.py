@@ -218,6 +218,7 @@ def test_the_limit_of_an_answer_is_exact(serve, connect, do, size):
         (gzip.compress(b'{"a": 1}' * 1000)[:-12], "gzip", "cut short"),
         (b"x", "br", "compressed as 'br'"),
     ],
+    ids=["broken", "none", "cut", "other"],
 )
 def test_broken_compression(serve, connect, do, body, encoding, text):
     serve(Response(body, headers={"content-encoding": encoding}))

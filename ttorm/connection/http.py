@@ -112,8 +112,9 @@ class HttpTransport:
 
     def _receive(self, request: HttpRequest, response: httpx.Response) -> HttpResponse:
         reader = _Reader(request, response, self._limits.body)
-        for chunk in response.iter_raw(_CHUNK):
-            reader.feed(chunk)
+        if not response.is_stream_consumed:
+            for chunk in response.iter_raw(_CHUNK):
+                reader.feed(chunk)
         return reader.finish()
 
     def _sync_client(self) -> httpx.Client:
@@ -146,8 +147,9 @@ class HttpTransport:
 
     async def _areceive(self, request: HttpRequest, response: httpx.Response) -> HttpResponse:
         reader = _Reader(request, response, self._limits.body)
-        async for chunk in response.aiter_raw(_CHUNK):
-            reader.feed(chunk)
+        if not response.is_stream_consumed:
+            async for chunk in response.aiter_raw(_CHUNK):
+                reader.feed(chunk)
         return reader.finish()
 
     async def _async_client(self) -> httpx.AsyncClient:
@@ -300,6 +302,10 @@ class _Reader:
                 f"the answer is compressed as {encoding!r}, ttorm asked for gzip at most"
             )
         self._inflate = None if encoding == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 32)
+        if response.is_stream_consumed:
+            # A transport in place of the network may have read and decoded it already.
+            self._inflate = None
+            self._take(response.content)
 
     def feed(self, chunk: bytes) -> None:
         if self._inflate is None:

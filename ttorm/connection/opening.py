@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import Secret
@@ -71,6 +72,8 @@ def connect(
             "ttorm.connect('https://rest.trustedtwin.com', secret=...) for the service, "
             "or set TTORM_URL"
         )
+    if concurrency < 1:
+        raise ConfigurationError(f"concurrency={concurrency}: expected at least 1")
     credential, principal, parts = _open(url or _EMULATED, secret, token, timeout, transport)
     connection = Connection(
         credential=credential,
@@ -138,6 +141,8 @@ def _credential(secret: str | Secret | None, token: str | Secret | None) -> Secr
     given = given or os.environ.get("TTORM_SECRET") or os.environ.get("TTORM_TOKEN")
     if not given:
         return None
+    if not isinstance(given, (str, Secret)):
+        raise ConfigurationError(f"a secret or token is text, found {type(given).__name__}")
     credential = Secret(given)
     if not credential.reveal().isascii() or not credential.reveal().isprintable():
         raise ConfigurationError("the secret or token has characters that no header can carry")
@@ -148,9 +153,29 @@ def _served(url: str, timeout: float | None) -> dict[str, Any]:
     # The HTTP library is imported when a connection first needs it.
     from ttorm.connection.http import HttpTransport, Limits
 
+    _check_address(url)
     base = url.rstrip("/")
     transport = HttpTransport(Limits(read=timeout, write=timeout))
     return {"url": url, "address": base.lower(), "base_url": base, "transport": transport}
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fine = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+        parts = urlsplit("")
+    if "@" in parts.netloc:
+        raise ConfigurationError(
+            "the URL holds a user name or password, which the API does not take: leave it out and "
+            "write secret=... or token=..."
+        )
+    if not fine or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{url!r} is no address of a service: expected https://host, with a port or a path "
+            "where needed, and nothing after it"
+        )
 
 
 def _embedded(url: str, credential: Secret | None) -> dict[str, Any]:
