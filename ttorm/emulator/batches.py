@@ -147,7 +147,7 @@ def remembered(principal: Principal) -> dict[str, Any]:
 
 def _caller(batch: BatchRow, tx: Transaction, _now: float) -> Principal:
     """Return for whom a batch calls; what the user may do is what the role permits by now."""
-    known = {**batch.caller, "options": frozenset(batch.caller["options"])}
+    known: dict[str, Any] = {**batch.caller, "options": frozenset(batch.caller["options"])}
     return find_principal(tx, known.pop("user"), known.pop("credential"), **known)
 
 
