@@ -604,3 +604,62 @@ def test_a_field_with_the_name_of_an_argument_is_refused():
 
         class Diary(Twin):
             entries: Field[int] = entry()
+
+
+# Models that are particular about their JSON
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+
+    at: datetime
+    mode: Mode
+    number: UUID
+
+
+class Camel(pydantic.BaseModel):
+    first_name: str = pydantic.Field(alias="firstName")
+
+
+class Area(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    width: int
+
+    @pydantic.computed_field
+    @property
+    def square(self) -> int:
+        return self.width**2
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "raw"),
+    [
+        (
+            Strict,
+            Strict(at=datetime(2024, 1, 1, tzinfo=UTC), mode=Mode.ECO, number=UUID(int=1)),
+            {"at": "2024-01-01T00:00:00Z", "mode": "eco", "number": str(UUID(int=1))},
+        ),
+        (Camel, Camel(firstName="Ada"), {"firstName": "Ada"}),
+        (Area, Area(width=3), {"width": 3}),
+    ],
+)
+async def test_models_that_are_particular_about_their_json(do, others, kind, value, raw):
+    class Holder(Twin):
+        held: Field[kind] = entry()
+
+    holder = await do(Holder, "create", held=value)
+    assert stored(others, holder.uuid) == {"held": raw}
+    again = await do(Holder.at(holder.uuid), "refresh")
+    await do(again, "load", "ledger")
+    assert again.held == value
+    assert again.plan()[:] == ()
+
+
+def test_bytes_that_are_no_text_are_refused(connection):
+    class Holder(Twin):
+        held: Field[bytes] = entry()
+
+    assert Holder(held=b"text").held == b"text"
+    with pytest.raises(ttorm.ValidationError, match="holds what JSON cannot"):
+        Holder(held=b"\xff")

@@ -102,9 +102,17 @@ class TypedCodec:
         alternatives = get_args(self.type) if get_origin(self.type) in _UNIONS else (self.type,)
         return all(kind in _JSON_SCALARS for kind in alternatives)
 
-    def _validated(self, value: Any, where: str, found: str) -> Any:
+    @cached_property
+    def _validate_stored(self) -> Callable[[JSONValue], Any]:
+        if self._is_json:
+            return self._validate
+        # As JSON, where a text is all that a strict model can expect of a moment.
+        validate: Callable[[bytes], Any] = self._adapter.validator.validate_json
+        return lambda raw: validate(encode(raw))
+
+    def _validated(self, validate: Callable[[Any], Any], value: Any, where: str, found: str) -> Any:
         try:
-            return self._validate(value)
+            return validate(value)
         except ValueError as error:
             from pydantic import ValidationError as PydanticError
 
@@ -118,21 +126,21 @@ class TypedCodec:
 
     def check(self, value: Any, where: str) -> Any:
         """Validate an assigned value and make sure that JSON can hold it."""
-        checked = self._validated(value, where, "found")
+        checked = self._validated(self._validate, value, where, "found")
         self.dump(checked, where)
         return checked
 
     def load(self, raw: JSONValue, where: str) -> Any:
         """Validate what the service stores."""
-        return self._validated(_copy(raw), where, "the service has")
+        return self._validated(self._validate_stored, raw, where, "the service has")
 
     def dump(self, value: Any, where: str) -> JSONValue:
         """Validate again (a container may have been changed since), then encode."""
         if is_scalar(value):
             return self._json(value, where)
-        raw = self._json(self._validated(value, where, "found"), where)
+        raw = self._json(self._validated(self._validate, value, where, "found"), where)
         # Once more as JSON: pydantic takes instances of models and dataclasses as they are.
-        return self._json(self._validated(raw, where, "found"), where)
+        return self._json(self._validated(self._validate_stored, raw, where, "found"), where)
 
     def _json(self, value: Any, where: str) -> JSONValue:
         raw = value if self._is_json else self._dumped(value, where)
@@ -143,11 +151,12 @@ class TypedCodec:
         moment = _moment(value)
         if moment is not None:
             return moment
-        from pydantic_core import PydanticSerializationError
-
         try:
-            return self._adapter.dump_python(value, mode="json", warnings=False)
-        except PydanticSerializationError as error:
+            # What can be read again: by the names that validation takes, nothing computed.
+            return self._adapter.dump_python(
+                value, mode="json", by_alias=True, round_trip=True, warnings=False
+            )
+        except ValueError as error:  # also bytes that are no text
             raise ValidationError(
                 f"{where} holds what JSON cannot: {error}", code="not-json"
             ) from None
