@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from uuid import uuid4
 
 import pytest
@@ -72,6 +73,29 @@ class TestFiles:
         assert files() == set()
         # One wrong line is enough for nothing to happen.
         assert api("scan_twins")[1]["twins"] == []
+
+    @pytest.mark.parametrize(
+        ("operation", "content", "line"),
+        [
+            ("create_twin", b"{}\n\n[]\n", "line 3 "),
+            (
+                "create_twin",
+                b'{"tw\xc3\xadn": 1}',
+                "line 1 .* has tw\u00edn, but may have only body, ",
+            ),
+            ("create_twin", b'{"%s": 1}' % (b"x" * 100_000), "line 1 .* has xxxx"),
+            ("get_twin", b"{}", "line 1 .* needs 'twin'"),
+            ("get_twin", b"", "no call"),
+        ],
+    )
+    def test_the_log_says_why(self, emulator, new_batch, operation, content, line):
+        batch = new_batch(operation, content=content)
+        emulator.run_batches()
+        with emulator.store.transaction(write=False) as tx:
+            (row,) = tx.rows("SELECT * FROM log_messages")
+        assert len(row["message"]) < 500
+        pattern = rf"Batch file refused: batch=\[{batch['batch']}\], reason=\[.*{line}.*\]\."
+        assert re.fullmatch(pattern, row["message"])
 
     def test_long_ones_are_checked_in_parts(self, emulator, api, new_batch, get_batch):
         good = b"{}\n" * 1_100

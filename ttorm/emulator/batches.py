@@ -29,6 +29,7 @@ from ttorm.emulator.batchfile import (
 from ttorm.emulator.blobs import Received
 from ttorm.emulator.clock import later
 from ttorm.emulator.handlers.uploads import note_release, remove_released
+from ttorm.emulator.logs import report
 from ttorm.emulator.routing import Route
 from ttorm.emulator.rows import from_json, to_json
 from ttorm.emulator.store import Row, Transaction
@@ -245,26 +246,26 @@ def _copy(world: Emulator, batch: BatchRow) -> None:
     if batch.hash in (None, batch.content):
         _move(world, batch, "copied")
     else:
-        _end(world, batch, "hash_mismatch")
+        problem = f"Batch file has another hash: batch=[{batch.uuid}], hash=[{batch.content}]."
+        _end(world, batch, "hash_mismatch", problem=problem)
 
 
 def _validate(world: Emulator, batch: BatchRow) -> None:
     """Read the file, or the next part of a long one."""
     try:
         last = deque(enumerate(_calls(world, batch, _CHECKED), 1), maxlen=1)
+        if not last and batch.line == 0:
+            raise BatchFileError("there is no call in it")  # noqa: TRY301 - is as wrong as others
     except BatchFileError as error:
-        _log.info("Batch %s is refused: %s", batch.uuid, error)
-        _end(world, batch, "validation_failed")
+        problem = f"Batch file refused: batch=[{batch.uuid}], reason=[{error}]."
+        _end(world, batch, "validation_failed", problem=problem)
         return
     checked, call = last.pop() if last else (0, None)
-    if call is not None and checked == _CHECKED:
-        with world.store.transaction(write=True) as tx:
-            _progress(tx, batch, call)
-    elif call is None and batch.line == 0:
-        _log.info("Batch %s is refused: there is no call in the file", batch.uuid)
-        _end(world, batch, "validation_failed")
-    else:
+    if call is None or checked < _CHECKED:
         _move(world, batch, "processing", line=0, position=0)
+        return
+    with world.store.transaction(write=True) as tx:
+        _progress(tx, batch, call)
 
 
 def _calls(world: Emulator, batch: BatchRow, most: int) -> Iterator[BatchCall]:
@@ -329,7 +330,7 @@ def _finish(status: str) -> Callable[[Emulator, BatchRow], None]:
         """Write the results of all calls that were made."""
         received = world.blobs.write(_results(world, batch))
         try:
-            _end(world, batch, status, received if received.size else None)
+            _end(world, batch, status, results=received if received.size else None)
         finally:
             world.blobs.forget(received)
 
@@ -353,8 +354,15 @@ def _results(world: Emulator, batch: BatchRow) -> Iterator[bytes]:
         line = rows[-1]["line"]
 
 
-def _end(world: Emulator, batch: BatchRow, status: str, results: Received | None = None) -> None:
-    """Finish a batch: its file is not needed any more."""
+def _end(
+    world: Emulator,
+    batch: BatchRow,
+    status: str,
+    *,
+    results: Received | None = None,
+    problem: str | None = None,
+) -> None:
+    """Finish a batch: its file is not needed any more, and a problem goes to the log."""
     with world.store.transaction(write=True) as tx:
         ended = _update(
             tx,
@@ -368,6 +376,7 @@ def _end(world: Emulator, batch: BatchRow, status: str, results: Received | None
         if not ended:
             return
         tx.run("DELETE FROM batch_results WHERE batch = ?", batch.uuid)
+        report(tx, batch.account, [] if problem is None else [problem])
         if results is not None:
             world.blobs.keep(results)
         if batch.content is not None:

@@ -38,6 +38,7 @@ SUFFIX = ".jsonl"
 TYPE = "application/jsonl"
 """Media type of results."""
 
+_LONGEST_REASON = 300
 _MORE = {"params", "body", "dictionary"}
 
 
@@ -81,8 +82,10 @@ def read_calls(
             try:
                 request = _read_call(text, operation)
             except ValueError as error:
+                # A line can be long, and what is wrong with it quotes it.
+                reason = str(error.args[0])[:_LONGEST_REASON]
                 raise BatchFileError(
-                    f"line {line} is no call of {operation.name}: {error}"
+                    f"line {line} is no call of {operation.name}: {reason}"
                 ) from None
             yield BatchCall(line, position, request)
 
@@ -99,7 +102,7 @@ def _read_call(text: bytes, operation: Operation) -> ApiRequest:
     arguments = [fields.get(name, default) for name, default in operation.path_params]
     for name, argument in zip(names, arguments, strict=True):
         if not isinstance(argument, str):
-            raise BatchFileError(f"{name!r} is {argument!r}: write text")
+            raise BatchFileError(f"it needs {name!r}, a text")
     params, dictionary = fields.get("params"), fields.get("dictionary")
     if dictionary is not None:
         dictionary_header(_mapping(dictionary, "'dictionary'"))
