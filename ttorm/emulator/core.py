@@ -22,6 +22,7 @@ from ttorm.emulator.ids import Ids
 from ttorm.emulator.policy import Policy
 from ttorm.emulator.routing import Route
 from ttorm.emulator.store import Transaction, open_store
+from ttorm.emulator.tables import drop_expired
 from ttorm.emulator.vault import Vault
 
 __all__ = ["Done", "Emulator", "Who"]
@@ -221,6 +222,22 @@ class Emulator:
         from ttorm.emulator.handlers.uploads import receive
 
         return receive(self, handler, request)
+
+    def sql(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Look into the Timeseries and Indexes tables with a query of one's own.
+
+        The rows of the table ``weather`` of the first account are in ``ts_1_weather``, those of
+        its Indexes table ``pumps`` in ``ix_1_pumps``.
+
+        Args:
+            query: The query, in the database's SQL; it cannot change anything.
+            parameters: Values in place of each ``?``.
+
+        Returns:
+            The rows, each a dictionary by column name.
+        """
+        drop_expired(self.store, self.clock.now())
+        return self.store.query(query, *parameters)
 
     def close(self) -> None:
         """Release the store and temporary files; closing twice is harmless."""

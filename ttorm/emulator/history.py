@@ -7,7 +7,7 @@ from typing import Any
 from ttorm.emulator.rows import EntryRow, from_json, to_json
 from ttorm.emulator.store import Transaction
 
-__all__ = ["MAX_RECORDS", "record", "records"]
+__all__ = ["MAX_RECORDS", "period_start", "record", "records"]
 
 MAX_RECORDS = 1_000
 """How many records an Entry keeps, whatever its period."""
@@ -74,10 +74,11 @@ def _start(tx: Transaction, entry: EntryRow, now: float) -> float:
         MAX_RECORDS - 1,
     )
     by_number = 0.0 if row is None else float(row["changed_ts"])
-    return min(entry.value_changed_ts, max(by_number, _period_start(entry.history, now)))
+    return min(entry.value_changed_ts, max(by_number, period_start(entry.history, now)))
 
 
-def _period_start(history: str | None, now: float) -> float:
-    if history is None or history == "INF":
+def period_start(period: str | None, now: float) -> float:
+    """Return the Unix time at which a period such as ``3M`` began; ``INF`` and None have none."""
+    if period is None or period == "INF":
         return 0.0
-    return now - int(history[:-1]) * _DAYS[history[-1]] * 86_400
+    return now - int(period[:-1]) * _DAYS[period[-1]] * 86_400

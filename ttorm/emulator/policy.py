@@ -20,6 +20,10 @@ class Policy:
         null_role_rule: What a role without a rule may see of other accounts: nothing (the
             default, stated by the normative page), or everything that is visible otherwise.
         services: The services that accounts have; operations of others are refused.
+        series_of_entries: What becomes of an Entry that names Timeseries tables or dimensions
+            that do not exist, or that the account may not use: it is written, and what was wrong
+            goes to the account's log (the default, documented for disabled services), or it is
+            refused.
         lenient_bodies: Ignore unknown fields of request bodies instead of refusing them.
         tokens_need_secret: Refuse a token once the secret it stems from is deleted, replaced
             or expired.
@@ -30,6 +34,7 @@ class Policy:
 
     null_role_rule: Literal["own_account_only", "unrestricted"] = "own_account_only"
     services: Collection[Service] = ("databases", "timeseries", "indexes")
+    series_of_entries: Literal["logged", "refused"] = "logged"
     lenient_bodies: bool = False
     tokens_need_secret: bool = True
     background: bool = True

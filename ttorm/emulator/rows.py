@@ -210,6 +210,8 @@ class EntryRow(NamedTuple):
         visibility: The rule for users of other accounts; None hides it from them.
         history: How long changes are kept; None keeps none.
         publish: Notification rules and their topics; None when there are none.
+        timeseries: Timeseries tables that its values go to, and templates for their rows; None
+            when there are none.
         entry_created_ts: When it was added.
         entry_updated_ts: When one of its properties was last written.
         value_changed_ts: When its value was last written; never twice the same for one Entry.
@@ -226,6 +228,7 @@ class EntryRow(NamedTuple):
     visibility: str | None
     history: str | None
     publish: dict[str, Any] | None
+    timeseries: dict[str, Any] | None
     entry_created_ts: float
     entry_updated_ts: float
     value_changed_ts: float
@@ -273,6 +276,7 @@ class EntryRow(NamedTuple):
             row["visibility"],
             row["history"],
             _optional_json(row["publish"]),
+            _optional_json(row["timeseries"]),
             row["entry_created_ts"],
             row["entry_updated_ts"],
             row["value_changed_ts"],

@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ttorm.emulator.columns import Columns
+from ttorm.emulator.history import period_start
 from ttorm.emulator.rows import from_json
-from ttorm.emulator.sql import stats
-from ttorm.emulator.store import Row, Transaction
+from ttorm.emulator.sql import drop_before, stats
+from ttorm.emulator.store import Row, Store, Transaction
 
-__all__ = ["IndexesTable", "TimeseriesTable", "indexes_tables", "stats_of", "timeseries_tables"]
+__all__ = [
+    "IndexesTable",
+    "TimeseriesTable",
+    "drop_expired",
+    "indexes_tables",
+    "stats_of",
+    "timeseries_tables",
+]
 
 
 class TimeseriesTable(NamedTuple):
@@ -102,3 +110,14 @@ def indexes_tables(tx: Transaction, account: str) -> dict[str, IndexesTable]:
 def stats_of(tx: Transaction, table: TimeseriesTable | IndexesTable) -> dict[str, int]:
     """Estimate the sizes of a table in bytes."""
     return stats(tx, table.sql_name, 1 + len(table.columns.names))
+
+
+def drop_expired(store: Store, now: float) -> None:
+    """Remove the rows that their Timeseries tables keep no longer."""
+    sql = "SELECT sql_name, retention FROM timeseries_tables WHERE retention <> 'INF'"
+    with store.transaction(write=False) as tx:
+        if not tx.rows(sql):
+            return
+    with store.transaction(write=True) as tx:
+        for row in tx.rows(sql):
+            drop_before(tx, row["sql_name"], period_start(row["retention"], now))

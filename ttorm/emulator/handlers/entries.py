@@ -11,6 +11,7 @@ from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import check_fields, check_mapping, check_rule
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
+from ttorm.emulator.handlers.tables import check_table_name, read_row_templates
 from ttorm.emulator.history import record
 from ttorm.emulator.ledgers import Entries
 from ttorm.emulator.rows import EntryRow, TwinRow, to_json
@@ -41,11 +42,13 @@ _REFERENCE = re.compile(rf"(twin://{_UUID}/{_UUID}/)(.+)")
 _INCLUDE = re.compile(rf"(twin://{_UUID}/)([^/]+)")
 _TIMES = ("entry_created_ts", "entry_updated_ts", "value_changed_ts")
 _KINDS = ("value", "ref", "include")
-_FIELDS = {*_KINDS, "visibility", "history", "timeseries", "publish", *_TIMES}
+_SERVICES = ("history", "timeseries", "publish")
+_PROPERTIES = ("visibility", *_SERVICES)
+_FIELDS = {*_KINDS, *_PROPERTIES, *_TIMES}
 
 Draft: TypeAlias = dict[str, Any]
 """What a request says about one Entry: ``value``, ``ref`` and ``include`` (addresses of sources),
-``visibility``, ``history`` and ``publish``, each only if it was said."""
+``visibility``, ``history``, ``publish`` and ``timeseries``, each only if it was said."""
 
 
 Outcome: TypeAlias = EntryRow | str | None
@@ -108,12 +111,12 @@ def read_draft(name: str, fields: Any) -> Draft:
     if "publish" in draft:
         draft["publish"] = _read_publish(draft["publish"], where)
     if "timeseries" in draft:
-        _refuse_timeseries(draft.pop("timeseries"), where)
+        draft["timeseries"] = _read_timeseries(draft["timeseries"], where)
     return draft
 
 
 def _services(draft: Draft) -> str:
-    asked = (name for name in ("history", "timeseries", "publish") if draft.get(name) is not None)
+    asked = (name for name in _SERVICES if draft.get(name) is not None)
     return ", ".join(asked)
 
 
@@ -166,13 +169,12 @@ def _is_array(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def _refuse_timeseries(timeseries: Any, where: str) -> None:
+def _read_timeseries(timeseries: Any, where: str) -> dict[str, Any] | None:
     if timeseries is None:
-        return
-    for table, columns in check_mapping(timeseries, f"the timeseries of {where}").items():
-        place = f"the table {table!r} of {where}"
-        check_fields(check_mapping(columns, place), {"measurement", "dimensions"}, where=place)
-    raise Fault(400979, "The Timeseries service is not enabled for the account.")
+        return None
+    for table, templates in check_mapping(timeseries, f"the timeseries of {where}").items():
+        read_row_templates(templates, f"the table {check_table_name(table)!r} of {where}")
+    return timeseries or None
 
 
 def plan_addition(twin: TwinRow, account: str, name: str, draft: Draft, now: float) -> Outcome:
@@ -188,6 +190,7 @@ def plan_addition(twin: TwinRow, account: str, name: str, draft: Draft, now: flo
         visibility=draft.get("visibility"),
         history=draft.get("history"),
         publish=draft.get("publish"),
+        timeseries=draft.get("timeseries"),
         entry_created_ts=now,
         entry_updated_ts=now,
         value_changed_ts=now,
@@ -201,9 +204,7 @@ def plan_update(entry: EntryRow, draft: Draft, now: float) -> Outcome:
     error = _kind_error(entry, draft)
     if error:
         return error
-    properties: dict[str, Any] = {
-        key: draft[key] for key in ("visibility", "history", "publish") if key in draft
-    }
+    properties: dict[str, Any] = {key: draft[key] for key in _PROPERTIES if key in draft}
     new = entry._replace(**properties)
     source = draft.get("ref") or draft.get("include")
     if source and source != entry.source:
@@ -261,6 +262,7 @@ def store(call: Call, old: EntryRow | None, new: EntryRow) -> EntryRow:
         entry.visibility,
         entry.history,
         None if entry.publish is None else to_json(entry.publish),
+        None if entry.timeseries is None else to_json(entry.timeseries),
         entry.entry_created_ts,
         entry.entry_updated_ts,
         changed_ts,
@@ -269,16 +271,17 @@ def store(call: Call, old: EntryRow | None, new: EntryRow) -> EntryRow:
     if entry.seq:
         call.tx.run(
             "UPDATE entries SET value = ?, source = ?, ref_status = ?, visibility = ?, "
-            "history = ?, publish = ?, entry_created_ts = ?, entry_updated_ts = ?, "
-            "value_changed_ts = ?, size = ? WHERE seq = ?",
+            "history = ?, publish = ?, timeseries = ?, entry_created_ts = ?, "
+            "entry_updated_ts = ?, value_changed_ts = ?, size = ? WHERE seq = ?",
             *columns,
             entry.seq,
         )
     else:
         (row,) = call.tx.rows(
             "INSERT INTO entries (twin, account, name, value, source, ref_status, visibility, "
-            "history, publish, entry_created_ts, entry_updated_ts, value_changed_ts, size) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+            "history, publish, timeseries, entry_created_ts, entry_updated_ts, "
+            "value_changed_ts, size) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
             *entry.key,
             *columns,
         )
@@ -300,6 +303,7 @@ def _size(entry: EntryRow) -> int:
         "visibility": entry.visibility,
         "history": entry.history,
         "publish": entry.publish,
+        "timeseries": entry.timeseries,
     }
     kept = {key: value for key, value in stored.items() if value is not None or key == "value"}
     # Without one brace, so that a Ledger's sizes and one more make the length of its JSON.
@@ -331,6 +335,8 @@ def entry_object(entry: EntryRow) -> dict[str, Any]:
         shown["visibility"] = entry.visibility
     if entry.history is not None:
         shown["history"] = entry.history
+    if entry.timeseries is not None:
+        shown["timeseries"] = entry.timeseries
     if entry.publish is not None:
         shown["publish"] = entry.publish
     return {**shown, **_times(entry)}

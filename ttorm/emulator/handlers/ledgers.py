@@ -10,6 +10,7 @@ from ttorm.emulator.access import entry_allowed
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import check_fields
 from ttorm.emulator.call import Call
+from ttorm.emulator.feeds import Change, Feed, indexed_in
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.conditions import Guard, guarded, read_guard
 from ttorm.emulator.handlers.entries import (
@@ -28,6 +29,7 @@ from ttorm.emulator.handlers.entries import (
     value_object,
 )
 from ttorm.emulator.handlers.references import propagate
+from ttorm.emulator.handlers.tables import check_series
 from ttorm.emulator.handlers.twins import find_twin
 from ttorm.emulator.ledgers import Entries, resolve_includes, stored_ledger, values_of
 from ttorm.emulator.rows import EntryRow, TwinRow
@@ -80,7 +82,8 @@ def get_twin_ledger_entry(call: Call) -> dict[str, Any]:
         if (public if entry.visibility is not None else private)
         and (references or not entry.is_reference)
     }
-    return {**_times(entries), "entries": shown}
+    indexes = indexed_in(call, account, twin.uuid)
+    return {**_times(entries), "entries": shown, **_indexes_object(indexes)}
 
 
 @handles("get_twin_ledger_entry_value")
@@ -113,6 +116,7 @@ def add_twin_ledger_entry(call: Call) -> dict[str, Any]:
     body = call.require_body()
     check_fields(body, _WRITE_FIELDS)
     drafts, guard = read_drafts(body, read_addition), read_guard(body)
+    check_series(call, (draft.get("timeseries") for draft in drafts.values()))
     twin, account = _own_ledger(call)
     entries = stored_ledger(call.tx, twin.uuid, account)
     outcomes: dict[str, Outcome] = {
@@ -141,6 +145,7 @@ def update_twin_ledger_entry_value(call: Call) -> dict[str, Any]:
 
 
 def _update(call: Call, drafts: dict[str, Draft], guard: Guard) -> dict[str, Any]:
+    check_series(call, (draft.get("timeseries") for draft in drafts.values()))
     twin, account = _own_ledger(call)
     entries = stored_ledger(call.tx, twin.uuid, account)
     outcomes: dict[str, Outcome] = {}
@@ -203,25 +208,31 @@ def _write(
     """Do what was planned as far as the guard admits it, and show it."""
     outcomes = guarded(call, twin, entries, outcomes, guard)
     after = dict(entries)
+    changes: list[Change] = []
     touched: list[EntryRow] = []
     for name, outcome in outcomes.items():
         if outcome is None:
             touched.append(after.pop(name))
             remove(call, entries[name])
+            changes.append(Change(entries[name], None))
         elif isinstance(outcome, EntryRow) and outcome != entries.get(name):
             after[name] = store(call, entries.get(name), outcome)
             touched.append(after[name])
+            changes.append(Change(entries.get(name), after[name]))
     check_size(entries, after)
-    answer = _answer(call, entries, after, outcomes)
+    resolved = {entry.name: entry for entry in resolve_includes(call.tx, [*after.values()])}
+    if changes:
+        feed = Feed(call, call.account, by_user=True)
+        indexes = feed.take(twin.uuid, changes, lambda: (twin, resolved))
+    else:
+        indexes = indexed_in(call, call.account, twin.uuid)
+    answer = _answer(entries, resolved, outcomes) | _indexes_object(indexes)
     # References are looked up when the answer is made: it still calls the new ones "created".
     propagate(call, touched)
     return answer
 
 
-def _answer(
-    call: Call, before: Entries, after: Entries, outcomes: dict[str, Outcome]
-) -> dict[str, Any]:
-    resolved = {entry.name: entry for entry in resolve_includes(call.tx, [*after.values()])}
+def _answer(before: Entries, resolved: Entries, outcomes: dict[str, Outcome]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, outcome in outcomes.items():
         if isinstance(outcome, str):
@@ -229,3 +240,8 @@ def _answer(
         else:
             shown[name] = entry_object(before[name] if outcome is None else resolved[name])
     return {**_times(resolved), "entries": shown}
+
+
+def _indexes_object(names: list[str] | None) -> dict[str, Any]:
+    """Show the Indexes tables that a Ledger is in, if accounts have that service."""
+    return {} if names is None else {"indexes": names}

@@ -7,22 +7,25 @@ transaction: whoever reads next finds the outcome.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from ttorm.api import codec
 from ttorm.emulator.access import account_sees_entry
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
+from ttorm.emulator.feeds import Change, Feed
 from ttorm.emulator.handlers.entries import store
-from ttorm.emulator.handlers.twins import twin_at
+from ttorm.emulator.handlers.twins import twin_at, twins_at
 from ttorm.emulator.ledgers import (
     MAX_HOPS,
+    Entries,
     entries_at,
     referring_to,
     resolve_includes,
     stored_ledger,
     values_of,
 )
-from ttorm.emulator.rows import EntryKey, EntryRow
+from ttorm.emulator.rows import EntryKey, EntryRow, TwinRow
 
 __all__ = ["propagate"]
 
@@ -35,9 +38,13 @@ def propagate(call: Call, touched: Iterable[EntryRow]) -> None:
         touched: The Entries added, changed (as they are now) or removed (as they were).
     """
     sources = _Sources(call)
+    changes: dict[tuple[str, str], list[Change]] = {}
     for reference in _dependants(call, list(touched)):
         value, status = sources.look_up(reference)
-        _renew(call, reference, value, status)
+        change = _renew(call, reference, value, status)
+        if change.has_value:
+            changes.setdefault((reference.account, reference.twin), []).append(change)
+    _feed(call, changes)
 
 
 def _dependants(call: Call, touched: list[EntryRow]) -> Iterable[EntryRow]:
@@ -52,13 +59,27 @@ def _dependants(call: Call, touched: list[EntryRow]) -> Iterable[EntryRow]:
     return found.values()
 
 
-def _renew(call: Call, reference: EntryRow, value: object, status: str) -> None:
+def _renew(call: Call, reference: EntryRow, value: object, status: str) -> Change:
     renewed = reference._replace(ref_status=status)
     if not codec.same(value, reference.value):
         changed = later(call.now, reference.value_changed_ts)
         renewed = renewed._replace(value=value, value_changed_ts=changed)
     if renewed != reference:
-        store(call, reference, renewed)
+        renewed = store(call, reference, renewed)
+    return Change(reference, renewed)
+
+
+def _feed(call: Call, changes: dict[tuple[str, str], list[Change]]) -> None:
+    """Fill the tables of the accounts whose references got other values."""
+    feeds: dict[str, Feed] = {}
+    for (account, twin), of_ledger in changes.items():
+        if account not in feeds:
+            feeds[account] = Feed(call, account, by_user=False)
+        feeds[account].take(twin, of_ledger, partial(_ledger, call, twin, account))
+
+
+def _ledger(call: Call, twin: str, account: str) -> tuple[TwinRow, Entries]:
+    return twins_at(call, [twin])[twin], stored_ledger(call.tx, twin, account)
 
 
 class _Sources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ttorm.emulator.answers import Fault
@@ -10,9 +10,11 @@ from ttorm.emulator.body import check_fields, check_mapping, check_template, che
 from ttorm.emulator.call import Call
 from ttorm.emulator.columns import TABLE_NAME
 from ttorm.emulator.handlers.databases import database_at, default_database
+from ttorm.emulator.tables import timeseries_tables
 
 __all__ = [
     "account_number",
+    "check_series",
     "check_table_name",
     "find_place",
     "read_place",
@@ -80,3 +82,27 @@ def read_row_templates(value: Any, where: str) -> dict[str, Any]:
     for name, template in dimensions.items():
         check_template(template, f"the dimension {name!r} of {where}")
     return fields
+
+
+def check_series(call: Call, timeseries: Iterable[dict[str, Any] | None]) -> None:
+    """Refuse Entries that name what does not exist, if the policy is to refuse them.
+
+    Args:
+        call: The request.
+        timeseries: Templates by Timeseries table, as each Entry has them.
+
+    Raises:
+        Fault: The account has no Timeseries service (400979) or not such a table (404653), or
+            the table has not such a dimension (400589).
+    """
+    named = [item for tables in timeseries if tables for item in tables.items()]
+    if not named or call.policy.series_of_entries == "logged":
+        return
+    call.require_service("timeseries")
+    known = timeseries_tables(call.tx, call.account)
+    for name, templates in named:
+        if name not in known:
+            raise Fault(404653, f"There is no Timeseries table {name!r}.")
+        for dimension in templates.get("dimensions", ()):
+            if dimension not in known[name].dimensions.names:
+                raise Fault(400589, f"The table {name!r} has no dimension {dimension!r}.")

@@ -49,6 +49,10 @@ class Store(Protocol):
         """
         ...
 
+    def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Run a query that somebody else wrote, and return its rows; it cannot change anything."""
+        ...
+
     def close(self) -> None:
         """Release everything; closing twice is harmless."""
         ...

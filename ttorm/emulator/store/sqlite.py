@@ -68,6 +68,16 @@ def _within(connection: sqlite3.Connection, begin: str) -> Generator[Transaction
             connection.execute("ROLLBACK")
 
 
+def _query(connection: sqlite3.Connection, sql: str, parameters: Any) -> list[dict[str, Any]]:
+    connection.execute("PRAGMA query_only = ON")
+    try:
+        return [dict(row) for row in connection.execute(sql, parameters)]
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("PRAGMA query_only = OFF")
+
+
 class MemoryStore:
     """Data that ends with the process: one connection, one transaction at a time."""
 
@@ -92,6 +102,11 @@ class MemoryStore:
                     yield tx
             else:
                 yield _Transaction(self._connection)
+
+    def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """See `Store.query`."""
+        with self.transaction(write=False):
+            return _query(self._connection, sql, parameters)
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -144,6 +159,14 @@ class FileStore:
             else:
                 with _within(connection, "BEGIN") as tx:
                     yield tx
+        finally:
+            self._give_back(connection)
+
+    def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """See `Store.query`."""
+        connection = self._take()
+        try:
+            return _query(connection, sql, parameters)
         finally:
             self._give_back(connection)
 
