@@ -317,8 +317,15 @@ def test_there_is_no_connection_yet(connect, monkeypatch):
         Twin.at("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
 
 
-def test_a_session_whose_connection_is_gone(emulator):
+def test_a_block_keeps_its_connection():
     session = ttorm.session(ttorm.connect("memory:", default=False))
+    gc.collect()
+    with session.connection, session:
+        Truck.create()
+
+
+def test_a_default_session_keeps_no_connection():
+    session = current_session(ttorm.connect("memory:", default=False))
     gc.collect()
     with pytest.raises(ttorm.StateError, match=r"gone: call ttorm\.connect\(\) again"):
         _ = session.connection
