@@ -204,6 +204,29 @@ def test_a_file_goes_up_and_comes_down_again_whole():
     assert headers["content-length"] == str(len(content))
 
 
+def test_a_batch_runs_while_others_are_served():
+    with Emulator("memory:") as emulator, served(emulator) as port:
+        base, secret = f"http://127.0.0.1:{port}", {"Authorization": make_account(emulator).secret}
+
+        def call(method, path, body=None):
+            text = None if body is None else json.dumps(body)
+            status, _, answer = ask(port, method, path, text, secret)
+            assert status < 300, answer
+            return json.loads(answer)
+
+        place = call("POST", "/cache")
+        lines = b'{"body": {"description": {"kind": "pump"}}}\n' * 20
+        assert ask(port, "PUT", place["url"].removeprefix(base), lines)[0] == 200
+        batch = {"operation": "create_twin", "handler": place["handler"]}
+        path = f"/batches/{call('POST', '/batches', batch)['batch']}?download=true"
+        pause = threading.Event()
+        while (shown := call("GET", path))["status"] != "completed":
+            pause.wait(0.01)
+        status, headers, body = ask(port, "GET", shown["download"]["url"].removeprefix(base))
+    assert (status, headers["content-type"]) == (200, "application/jsonl")
+    assert [json.loads(line)["status"] for line in body.splitlines()] == [201] * 20
+
+
 def test_a_body_over_the_limit_is_refused_by_the_core():
     with Emulator("memory:") as emulator, served(emulator) as port:
         secret = {"Authorization": make_account(emulator).secret}
