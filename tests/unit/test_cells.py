@@ -199,12 +199,14 @@ def apply(supply, box):
 
 
 @pytest.mark.parametrize("name", sorted(DICT_MUTATORS))
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_mutator_of_dictionaries_at_every_depth(name, data):
     one_mutator(data.draw, name, dict, DICT_MUTATORS[name])
 
 
 @pytest.mark.parametrize("name", sorted(LIST_MUTATORS))
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_mutator_of_lists_at_every_depth(name, data):
     one_mutator(data.draw, name, list, LIST_MUTATORS[name])
