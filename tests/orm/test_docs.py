@@ -450,3 +450,20 @@ async def test_a_download_the_service_has_no_hash_of(do, connection, wire):
 
     wire.meddle = without_hash
     assert await do(doc, "download") == b"hello"
+
+
+def test_the_hash_may_be_looked_at_first(connection, others, sent):
+    uuid = others.call("create_twin")["creation_certificate"]["uuid"]
+    with ttorm.session(others):
+        Twin.at(uuid).docs.upload("a.txt", CONTENT)
+    assert Twin.at(uuid).docs["a.txt"].sha256 == SHA
+    assert sent.lines() == [f"GET /twins/{uuid}/docs", f"GET /twins/{uuid}/docs/a.txt"]
+
+
+async def test_a_doc_that_was_deleted_tells_nothing_more(do, connection):
+    twin = await do(Twin, "create")
+    doc = await do(twin.docs, "upload", "a.txt", b"a")
+    assert doc != twin
+    await do(doc, "delete")
+    with pytest.raises(KeyError):
+        _ = doc.status

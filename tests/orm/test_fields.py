@@ -663,3 +663,22 @@ def test_bytes_that_are_no_text_are_refused(connection):
     assert Holder(held=b"text").held == b"text"
     with pytest.raises(ttorm.ValidationError, match="holds what JSON cannot"):
         Holder(held=b"\xff")
+
+
+async def test_a_required_identity_that_is_not_there(do, connection, store):
+    class Plate(Twin):
+        number: Field[str] = identity("PLATE")
+
+    plate = await do(Plate.at(store()), "load")
+    with pytest.raises(ttorm.MissingEntryError, match="has no Identity of type 'PLATE'"):
+        _ = plate.number
+    assert getattr(plate, "number", "?") == "?"
+
+
+async def test_ordinary_attributes_can_be_deleted(do, connection):
+    house = House()
+    house._note = 5
+    del house._note
+    assert not hasattr(house, "_note")
+    with pytest.raises(AttributeError):
+        del house.nothing

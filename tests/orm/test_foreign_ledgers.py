@@ -147,3 +147,11 @@ async def test_a_twin_that_the_role_hides(do, connection, stranger):
             await do(Twin, "get", twin.uuid)
     assert isinstance(caught.value, PermissionError)
     assert caught.value.trace
+
+
+async def test_referring_to_an_owner_nobody_has_asked_for(do, connection):
+    twin = await do(Twin, "create", entries={"a": 1})
+    async with do.block(ttorm.session()):
+        source = Twin.at(twin.uuid).ledgers.owner["a"]
+        with pytest.raises(ttorm.StateError, match="load the Twin first"):
+            Entry(ref=source)

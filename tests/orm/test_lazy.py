@@ -338,3 +338,11 @@ def test_a_debugger_shows_a_record_without_asking(uuid, sent):
     }
     assert "battery" in shown or "battery" in dir(robot)
     assert sent == []
+
+
+def test_a_kept_answer_serves_a_miss(uuid, sent):
+    assert Robot.at(uuid).battery == 50.0
+    with ttorm.session():
+        assert len(sent.take()) == 1
+        assert (Robot.at(uuid).battery, Robot.at(uuid).arms) == (50.0, 4)
+    assert sent == []

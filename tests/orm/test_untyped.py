@@ -411,3 +411,22 @@ async def test_texts_of_parts(do, connection):
     assert repr(Twin()) == "<Twin (not saved)>"
     assert repr(Twin.at(str(uuid4())).description).endswith("not loaded>")
     assert isinstance(twin.docs, Mapping)
+
+
+async def test_timeseries_and_publish_are_written_as_they_are(do, connection):
+    twin = await do(Twin, "create", entries={"a": 1})
+    twin.ledger["a"].timeseries = {"table": {"column": "a"}}
+    twin.ledger["a"].publish = {"VALUE > 5": ["topic"]}
+    twin.ledger["b"] = Entry(1, timeseries={"t": {}}, publish={"true": ["topic"]})
+    assert [request.body["entries"] for request in twin.plan()] == [
+        {"b": {"value": 1, "timeseries": {"t": {}}, "publish": {"true": ["topic"]}}},
+        {
+            "a": {
+                "timeseries": {"table": {"column": "a"}},
+                "publish": {"VALUE > 5": ["topic"]},
+            }
+        },
+    ]
+    twin.ledger["a"].publish["VALUE > 5"].append("other")
+    assert twin.plan()[1].body["entries"]["a"]["publish"] == {"VALUE > 5": ["topic", "other"]}
+    twin.discard()
