@@ -249,3 +249,19 @@ async def test_another_refusal_is_no_conflict(do, connection, wire):
     with pytest.raises(ttorm.SaveError, match="Not today"):
         await do(dam, "save", check=True)
     assert set(ttorm.inspect(dam).changes) == {"level"}
+
+
+async def test_the_same_key_removed_by_both_is_no_conflict(do, connection, describe):
+    dam = await do(Dam, "create", description={"a": 1, "b": 1})
+    describe(dam, b=1, label="")
+    del dam.description["a"]
+    assert (await do(dam, "save", check=True)).updated == ()
+    assert dict(dam.description) == {"b": 1, "label": ""}
+
+
+async def test_the_same_key_added_by_both_is_no_conflict(do, connection, describe):
+    dam = await do(Dam, "create")
+    describe(dam, label="", new={"a": [1]})
+    dam.description["new"] = {"a": [1]}
+    assert (await do(dam, "save", check=True)).updated == ()
+    assert not ttorm.inspect(dam).is_modified

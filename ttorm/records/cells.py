@@ -15,7 +15,7 @@ from ttorm.api.codec import JSONValue, fingerprint, same
 from ttorm.api.errors import ConflictError, ValidationError
 from ttorm.records.values import PLAIN, Codec, is_scalar
 
-__all__ = ["ABSENT", "NOTHING", "UNKNOWN", "Cell", "Item", "Items", "Marker"]
+__all__ = ["ABSENT", "NOTHING", "UNKNOWN", "Cell", "Item", "Items", "Marker", "alike"]
 
 
 class Marker(Enum):
@@ -185,7 +185,7 @@ class Cell:
             return True
 
     def _agrees(self, now: JSONValue, known: JSONValue) -> bool:
-        return _alike(now, known) or self._shows(now, self._codec, known)
+        return alike(now, known) or self._shows(now, self._codec, known)
 
     def settle(self, sent: JSONValue, base: JSONValue) -> None:
         """Take the service's answer to a write.
@@ -241,12 +241,12 @@ class Cell:
         if isinstance(base, Marker):
             return False
         try:
-            return _alike(now, codec.dump(codec.load(base, self.where), self.where))
+            return alike(now, codec.dump(codec.load(base, self.where), self.where))
         except ValidationError:
             return False
 
 
-def _alike(one: JSONValue, other: JSONValue) -> bool:
+def alike(one: JSONValue, other: JSONValue) -> bool:
     """Compare two JSON values, each of which may be a marker."""
     if one is other or isinstance(one, Marker) or isinstance(other, Marker):
         return one is other
@@ -355,7 +355,7 @@ class Item:
             cell, value = self.cell(name), whole.get(name, ABSENT)
             if isinstance(value, Marker):
                 cell.remove()
-            elif not _alike(cell.current(), value):
+            elif not alike(cell.current(), value):
                 cell.assign(value)
 
 

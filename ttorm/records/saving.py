@@ -7,12 +7,12 @@ from typing import Any
 
 from ttorm import signals
 from ttorm.api.answers import items, member, needed, refusal
-from ttorm.api.codec import JSONValue, same
+from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ConflictError, ItemError, SaveError, StateError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow
-from ttorm.records.cells import ABSENT, UNKNOWN, Marker
+from ttorm.records.cells import ABSENT, UNKNOWN, Marker, alike
 from ttorm.records.changes import Change, attribute_name, changes_of, is_entry
 from ttorm.records.loading import is_loaded, load_part
 from ttorm.records.plan import (
@@ -274,11 +274,7 @@ def _only(sent: Sent, names: Iterable[str]) -> Sent:
 
 
 def _moved(base: JSONValue, theirs: JSONValue, mine: JSONValue) -> bool:
-    if base is UNKNOWN:
-        return False
-    if isinstance(base, Marker) or isinstance(theirs, Marker):
-        return base is not theirs
-    return not same(base, theirs) and not (not isinstance(mine, Marker) and same(mine, theirs))
+    return base is not UNKNOWN and not alike(base, theirs) and not alike(mine, theirs)
 
 
 def _conflict(
