@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 import pydantic
 import pytest
 
@@ -402,3 +404,19 @@ async def test_what_is_changed_shows_old_and_new(do, connection):
     assert repr(shown).startswith(f"<<Tram {tram.uuid}>: modified, loaded description, ledger")
     with pytest.raises(TypeError, match="takes a Twin, found int"):
         ttorm.inspect(5)
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("value", [Level.LOW, Colour.RED, [Colour.RED], {Colour.RED: Level.LOW}])
+async def test_enumerations_of_texts_and_numbers_are_written_as_these(do, connection, value):
+    twin = await do(Twin, "create", entries={"x": value}, description={"x": value})
+    assert not ttorm.inspect(twin).is_modified
+    twin.ledger["x"] = twin.description["x"] = value
+    assert not ttorm.inspect(twin).is_modified

@@ -45,7 +45,8 @@ class Codec(Protocol):
 
 
 def _copy(raw: JSONValue) -> JSONValue:
-    return raw if is_scalar(raw) else decode(encode(raw))
+    # An enumeration's text or number is a JSON value only after it was written as one.
+    return raw if type(raw) in _JSON_SCALARS else decode(encode(raw))
 
 
 class PlainCodec:
