@@ -132,8 +132,6 @@ class FieldSpec:
         where = f"the rule on {self.attribute!r}"
 
         def dump(value: Any) -> Any:
-            if isinstance(value, Expression):
-                return value
             return self.codec.dump(self.codec.check(value, where), where)
 
         return Attribute(str(variables[self.target]), dump, ordered=self._orders())
