@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.emulator import batches, bootstrap, routing, stickers
+from ttorm.emulator import batches, batchruns, bootstrap, routing, stickers
 from ttorm.emulator.access import Principal, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.background import Background
@@ -102,7 +102,7 @@ class Emulator:
         path = self.store.path
         self.address = f"memory:{self.ids.uuid()}" if path is None else path.as_uri()
         self._handlers = registered()
-        jobs = (batches.work, stickers.work)
+        jobs = (batchruns.work, stickers.work)
         self.background = Background(self, jobs, enabled=self.policy.background)
         if waiting:
             self.background.wake()
@@ -207,7 +207,7 @@ class Emulator:
         Returns:
             How many batches are not finished.
         """
-        return batches.run(self, steps)
+        return batchruns.run(self, steps)
 
     def _answer(self, function: Function, call: Call) -> Answer:
         token = LENIENT.set(self.policy.lenient_bodies)

@@ -9,7 +9,7 @@ from typing import Any
 from ttorm.api.operations import OPERATIONS, Operation
 from ttorm.emulator.access import authorize
 from ttorm.emulator.answers import Fault
-from ttorm.emulator.batches import CANCELLED, FINISHED, STATUSES, BatchRow, remembered
+from ttorm.emulator.batches import CANCELLED, FINISHED, STATUSES, BatchRow, cancel, remembered
 from ttorm.emulator.body import check_description, check_fields, check_uuid
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
@@ -172,12 +172,9 @@ def update_batch(call: Call) -> dict[str, Any]:
     if batch.status in FINISHED:
         raise Fault(400592, f"The batch is finished: its status is {batch.status!r}.")
     batch = batch._replace(status="cancel", updated_ts=later(call.now, batch.updated_ts))
-    call.tx.run(
-        "UPDATE batches SET status = ?, updated_ts = ? WHERE uuid = ?",
-        batch.status,
-        batch.updated_ts,
-        batch.uuid,
-    )
+    # Where writers do not wait for each other, it may have come to its end just now.
+    if not cancel(call.tx, batch):
+        raise Fault(400592, "The batch is finished.")
     call.afterwards.append(call.world.background.wake)
     return _batch_object(batch)
 
@@ -186,8 +183,9 @@ def update_batch(call: Call) -> dict[str, Any]:
 def delete_batch(call: Call) -> dict[str, Any]:
     """Stop a batch and forget it with its files."""
     batch = _find_batch(call)
-    call.tx.run("DELETE FROM batch_results WHERE batch = ?", batch.uuid)
+    # First the batch, so that no result is added any more.
     call.tx.run("DELETE FROM batches WHERE uuid = ?", batch.uuid)
+    call.tx.run("DELETE FROM batch_results WHERE batch = ?", batch.uuid)
     release(call, batch.content)
     release(call, batch.results)
     return _batch_object(
