@@ -52,7 +52,7 @@ from ttorm.records.ledger import Ledger
 from ttorm.records.plan import Plan, PlannedRequest
 from ttorm.records.scanning import Scan
 from ttorm.records.twin import Twin
-from ttorm.sessions import SaveResult, Session, session
+from ttorm.sessions import SaveResult, Session, UnsavedChangesWarning, session
 
 __all__ = [
     "AlreadyDoneError",
@@ -102,6 +102,7 @@ __all__ = [
     "TtormError",
     "Twin",
     "UnauthorizedError",
+    "UnsavedChangesWarning",
     "ValidationError",
     "WrongKindError",
     "__version__",

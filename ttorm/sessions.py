@@ -7,21 +7,31 @@ when it ends well, and restores the records when it does not.
 
 from __future__ import annotations
 
-import sys
-import threading
+import warnings
 import weakref
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 from ttorm.api.errors import StateError
-from ttorm.connection.blocking import running_loop
+from ttorm.connection.blocking import runner
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
 
-__all__ = ["SaveResult", "Session", "current_session", "open_block", "session"]
+__all__ = [
+    "SaveResult",
+    "Session",
+    "UnsavedChangesWarning",
+    "current_session",
+    "open_block",
+    "session",
+]
+
+
+class UnsavedChangesWarning(UserWarning):
+    """A block ended, and records whose last save failed still have changes."""
 
 
 class SaveResult(NamedTuple):
@@ -46,6 +56,11 @@ class Unit(Protocol):
     @property
     def uuid(self) -> str | None:
         """UUID, or None before the record was created."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether its last save failed, and nobody decided since what to do about it."""
+        ...
 
     def is_modified(self) -> bool:
         """Tell whether a save would send anything."""
@@ -122,7 +137,9 @@ class Session:
         return [unit.record() for unit in self._held.values() if unit.is_modified()]
 
     def flush(self) -> SaveResult:
-        """Save every record with changes.
+        """Save every record with changes, except those whose last save failed.
+
+        These wait for their own `save()` or `discard()`.
 
         Returns:
             What was done, all records together.
@@ -137,7 +154,7 @@ class Session:
         return await self.connection.arun(self._flush())
 
     def _flush(self) -> Flow[SaveResult]:
-        units = [unit for unit in self._held.values() if unit.is_modified()]
+        units = [unit for unit in self._held.values() if unit.is_modified() and not unit.stuck]
         outcomes = yield from gather(unit.save_flow() for unit in units)
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         # Records with containers in users' hands stay: they may be changed again.
@@ -171,6 +188,7 @@ class Session:
         try:
             if kind is None:
                 self.flush()
+                self._warn()
             else:
                 self.rollback()
         finally:
@@ -190,6 +208,7 @@ class Session:
         try:
             if kind is None:
                 await self.aflush()
+                self._warn()
             else:
                 self.rollback()
         finally:
@@ -200,6 +219,17 @@ class Session:
             raise StateError("this session is open already: make another with ttorm.session()")
         self._open = True
         _blocks.set((*_blocks.get(), self))
+
+    def _warn(self) -> None:
+        left = [unit for unit in self._held.values() if unit.stuck and unit.is_modified()]
+        if left:
+            names = ", ".join(repr(unit.record()) for unit in left)
+            warnings.warn(
+                f"the block ended with changes that could not be saved before: {names}; save() or "
+                "discard() them where the error is handled",
+                UnsavedChangesWarning,
+                stacklevel=3,
+            )
 
     def _end(self) -> None:
         # Not by a token: a block may end in another context than it began in, as blocks inside
@@ -215,13 +245,6 @@ _blocks: ContextVar[tuple[Session, ...]] = ContextVar("ttorm_session_blocks", de
 _Sessions: TypeAlias = weakref.WeakKeyDictionary[Connection, Session]
 # With the thread or task they belong to: tasks start with a copy of another's context.
 _defaults: ContextVar[tuple[object, _Sessions]] = ContextVar("ttorm_default_sessions")
-
-
-def _runner() -> object:
-    """Name the running task, or else the thread."""
-    loop = running_loop()
-    task = None if loop is None else sys.modules["asyncio"].current_task(loop)
-    return threading.get_ident() if task is None else weakref.ref(task)
 
 
 def session(connection: Connection | None = None) -> Session:
@@ -263,10 +286,10 @@ def current_session(connection: Connection | None = None) -> Session:
     if block is not None:
         return block
     connection = connection or default_connection()
-    runner = _runner()
+    own = runner()
     known = _defaults.get(None)
-    if known is None or known[0] != runner:
-        known = (runner, _Sessions())
+    if known is None or known[0] != own:
+        known = (own, _Sessions())
         _defaults.set(known)
     sessions = known[1]
     if connection not in sessions:

@@ -215,14 +215,6 @@ def test_what_is_never_kept(connection, service, name, arguments, query):
     assert service.count == 2
 
 
-def test_an_unknown_identity_is_not_kept(connection, service):
-    """It is what whoever asks is about to create."""
-    service.prepared = [{"twins": []}, {"twins": [{"owner": "x"}]}]
-    assert get(connection, "resolve_twin_identity", "SN#1") == {"twins": []}
-    assert get(connection, "resolve_twin_identity", "SN#1") == {"twins": [{"owner": "x"}]}
-    assert get(connection, "resolve_twin_identity", "SN#1") == {"twins": [{"owner": "x"}]}
-
-
 def test_queries_tell_answers_apart_whatever_their_order(connection, service):
     one = get(connection, "get_twin_ledger_entry", TWIN, entries=["a"])
     assert get(connection, "get_twin_ledger_entry", TWIN, entries=["b"]) != one
@@ -510,7 +502,6 @@ READS = {
     "doc": ("get_twin_doc", [TWIN, "a.txt"]),
     "other twin": ("get_twin", [OTHER]),
     "other ledger": ("get_twin_ledger_entry", [OTHER]),
-    "resolved": ("resolve_twin_identity", ["SN#1"]),
     "user": ("get_user", [OTHER]),
     "account": ("get_account", []),
     "whoami": ("who_am_i", []),
@@ -521,9 +512,7 @@ ALL = {name for name in READS if READS[name][1][:1] == [TWIN]}
 
 def filled(connection, service):
     """Read everything once."""
-    for name, (operation, arguments) in READS.items():
-        if name == "resolved":
-            service.prepared = [{"twins": [{"owner": "x"}]}]
+    for operation, arguments in READS.values():
         connection.run(read(connection, api_request(operation, arguments)))
 
 
@@ -555,21 +544,21 @@ FRESH_TWIN = {"creation_certificate": {"uuid": TWIN}, "status": "alive"}
             [TWIN],
             {"identities": {"SN#1": {}}},
             {"identities": {"SN#1": {}}},
-            {"identities", "identity", "resolved"},
+            {"identities", "identity"},
         ),
         (
             "update_twin_identity",
             [TWIN, "SN#1"],
             {"visibility": "true"},
             {"visibility": "true"},
-            {"identities", "resolved"},
+            {"identities"},
         ),
         (
             "delete_twin_identity",
             [TWIN, "SN#1"],
             None,
             {},
-            {"identities", "identity", "resolved"},
+            {"identities", "identity"},
         ),
         ("attach_twin_doc", [TWIN], {"docs": {}}, {"docs": {}}, {"docs", "doc"}),
         ("update_twin_doc", [TWIN, "a.txt"], {"description": {}}, {"status": "ok"}, {"docs"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ttorm.api.errors import ResponseFormatError
@@ -43,10 +43,7 @@ def listed(answer: Mapping[str, Any] | None, name: str) -> list[Any]:
         (['u'], [])
     """
     found: Any = None if answer is None else answer.get(name)
-    if not isinstance(found, list):
-        return []
-    everything: list[Any] = found
-    return everything
+    return [*cast(Iterable[Any], found)] if isinstance(found, list) else []
 
 
 def needed(answer: Any, *path: str) -> str:

@@ -178,7 +178,6 @@ _TABLE = {
             _SAFE,
             "context",
             "details",
-            cacheable=True,
         ),
     ],
     "ledgers": [

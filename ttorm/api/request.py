@@ -155,7 +155,9 @@ def _path_arguments(
                 f"{row.name} needs {parameter.name!r}, found {value!r}: {row.path}",
                 code="bad-argument",
             )
-        values.append(str(value))
+        text = str(value)
+        # The cache and the identity map know an object by one spelling of its UUID.
+        values.append(text.lower() if names.UUID.fullmatch(text) else text)
     return tuple(values)
 
 

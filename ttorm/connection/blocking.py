@@ -8,6 +8,8 @@ gathers cannot starve each other.
 from __future__ import annotations
 
 import sys
+import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
@@ -24,7 +26,7 @@ from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["BOUND", "run", "running_loop"]
+__all__ = ["BOUND", "run", "runner", "running_loop"]
 
 R = TypeVar("R")
 BOUND = 16
@@ -104,6 +106,13 @@ def running_loop() -> Any:
     asyncio = sys.modules.get("asyncio")
     # _get_running_loop is asyncio's documented-for-libraries form that does not raise.
     return None if asyncio is None else asyncio._get_running_loop()
+
+
+def runner() -> object:
+    """Name the running task, or else the thread."""
+    loop = running_loop()
+    task = None if loop is None else sys.modules["asyncio"].current_task(loop)
+    return threading.get_ident() if task is None else weakref.ref(task)
 
 
 class _Group:

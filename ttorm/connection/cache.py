@@ -274,13 +274,8 @@ class Cache:
         """End a read: keep its answer unless a write made it stale, and wake who waits."""
         with self._alone():
             # Kept before it has landed: a write in between would find nothing to drop.
-            if answer is not None and not flight.stale and _worth_keeping(flight.key, answer):
+            if answer is not None and not flight.stale:
                 self.put(flight.key, answer)
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
         flight.done.set_result(None)
-
-
-def _worth_keeping(key: CacheKey, answer: Mapping[str, Any]) -> bool:
-    # "No Twin has this Identity" is what the reader is about to change.
-    return key.operation != "resolve_twin_identity" or bool(answer.get("twins"))

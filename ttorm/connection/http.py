@@ -6,14 +6,15 @@ exceptions stay in here.
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import threading
 import weakref
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ttorm.api.errors import (
     RequestTimeoutError,
@@ -75,9 +76,7 @@ class HttpTransport:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._client: httpx.Client | None = None
-        self._loops: weakref.WeakKeyDictionary[Any, tuple[httpx.AsyncClient, Any]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loops: _Loops = weakref.WeakKeyDictionary()
         self._finalizer: Callable[[], object] = _nothing
         self._closed = False
         phases = self._limits
@@ -108,7 +107,9 @@ class HttpTransport:
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            raise _translate(error) from None
+            failure = _translate(error)
+        # Raised out here, so that the library's exception, which holds the request, stays behind.
+        raise failure
 
     def _receive(self, request: HttpRequest, response: httpx.Response) -> HttpResponse:
         reader = _Reader(request, response, self._limits.body)
@@ -134,8 +135,16 @@ class HttpTransport:
 
     async def asend(self, request: HttpRequest) -> HttpResponse:
         """Send from the running event loop; raises like `send`."""
+        here = await self._loop_client()
+        if LIBRARY != "httpx":
+            return await self._exchange(here.client, request)
+        # The pool of httpx loses the connections of cancelled requests for ever. So who waits for
+        # one waits in front of the pool, and what is under way goes on unseen when it is cancelled.
+        await here.take_slot(self._limits.pool)
+        return await here.shielded(self._exchange(here.client, request))
+
+    async def _exchange(self, client: httpx.AsyncClient, request: HttpRequest) -> HttpResponse:
         content = _achunks(request.body) if isinstance(request.body, Upload) else request.body
-        client = await self._async_client()
         try:
             response = await client.send(self._build(request, content), stream=True)
             try:
@@ -143,7 +152,9 @@ class HttpTransport:
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
-            raise _translate(error) from None
+            failure = _translate(error)
+        # Raised out here, so that the library's exception, which holds the request, stays behind.
+        raise failure
 
     async def _areceive(self, request: HttpRequest, response: httpx.Response) -> HttpResponse:
         reader = _Reader(request, response, self._limits.body)
@@ -152,13 +163,13 @@ class HttpTransport:
                 reader.feed(chunk)
         return reader.finish()
 
-    async def _async_client(self) -> httpx.AsyncClient:
+    async def _loop_client(self) -> _LoopClient:
         import asyncio
 
         self._check_process()
         loop = asyncio.get_running_loop()
         try:
-            return self._loops[loop][0]
+            return self._loops[loop]
         except KeyError:
             client = httpx.AsyncClient(
                 transport=self._transport,
@@ -166,11 +177,11 @@ class HttpTransport:
                 verify=_tls(),
                 follow_redirects=False,
             )
-            guard = _close_with_loop(client)
-            self._loops[loop] = client, guard
+            here = _LoopClient(client, self._loops, self._limits.connections)
+            self._loops[loop] = here
             # Started in the loop, so that the loop ends the guard when it ends itself.
-            await anext(guard)
-            return client
+            await anext(here.guard)
+            return here
 
     # Both
 
@@ -222,17 +233,76 @@ class HttpTransport:
         """Close the threads' client and the running loop's."""
         import asyncio
 
-        _, guard = self._loops.pop(asyncio.get_running_loop(), (None, None))
-        if guard is not None:
-            await guard.aclose()
+        here = self._loops.get(asyncio.get_running_loop())
+        if here is not None:
+            await here.guard.aclose()
         self.close()
 
 
-class _Unlogged(httpx.URL):
-    """An address that is a credential by itself: the library's log shows where it leads only."""
+class _LoopClient:
+    """The client of one event loop."""
 
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.netloc.decode()}/..."
+    def __init__(self, client: httpx.AsyncClient, loops: _Loops, connections: int) -> None:
+        from asyncio import Semaphore
+
+        self.client = client
+        self.guard = self._close_with_loop(loops)
+        self._slots = Semaphore(connections)
+        self._under_way: set[Any] = set()
+
+    async def _close_with_loop(self, loops: _Loops) -> AsyncGenerator[None]:
+        import asyncio
+
+        try:
+            yield
+        finally:
+            loops.pop(asyncio.get_running_loop(), None)
+            await self.client.aclose()
+
+    async def take_slot(self, seconds: float | None) -> None:
+        """Wait until a connection is free."""
+        import asyncio
+
+        try:
+            async with asyncio.timeout(seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise _translate(httpx.PoolTimeout("")) from None
+
+    async def shielded(self, exchange: Coroutine[Any, Any, HttpResponse]) -> HttpResponse:
+        """Run an exchange to its end whatever happens here, and give its slot back then."""
+        import asyncio
+
+        def ended(task: Any) -> None:
+            self._under_way.discard(task)
+            self._slots.release()
+
+        task = asyncio.ensure_future(exchange)
+        self._under_way.add(task)
+        task.add_done_callback(ended)
+        return await asyncio.shield(task)
+
+
+_Loops: TypeAlias = weakref.WeakKeyDictionary[Any, _LoopClient]
+
+
+class _Unlogged(httpx.URL):
+    """An address that is a credential by itself."""
+
+
+def _hide(record: logging.LogRecord) -> bool:
+    """Have the library's log show of such addresses where they lead only."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            f"{value.scheme}://{value.netloc.decode()}/..."
+            if isinstance(value, _Unlogged)
+            else value
+            for value in record.args
+        )
+    return True
+
+
+logging.getLogger(LIBRARY).addFilter(_hide)
 
 
 @cache
@@ -249,13 +319,6 @@ def _close(client: httpx.Client, pid: int) -> None:
 
 def _nothing() -> None:
     """Stand in for a finalizer before there is something to finalize."""
-
-
-async def _close_with_loop(client: httpx.AsyncClient) -> AsyncGenerator[None]:
-    try:
-        yield
-    finally:
-        await client.aclose()
 
 
 def _chunks(upload: Upload) -> Iterator[bytes]:

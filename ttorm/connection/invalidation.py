@@ -14,8 +14,6 @@ __all__ = ["after_failure", "after_write"]
 
 _Answer = Mapping[str, Any]
 _LEDGER_READS = ("get_twin_ledger_entry", "get_twin_ledger_entry_value")
-_IDENTITY_READS = ("get_twin_identities", "get_twin_identity")
-_DOC_READS = ("get_twin_docs", "get_twin_doc")
 _TWIN_READS = ("get_twin",)
 _READS_OF_CATEGORY = {
     category: tuple(
@@ -97,22 +95,13 @@ def _refresh_ledger(
         cache.put(key, {**kept, **answer, "entries": change(member(kept, "entries"))})
 
 
-def _identities_created(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    cache.drop(request.arguments[0], operations=_IDENTITY_READS)
-    for identity in member(request.body, "identities"):
-        cache.drop(identity, operations=["resolve_twin_identity"])
-
-
 def _identity_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    twin, identity = request.arguments
-    cache.drop(twin, operations=_IDENTITY_READS)
-    cache.drop(identity, operations=["resolve_twin_identity"])
-    if request.operation.name == "update_twin_identity":
-        _keep(cache, scope, request, api_request("get_twin_identity", [twin, identity]), answer)
+    _drop_category(cache, scope, request, answer)
+    _keep(cache, scope, request, api_request("get_twin_identity", request.arguments), answer)
 
 
 def _doc_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    cache.drop(request.arguments[0], operations=_DOC_READS)
+    _drop_category(cache, scope, request, answer)
     _keep(cache, scope, request, api_request("get_twin_doc", request.arguments), answer)
 
 
@@ -130,8 +119,6 @@ _EFFECTS: dict[str, Callable[[Cache, str, ApiRequest, _Answer], None]] = {
     "update_twin_ledger_entry": _entries_written,
     "update_twin_ledger_entry_value": _entries_written,
     "delete_twin_ledger_entry": _entries_deleted,
-    "create_twin_identity": _identities_created,
     "update_twin_identity": _identity_updated,
-    "delete_twin_identity": _identity_updated,
     "update_twin_doc": _doc_updated,
 }

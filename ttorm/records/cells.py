@@ -417,6 +417,12 @@ class Items:
             if complete or name in base:
                 item.rebase(self._base_of(name))
 
+    def expire(self) -> None:
+        """Forget what the service was seen to hold, to read it again when it is looked at."""
+        self.base, self.complete = {}, False
+        for item in self._touched.values():
+            item.rebase(UNKNOWN)
+
     def settle(self, name: str, sent: Mapping[str, JSONValue], base: Any) -> None:
         """Take the service's answer to a write of one item; ABSENT when it was removed."""
         item = self.item(name)

@@ -10,8 +10,9 @@ from ttorm.api.answers import items, member, needed, refusal
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ConflictError, ItemError, SaveError, StateError
 from ttorm.api.request import api_request
+from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
-from ttorm.flows import Flow
+from ttorm.flows import Flow, wait
 from ttorm.records.cells import ABSENT, UNKNOWN, Marker, alike
 from ttorm.records.changes import Change, attribute_name, changes_of, is_entry
 from ttorm.records.loading import is_loaded, load_part
@@ -46,6 +47,7 @@ def save(
         ConflictError: Somebody else changed the same (only with `check`).
     """
     state: TwinState = record._state
+    yield from _turn(state)
     if only is not None and state.uuid is None:
         raise StateError("the Twin was not saved yet: save() the Twin first")
     if not state.is_modified():
@@ -62,7 +64,7 @@ def save(
     saving = _Saving(state, check or record.__meta__.optimistic)
     failure: Exception | None = None
     try:
-        yield from saving.run(only)
+        yield from _alone(state, saving.run(only))
     except Exception as error:  # noqa: BLE001 # raised when everybody was told what was done
         failure = error
     result = saving.result()
@@ -72,7 +74,38 @@ def save(
         failure = _refused(state, saving.errors, result)
     if failure is not None:
         raise failure
+    state.stuck = False
     return result
+
+
+def _turn(state: TwinState) -> Flow[None]:
+    """Wait until nobody else saves the same record.
+
+    Raises:
+        StateError: Waiting would never end.
+    """
+    while state.saving is not None:
+        saver, done = state.saving
+        if saver == runner() or not (yield from wait(done)):
+            raise StateError(
+                f"{state.record()!r} is being saved right here: a receiver cannot save the record "
+                "that it is told about, and save() cannot wait for an asave() of the same loop"
+            )
+
+
+def _alone(state: TwinState, saving: Flow[None]) -> Flow[None]:
+    """Save while others wait for their turn; the record is stuck until somebody saves it well."""
+    from concurrent.futures import Future
+
+    # A receiver of pre_save may have let another save begin.
+    yield from _turn(state)
+    done: Future[None] = Future()
+    state.saving, state.stuck = (runner(), done), True
+    try:
+        yield from saving
+    finally:
+        state.saving = None
+        done.set_result(None)
 
 
 class _Saving:
@@ -201,6 +234,7 @@ class _Saving:
                 told = items(answer, "entries").get(name)
                 ledger.settle(name, sent, told or {**ledger.base.get(name, {}), **sent})
             self._note(step.does, "ledger", [name])
+        self.state.expire_aliases()
         self._fail(step, failed)
         if failed and conditions:
             yield from self._look_for_conflicts(step, failed)

@@ -18,6 +18,8 @@ from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
 from ttorm.sessions import SaveResult, Session, current_session, open_block
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ttorm.records.fields import FieldSpec
     from ttorm.records.twin import Twin
 
@@ -36,6 +38,8 @@ class TwinState:
         description: The description, key by key.
         fresh: Whether the description came straight from the service, not from the cache or a
             listing.
+        saving: Who saves it right now, and what to wait for until that is done.
+        stuck: Whether its last save failed, and nobody decided since what to do about it.
         replaced: Whether the whole description was assigned, whatever the service holds.
         ledgers: Ledgers by alias or account.
         identities: The account's own Identities.
@@ -60,6 +64,8 @@ class TwinState:
         "ledgers",
         "model",
         "replaced",
+        "saving",
+        "stuck",
         "uuid",
     )
 
@@ -70,6 +76,8 @@ class TwinState:
         self._session = session
         # Nothing was assigned or handed out yet: is_modified() need not look.
         self._touched = False
+        self.saving: tuple[object, Future[None]] | None = None
+        self.stuck = False
         self._connection = None if session is None else session.connection
         self._address = "" if self._connection is None else self._connection.address
         self.facts: dict[str, Any] | None = None
@@ -180,7 +188,7 @@ class TwinState:
             ledger.discard()
         self.identities.discard()
         self.docs.discard()
-        self._touched = False
+        self._touched = self.stuck = False
         self.forget_values()
 
     def save_flow(self) -> Flow[SaveResult]:
@@ -232,6 +240,12 @@ class TwinState:
         """Take a Ledger object of the service."""
         self.foreign_or_own(alias).absorb(items(wire, "entries"), complete=complete)
         self.forget_values()
+
+    def expire_aliases(self) -> None:
+        """Forget the Ledgers read under other names than `personal`: one may be the same."""
+        for alias, ledger in self.ledgers.items():
+            if alias != PERSONAL:
+                ledger.expire()
 
     def foreign_or_own(self, alias: str) -> Items:
         """Return a Ledger by alias or account."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ttorm.api import names
@@ -29,6 +30,17 @@ from ttorm.rules import Expression
 from ttorm.sessions import SaveResult, current_session
 
 __all__ = ["Twin"]
+
+
+def _assignable(model: type, name: str) -> bool:
+    """Tell whether a name of the class is meant to be assigned on its records."""
+    known = getattr_static(model, name, None)
+    return known is not None and (hasattr(known, "__set__") or not _is_verb(known))
+
+
+def _is_verb(known: object) -> bool:
+    return callable(known) or isinstance(known, (classmethod, staticmethod, property))
+
 
 _UNDECLARED = ": declare it as a field, or use ledger[...] or description[...]"
 
@@ -482,7 +494,7 @@ class Twin(_Stateful, metaclass=ModelMeta):
             spec = type(self).__fields__.get(name)
             if spec is not None:
                 self.__dict__[name] = write_field(self._state, spec, value)
-            elif name.startswith("_") or hasattr(type(self), name):
+            elif name.startswith("_") or _assignable(type(self), name):
                 object.__setattr__(self, name, value)
             else:
                 raise AttributeError(
