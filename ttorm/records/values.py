@@ -126,9 +126,16 @@ class TypedCodec:
             ) from None
 
     def check(self, value: Any, where: str) -> Any:
-        """Validate an assigned value and make sure that JSON can hold it."""
+        """Validate an assigned value and make sure that JSON can hold it, all of it."""
         checked = self._validated(self._validate, value, where, "found")
-        self.dump(checked, where)
+        raw = self.dump(checked, where)
+        if not self._is_json and _loses(checked, back := self.load(raw, where)):
+            raise ValidationError(
+                f"{where}: {_short(checked)} would come back as {_short(back)}, since JSON and "
+                f"{_name(self.type)} hold no more of it: assign that, or declare the field as the "
+                "type of what is assigned",
+                code="invalid-value",
+            )
         return checked
 
     def load(self, raw: JSONValue, where: str) -> Any:
@@ -161,6 +168,12 @@ class TypedCodec:
             raise ValidationError(
                 f"{where} holds what JSON cannot: {error}", code="not-json"
             ) from None
+
+
+def _loses(value: Any, back: Any) -> bool:
+    """Tell whether a value that went through JSON is another one; unknown without ``==``."""
+    compares = any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1])
+    return compares and not bool(value == back)
 
 
 def _moment(value: Any) -> str | None:
