@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
+
 from ttorm import Field, Twin, ValidationError, connect, entry
 
 
