@@ -104,6 +104,8 @@ def _temperatures(
         if clock is not None:
             clock.freeze(hour.timestamp())
         airport.temperature = celsius
+        # An hour as warm as the one before is a measurement as well.
+        airport.touch("temperature")
         airport.measured_at = hour
         airport.save()
 
