@@ -55,7 +55,7 @@ class FieldSpec:
         kind: Which part of a Twin it maps.
         attribute: Its name in Python.
         target: The description key, Entry name or Identity type it maps.
-        key: Whether it is the Identity that makes `find_or_create` repeatable.
+        key: Whether it is the Identity that tells Twins of the class apart.
         options: Properties an Entry is created with.
     """
 
