@@ -211,6 +211,39 @@ class TestRestart:
                 assert tx.row("SELECT COUNT(*) AS count FROM twins")["count"] == 2_001
 
 
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///{path}"])
+def test_a_process_that_closes_nothing_ends_in_peace(url, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(LEAVER)
+    command = [sys.executable, str(script), url.format(path=tmp_path / "x.db")]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "processing\n", "")
+
+
+LEAVER = """
+import json, sys
+from threading import Event
+from ttorm.api.http import HttpRequest
+from ttorm.emulator import Emulator
+
+emulator = Emulator(sys.argv[1])
+user = emulator.first_user()
+
+
+def request(method, path, body=b""):
+    return json.loads(emulator.handle(HttpRequest(method, "http://h" + path, {}, body), user).body)
+
+
+place = request("POST", "/cache")
+emulator.handle(HttpRequest("PUT", place["url"], {}, b"{}\\n" * 50_000))
+batch = {"operation": "create_twin", "handler": place["handler"]}
+path = "/batches/" + request("POST", "/batches", json.dumps(batch).encode())["batch"]
+while (status := request("GET", path)["status"]) in ("new", "copying", "copied", "validating"):
+    Event().wait(0.01)
+print(status)
+"""
+
+
 RUNNER = """
 import sys
 from ttorm.emulator import Emulator, Policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import weakref
@@ -40,6 +41,8 @@ class Background:
         self._enabled = enabled
         self._renew()
         self._closing = weakref.finalize(world, self._stop)
+        # At the end of the process before finalizers, which remove what the work still needs.
+        atexit.register(self._closing)
 
     def _renew(self) -> None:
         self._process = os.getpid()
@@ -65,6 +68,7 @@ class Background:
         self._closing()
 
     def _stop(self) -> None:
+        atexit.unregister(self._closing)
         if self._process != os.getpid():
             self._renew()
         with self._lock:
