@@ -28,7 +28,8 @@ class Policy:
         tokens_need_secret: Refuse a token once the secret it stems from is deleted, replaced
             or expired.
         background: Run batches, and let what expires publish that, on a thread of the emulator.
-            Without it the end of a Sticker is noticed when somebody asks for Stickers.
+            Without it batches run when `Emulator.run_batches` is called, and the end of a Sticker
+            is noticed when somebody asks for Stickers.
         zip_downloads: Send a Doc's contents as the only member of a zip archive.
     """
 
