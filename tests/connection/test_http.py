@@ -9,6 +9,7 @@ import logging
 import re
 import socket
 import time
+import traceback
 import tracemalloc
 import zlib
 from base64 import b64decode
@@ -565,6 +566,8 @@ def test_no_error_and_no_log_shows_anything_secret(
             with pytest.raises(ttorm.TtormError) as caught:
                 do(connection, "call", name, *arguments, **query)
             error = caught.value
+            frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+            assert SECRET not in "".join(frames.format())
             while error is not None:
                 shown += [str(error), repr(error), repr(vars(error)), repr(error.args)]
                 error = error.__cause__ or error.__context__

@@ -74,6 +74,14 @@ def test_a_secret_is_revealed_on_demand_only():
     assert Secret(Secret(TEXT)).reveal() == TEXT
 
 
+def test_what_goes_into_a_header_shows_masked_in_reprs():
+    """Tracebacks with locals, and what error trackers collect, are full of them."""
+    header = Secret(TEXT).header()
+    assert header == TEXT
+    assert header.encode() == TEXT.encode()
+    assert TEXT not in repr({"authorization": header})
+
+
 def test_equality_and_hash():
     assert Secret(TEXT) == Secret(TEXT)
     assert hash(Secret(TEXT)) == hash(Secret(TEXT))

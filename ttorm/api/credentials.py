@@ -31,6 +31,10 @@ class Secret:
         """Return the text itself."""
         return self._value
 
+    def header(self) -> str:
+        """Return the text for a header: locals that tracebacks show, show it masked."""
+        return _Header(self._value)
+
     def __repr__(self) -> str:
         return "Secret('***')"
 
@@ -51,6 +55,15 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("secrets are not pickled: give them to ttorm.connect() where they are used")
+
+
+class _Header(str):
+    """Text that goes over the wire as it is, and shows itself nowhere else."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 def credential_scope(credential: str, base_url: str, dictionary: Mapping[str, Any] | None) -> str:

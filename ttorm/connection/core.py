@@ -193,7 +193,7 @@ class Connection:
         """Make the HTTP request of a call, with this connection's credential and dictionary."""
         headers = dict(self._headers)
         if request.operation.credential and self._credential is not None:
-            headers["authorization"] = self._credential.reveal()
+            headers["authorization"] = self._credential.header()
         if request.dictionary is not None:
             headers["x-trustedtwin"] = dictionary_header(request.dictionary)
         return request.bind(self.base_url, headers)

@@ -73,8 +73,9 @@ class HttpTransport:
     def __init__(self, limits: Limits | None = None, transport: Any = None) -> None:
         self._limits = limits or Limits()
         self._transport = transport
-        self._lock = threading.Lock()
         self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(self._limits.connections)
         self._client: httpx.Client | None = None
         self._loops: _Loops = weakref.WeakKeyDictionary()
         self._finalizer: Callable[[], object] = _nothing
@@ -99,15 +100,29 @@ class HttpTransport:
             RequestTimeoutError: A time-out passed.
             ResponseTooLargeError: The answer is over the limit.
         """
+        client = self._sync_client()
+        # The pool of httpx mixes up its connections when more threads ask than it has: they wait
+        # in front of it.
+        if not self._slots.acquire(timeout=self._limits.pool):
+            raise _translate(httpx.PoolTimeout(""))
+        try:
+            return self._exchange(client, request)
+        finally:
+            self._slots.release()
+
+    def _exchange(self, client: httpx.Client, request: HttpRequest) -> HttpResponse:
         content = _chunks(request.body) if isinstance(request.body, Upload) else request.body
         try:
-            response = self._sync_client().send(self._build(request, content), stream=True)
+            response = client.send(self._build(request, content), stream=True)
             try:
                 return self._receive(request, response)
             finally:
                 response.close()
         except httpx.HTTPError as error:
             failure = _translate(error)
+        except RuntimeError:
+            self._check_process()  # it may have been closed in the meantime
+            raise
         # Raised out here, so that the library's exception, which holds the request, stays behind.
         raise failure
 
@@ -137,13 +152,13 @@ class HttpTransport:
         """Send from the running event loop; raises like `send`."""
         here = await self._loop_client()
         if LIBRARY != "httpx":
-            return await self._exchange(here.client, request)
+            return await self._aexchange(here.client, request)
         # The pool of httpx loses the connections of cancelled requests for ever. So who waits for
         # one waits in front of the pool, and what is under way goes on unseen when it is cancelled.
         await here.take_slot(self._limits.pool)
-        return await here.shielded(self._exchange(here.client, request))
+        return await here.shielded(self._aexchange(here.client, request))
 
-    async def _exchange(self, client: httpx.AsyncClient, request: HttpRequest) -> HttpResponse:
+    async def _aexchange(self, client: httpx.AsyncClient, request: HttpRequest) -> HttpResponse:
         content = _achunks(request.body) if isinstance(request.body, Upload) else request.body
         try:
             response = await client.send(self._build(request, content), stream=True)
@@ -218,6 +233,7 @@ class HttpTransport:
             # Sockets shared with the parent process: dropped, not closed, and made afresh.
             self._pid = os.getpid()
             self._lock = threading.Lock()
+            self._slots = threading.Semaphore(self._limits.connections)
             self._client = None
             self._loops.clear()
 
