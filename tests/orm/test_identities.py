@@ -240,3 +240,88 @@ async def test_a_field_replaces_what_was_only_added(do, connection, sent):
     assert sent.take() == [
         ("POST", f"/twins/{badge.uuid}/identities", (), {"identities": {"NO#6": {}}})
     ]
+
+
+class Badge(Twin):
+    number: Field[str | None] = identity("NO", default=None)
+
+
+@pytest.fixture
+def badge(connection, others):
+    """A Badge that another program made, not read yet: ``badge("NO#1", ...)``."""
+
+    def badge(*identities):
+        uuid = others.call("create_twin")["creation_certificate"]["uuid"]
+        for text in identities:
+            others.call("create_twin_identity", uuid, body={"identities": {text: {}}})
+        return Badge.at(uuid)
+
+    return badge
+
+
+async def test_assigning_what_is_there_already(do, badge, sent):
+    one = badge("NO#7")
+    one.number = "7"
+    assert (await do(one, "save")).updated == ()
+    assert [request.method for request in sent] == ["GET"]
+    assert not ttorm.inspect(one).is_modified
+    assert one.number == "7"
+
+
+async def test_taking_away_what_is_not_there(do, badge, sent):
+    one = badge()
+    del one.number
+    assert ttorm.inspect(one).changes == {"number": (None, None)}
+    await do(one, "save")
+    assert [request.method for request in sent] == ["GET"]
+    assert not ttorm.inspect(one).is_modified
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_assigning_takes_the_place_of_all_of_the_type(do, badge, sent, loaded):
+    one = badge("NO#1", "NO#2", "SN#3")
+    if loaded:
+        await do(one, "load")
+        assert one.number == "1"
+    one.number = "9"
+    result = await do(one, "save")
+    assert (result.created, result.deleted) == (("number",), ("number", "number"))
+    assert sorted(one.identities) == ["NO#9", "SN#3"]
+    assert (one.number, ttorm.inspect(one).is_modified) == ("9", False)
+    await do(one, "refresh")
+    assert one.number == "9"
+
+
+async def test_what_is_added_after_an_assignment_stays(do, badge):
+    one = badge("NO#1")
+    one.number = "2"
+    one.identities.add("NO#3")
+    await do(one, "save")
+    assert list(one.identities) == ["NO#2", "NO#3"]
+    assert one.number == "2"
+
+
+async def test_an_assigned_identity_can_be_taken_away_by_its_text(do, badge, sent):
+    one = badge("NO#1")
+    one.number = "2"
+    del one.identities["NO#2"]
+    assert one.number is None
+    await do(one, "load", "identities")
+    assert (one.number, list(one.identities)) == (None, [])
+
+
+async def test_saving_an_entry_alone_asks_for_no_identities(do, badge, sent):
+    one = badge("NO#1")
+    one.number = "2"
+    one.ledger["x"] = 1
+    await do(one.ledger["x"], "save")
+    assert {request.path.rpartition("/")[2] for request in sent} == {"personal", "value"}
+    assert ttorm.inspect(one).changes == {"number": (None, "2")}
+
+
+async def test_what_changed_shows_both_identities(do, badge):
+    one = await do(badge("NO#1"), "load")
+    one.number = "2"
+    assert ttorm.inspect(one).changes == {"number": ("1", "2")}
+    one.number = "1"
+    assert ttorm.inspect(one).changes == {}

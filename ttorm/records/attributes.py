@@ -8,7 +8,6 @@ from ttorm.api import names
 from ttorm.api.errors import MissingEntryError
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import require
-from ttorm.records.plan import shown_identity
 from ttorm.records.values import is_scalar
 
 if TYPE_CHECKING:
@@ -71,10 +70,10 @@ def _read_identity(state: TwinState, spec: FieldSpec) -> Any:
     if spec.target in state.identity_fields:
         text = state.identity_fields[spec.target]
     else:
-        text = shown_identity(state, spec.target)
+        text = state.shown_identity(spec.target)
         if text is None and not state.identities.complete:
             require(state, "identities", spec.attribute)
-            text = shown_identity(state, spec.target)
+            text = state.shown_identity(spec.target)
     if text is not None:
         return spec.codec.load(text.partition("#")[2], spec.attribute)
     if spec.required:
@@ -96,7 +95,8 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
         StateError: The Twin is terminated, which freezes its description.
     """
     if spec.kind == "identity":
-        _write_identity(state, spec, value)
+        text = None if value is None and not spec.required else identity_text(spec, value)
+        state.assign_identity(spec.target, text)
     else:
         if spec.kind == "description":
             state.check_alive()
@@ -113,18 +113,6 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     return value
 
 
-def _write_identity(state: TwinState, spec: FieldSpec, value: Any) -> None:
-    text = None if value is None and not spec.required else identity_text(spec, value)
-    shown = shown_identity(state, spec.target)
-    if shown not in (None, text, *state.identities.base):
-        # It was only added here, and is not to be attached at all.
-        state.identities.item(str(shown)).discard()
-    if state.identities.complete and shown_identity(state, spec.target) == text:
-        state.identity_fields.pop(spec.target, None)
-    else:
-        state.identity_fields[spec.target] = text
-
-
 def _reads_alike(state: TwinState, spec: FieldSpec, value: Any) -> bool:
     """Tell whether a field without value would read as this one."""
     if spec.required:
@@ -139,7 +127,7 @@ def delete_field(record: Any, spec: FieldSpec) -> None:
     """Take a field's Entry, Identity or description key away with the next save."""
     state: TwinState = record._state
     if spec.kind == "identity":
-        state.identity_fields[spec.target] = None
+        state.assign_identity(spec.target, None)
     elif spec.kind == "entry":
         del record.ledger[spec.target]
     else:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from ttorm.api.errors import ValidationError
 from ttorm.records.cells import Cell, Items, Marker
-from ttorm.records.plan import shown_identity
 from ttorm.records.state import TwinState
 from ttorm.records.values import PLAIN, Codec
 
@@ -26,6 +25,9 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.old!r} -> {self.new!r}"
+
+
+_NOTHING = Change(None, None)
 
 
 def attribute_name(state: TwinState, part: str, name: str, attribute: str = "value") -> str:
@@ -53,11 +55,9 @@ def changes_of(state: TwinState) -> dict[str, Change]:
     found.update(_items(state, "ledger", state.ledger))
     found.update(_items(state, "identities", state.identities))
     found.update(_items(state, "docs", state.docs))
-    for prefix, text in state.identity_fields.items():
-        shown = shown_identity(state, prefix)
-        spec = state.model.__targets__.get(("identity", prefix))
-        name = f"identities[{prefix!r}]" if spec is None else spec.attribute
-        found[name] = Change(_after(shown), _after(text))
+    for prefix in state.identity_fields:
+        # Which ones go is not known yet.
+        found.setdefault(attribute_name(state, "identities", f"{prefix}#"), _NOTHING)
     return found
 
 
@@ -65,16 +65,17 @@ def _items(state: TwinState, part: str, items: Items) -> dict[str, Change]:
     found: dict[str, Change] = {}
     for name, item in items:
         if item.removed:
-            if item.present is not False:
-                old = item.cell("value").base if part == "ledger" else None
-                found[attribute_name(state, part, name)] = Change(_shown(old, PLAIN, name), None)
+            known = attribute_name(state, part, name)
+            old = item.cell("value").base if part == "ledger" else _after(name)
+            found[known] = found.get(known, _NOTHING)._replace(old=_shown(old, PLAIN, name))
             continue
         for attribute, cell in item.cells.items():
             if cell.change() is not Marker.NOTHING:
                 codec = _codec(state, "entry", name) if attribute == "value" else PLAIN
                 found[attribute_name(state, part, name, attribute)] = _change(cell, codec)
         if item.adding and not item.present and not item.changes():
-            found[attribute_name(state, part, name)] = Change(None, _after(name))
+            known = attribute_name(state, part, name)
+            found[known] = found.get(known, _NOTHING)._replace(new=_after(name))
     return found
 
 
@@ -96,5 +97,5 @@ def _shown(raw: Any, codec: Codec, where: str) -> Any:
         return raw
 
 
-def _after(text: str | None) -> str | None:
-    return None if text is None else text.partition("#")[2]
+def _after(text: str) -> str | None:
+    return text.partition("#")[2] or None

@@ -16,7 +16,6 @@ from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment, timestamp
-from ttorm.records.plan import shown_identities
 from ttorm.records.saving import remove_now, save
 from ttorm.rules import Expression, rule_text
 from ttorm.sessions import SaveResult
@@ -61,7 +60,7 @@ class Identity:
             state.connection.run(self._refresh(fresh=False))
         value = cell.current()
         if value in (ABSENT, UNKNOWN):
-            if self.text in shown_identities(self._state):
+            if self.text in state.identities.names():
                 return None
             raise KeyError(self.text)
         return value
@@ -195,13 +194,14 @@ class Identities(Mapping[str, Identity]):
 
     def _names(self) -> list[str]:
         require(self._state, "identities", "identities")
-        return shown_identities(self._state)
+        return self._state.identities.names()
 
     def __getitem__(self, identity: str) -> Identity:
-        if check_identity(identity) not in shown_identities(self._state):
-            if self._state.identities.item(identity).present is None:
+        items = self._state.identities
+        if check_identity(identity) not in items.names():
+            if items.item(identity).present is None:
                 require(self._state, "identities", f"identities[{identity!r}]")
-            if identity not in shown_identities(self._state):
+            if identity not in items.names():
                 raise KeyError(identity)
         return Identity(self._state, identity)
 
@@ -251,6 +251,9 @@ class Identities(Mapping[str, Identity]):
         if item.removed or (item.present is False and not item.adding):
             raise KeyError(identity)
         item.remove()
+        fields, prefix = self._state.identity_fields, identity.partition("#")[0]
+        if fields.get(prefix) == identity:
+            fields[prefix] = None
         self._state.forget_values()
         self._state.touch()
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, overload
 
-from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
 from ttorm.records.cells import ABSENT, Item, Items
-from ttorm.records.loading import is_loaded
 from ttorm.records.state import PERSONAL, TwinState
 
-__all__ = ["Plan", "PlannedRequest", "Step", "plan", "shown_identities", "steps"]
+__all__ = ["Plan", "PlannedRequest", "Step", "plan", "steps"]
 
 _URL_ROOM = 8_000
 """Bytes of ``entries=`` parameters in one URL."""
@@ -125,7 +123,7 @@ def description_needs_reading(state: TwinState) -> bool:
 
 def identities_need_reading(state: TwinState) -> bool:
     """Tell whether the present Identities decide what an assigned field removes."""
-    return bool(state.identity_fields) and not is_loaded(state, "identities")
+    return bool(state.identity_fields)
 
 
 def steps(state: TwinState, uuid: str, only: tuple[Part, str] | None = None) -> list[Step]:
@@ -283,39 +281,7 @@ def _identity_changes(
                 new[text] = {key: value for key, value in changes.items() if value is not None}
         elif changes:
             changed[text] = changes
-    if only is None:
-        for prefix, wanted in state.identity_fields.items():
-            shown = shown_identity(state, prefix)
-            if shown is not None and shown != wanted:
-                removed.append(shown)
-            if wanted is not None and wanted not in state.identities.base:
-                new.setdefault(wanted, {})
-    return new, changed, list(dict.fromkeys(removed))
-
-
-def shown_identity(state: TwinState, prefix: str) -> str | None:
-    """Return the Identity that a field of a type shows: the oldest one."""
-    found = [text for text in state.identities.names() if text.startswith(f"{prefix}#")]
-
-    def age(text: str) -> tuple[float, str]:
-        # Listings tell it, and so does the certificate of one that was just attached.
-        item: Mapping[str, Any] = state.identities.base.get(text, {})
-        certificate = member(item, "creation_certificate")
-        return float(item.get("created_ts") or certificate.get("created_ts") or 0), text
-
-    return min(found, key=age) if found else None
-
-
-def shown_identities(state: TwinState) -> list[str]:
-    """Return the Identities there are after the changes made here, also by way of fields."""
-    found = dict.fromkeys(state.identities.names())
-    for prefix, wanted in state.identity_fields.items():
-        shown = shown_identity(state, prefix)
-        if shown is not None:
-            del found[shown]
-        if wanted is not None:
-            found[wanted] = None
-    return list(found)
+    return new, changed, removed
 
 
 def _docs(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:

@@ -138,7 +138,7 @@ class _Saving:
             description_needs_reading(state) or (self.check and state.description.is_modified())
         ):
             yield from self._read_description()
-        if identities_need_reading(state):
+        if only is None and identities_need_reading(state):
             self._requests += 1
             yield from load_part(state, "identities", fresh=True)
         if self.check and state.ledger.is_modified() and not is_loaded(state, "ledger"):
@@ -284,17 +284,6 @@ class _Saving:
                 known = member(identities.base, text)
                 identities.settle(text, sent, dict(told or {**known, **sent}))
             self._note(step.does, "identities", [text])
-            self._settle_field(text)
-
-    def _settle_field(self, text: str) -> None:
-        prefix = text.partition("#")[0]
-        fields, base = self.state.identity_fields, self.state.identities.base
-        if prefix not in fields:
-            return
-        wanted = fields[prefix]
-        left = [known for known in base if known.startswith(f"{prefix}#") and known != wanted]
-        if (wanted is None or wanted in base) and not left:
-            del fields[prefix]
 
     def _settle_docs(self, step: Step, answer: Mapping[str, Any]) -> None:
         for name, sent in step.sent.items():

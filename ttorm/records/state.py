@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ttorm.api.answers import items, listed, member
@@ -43,7 +44,8 @@ class TwinState:
         replaced: Whether the whole description was assigned, whatever the service holds.
         ledgers: Ledgers by alias or account.
         identities: The account's own Identities.
-        identity_fields: Identities assigned through fields, by type; None takes one away.
+        identity_fields: Identities assigned through fields while not all of their type were
+            known, by type; None takes them away.
         docs: The account's own Docs.
         model: The class it is shown as where no other is named.
     """
@@ -259,7 +261,42 @@ class TwinState:
         """Take a listing of Identities, in any of its published forms."""
         named: dict[str, Any] = {text: {} for text in listed(wire, "identities")}
         self.identities.absorb({**named, **items(wire, "identities")}, complete=complete)
+        if complete:
+            self._replace_found()
         self.forget_values()
+
+    def _replace_found(self) -> None:
+        """Have those removed in whose place a field was assigned before they were known."""
+        for text in self.identities.base:
+            prefix, item = text.partition("#")[0], self.identities.item(text)
+            if not item.adding and self.identity_fields.get(prefix, text) != text:
+                item.remove()
+        self.identity_fields.clear()
+
+    def assign_identity(self, prefix: str, wanted: str | None) -> None:
+        """Have one Identity in the place of all of its type; None takes them away."""
+        for text in self.identities.names():
+            if text.startswith(f"{prefix}#") and text != wanted:
+                self.identities.item(text).remove()
+        if wanted is not None:
+            item = self.identities.item(wanted)
+            item.removed, item.adding = False, not item.present
+        if not self.identities.complete:
+            self.identity_fields[prefix] = wanted
+
+    def shown_identity(self, prefix: str) -> str | None:
+        """Return the Identity that a field of a type shows: the oldest one."""
+        found = [text for text in self.identities.names() if text.startswith(f"{prefix}#")]
+
+        def age(text: str) -> tuple[float, str]:
+            if text not in self.identities.base:
+                return inf, text
+            # Listings tell it, and so does the certificate of one that was just attached.
+            item = self.identities.base[text]
+            certificate = member(item, "creation_certificate")
+            return float(item.get("created_ts") or certificate.get("created_ts") or 0), text
+
+        return min(found, key=age) if found else None
 
     def absorb_docs(self, wire: Mapping[str, Any]) -> None:
         """Take a listing of Docs, flat or as a tree."""
