@@ -209,3 +209,33 @@ async def test_other_twins_of_a_flush_are_saved(do, connection, others):
         second.discard()
     entries = others.call("get_twin_ledger_entry", good.uuid)["entries"]
     assert entries["height"]["value"] == 7.0
+
+
+async def test_removing_what_somebody_else_removed_holds_up_nothing(do, connection, others):
+    gate = await do(Gate, "create", serial="1")
+    await do(gate.docs, "upload", "a.txt", b"a")
+    others.call("delete_twin_identity", gate.uuid, "SN#1")
+    others.call("delete_twin_doc", gate.uuid, "a.txt")
+    del gate.serial, gate.docs["a.txt"]
+    gate.height = 2
+    result = await do(gate, "save")
+    assert (result.updated, result.deleted) == (("height",), ("serial", "docs['a.txt']"))
+    assert changed(gate) == set()
+
+
+async def test_removing_it_alone_tells_that_it_is_gone(do, connection, others):
+    gate = await do(Gate, "create", serial="1")
+    doc = await do(gate.docs, "upload", "a.txt", b"a")
+    others.call("delete_twin_identity", gate.uuid, "SN#1")
+    others.call("delete_twin_doc", gate.uuid, "a.txt")
+    for part in (gate.identities["SN#1"], doc):
+        with pytest.raises(ttorm.NotFoundError):
+            await do(part, "delete")
+
+
+async def test_a_twin_that_is_not_there_cannot_be_saved(do, connection):
+    twin = Twin.at("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
+    del twin.ledger["a"]
+    with pytest.raises(ttorm.NotFoundError):
+        await do(twin, "save")
+    assert changed(twin) == {"ledger['a']"}

@@ -8,7 +8,7 @@ from typing import Any
 from ttorm import signals
 from ttorm.api.answers import items, member, needed, refusal
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ConflictError, ItemError, SaveError, StateError
+from ttorm.api.errors import ConflictError, ItemError, NotFoundError, SaveError, StateError
 from ttorm.api.request import api_request
 from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
@@ -145,7 +145,9 @@ class _Saving:
             self._requests += 1
             yield from load_part(state, "ledger", fresh=True)
         for step in steps(state, str(state.uuid), only):
-            yield from self._execute(step)
+            # Where more is saved, what somebody else has removed already holds up nothing.
+            gone_is_fine = only is None and step.does == "delete" and step.part != "ledger"
+            yield from self._execute(step, gone_is_fine=gone_is_fine)
 
     def _create(self) -> Flow[None]:
         state = self.state
@@ -182,12 +184,17 @@ class _Saving:
         state.description.settle(sent, member(answer, "description"))
         state.forget_values()
 
-    def _execute(self, step: Step) -> Flow[None]:
+    def _execute(self, step: Step, *, gone_is_fine: bool = False) -> Flow[None]:
         request = step.request
         conditions = self._conditions(step) if self.check else {}
         if conditions:
             request = request._replace(body={**(request.body or {}), "conditions": conditions})
-        answer = yield from perform(self.state.connection, request)
+        try:
+            answer = yield from perform(self.state.connection, request)
+        except NotFoundError:
+            if not gone_is_fine:
+                raise
+            answer = {}
         self._requests += 1
         match step.part:
             case "description":
