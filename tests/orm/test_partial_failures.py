@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 import ttorm
@@ -239,3 +241,42 @@ async def test_a_twin_that_is_not_there_cannot_be_saved(do, connection):
     with pytest.raises(ttorm.NotFoundError):
         await do(twin, "save")
     assert changed(twin) == {"ledger['a']"}
+
+
+def test_a_cancelled_save_keeps_the_changes(connection, wire, others):
+    forward = wire.transport.asend
+
+    async def cancel():
+        gate = await Gate.acreate()
+        gate.height = 2
+        started = asyncio.Event()
+
+        async def stall(request):
+            started.set()
+            await asyncio.sleep(60)
+
+        wire.transport.asend = stall
+        saving = asyncio.create_task(gate.asave())
+        await started.wait()
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+        wire.transport.asend = forward
+        assert changed(gate) == {"height"}
+        assert (await gate.asave()).updated == ("height",)
+        return gate.uuid
+
+    uuid = asyncio.run(cancel())
+    assert others.call("get_twin_ledger_entry", uuid)["entries"]["height"]["value"] == 2.0
+
+
+async def test_a_save_in_several_bodies_sends_all_of_them(do, connection, wire, sent):
+    twin = await do(Twin, "create", entries={f"e{number}": 0 for number in range(4)})
+    for number in range(4):
+        twin.ledger[f"e{number}"] = str(number) * 20_000
+    # The emulator's Ledger holds 64 kB; this is about what is sent.
+    wire.meddle = lambda request: HttpResponse(200, {}, b'{"entries": {}}')
+    sent.clear()
+    assert (await do(twin, "save")).requests == 2
+    assert [list(request.body["entries"]) for request in sent] == [["e0", "e1", "e2"], ["e3"]]
+    assert changed(twin) == set()
