@@ -208,3 +208,26 @@ async def test_facts(do, connection, emulator):
     assert twin.created_at.timestamp() == 1_718_000_000
     assert twin.updated_at.timestamp() == 1_718_000_060
     assert twin.terminated_at is None
+
+
+async def test_asking_for_the_base_class_keeps_what_the_model_declares(do, sent):
+    class Declared(Twin):
+        pressure: Field[float] = entry(history="1M")
+
+    bare = await do(Twin, "create")
+    pump = Declared.at(bare.uuid)
+    await do(Twin, "get", bare.uuid)
+    pump.pressure = 7.0
+    assert (await do(pump, "save")).created == ("pressure",)
+    assert pump.ledger["pressure"].history_period == "1M"
+
+
+async def test_a_new_reference_shows_its_value_when_it_is_looked_at(do, sent):
+    await do(ttorm.default_connection(), "whoami")
+    source = await do(Twin, "create", entries={"x": 5})
+    twin = await do(Twin, "create")
+    await do(twin, "load", "ledger")
+    twin.ledger["copy"].ref = source.ledger["x"]
+    await do(twin, "save")
+    await do(twin, "load", "ledger")
+    assert (twin.ledger["copy"].value, twin.ledger["copy"].ref_status) == (5, "ok")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ttorm.api.errors import ResponseFormatError
 
-__all__ = ["items", "listed", "member", "needed", "refusal"]
+__all__ = ["is_settled", "items", "listed", "member", "needed", "refusal"]
 
 
 def member(answer: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
@@ -65,6 +65,16 @@ def needed(answer: Any, *path: str) -> str:
         f"the answer has no {'.'.join(path)}: is this address the Trusted Twin API, or does a "
         "proxy answer in its place?"
     )
+
+
+def is_settled(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an Entry shows its value; a new reference gets its value after the answer.
+
+    Example:
+        >>> is_settled({"value": None, "ref": {"status": "created"}}), is_settled({"value": None})
+        (False, True)
+    """
+    return member(entry, "ref").get("status") != "created"
 
 
 def refusal(answer: Mapping[str, Any], name: str, item: str) -> str | None:

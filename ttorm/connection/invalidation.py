@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ttorm.api.answers import items, member
+from ttorm.api.answers import is_settled, items, member
 from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.cache import Cache
@@ -87,11 +87,12 @@ def _refresh_ledger(
     kept = cache.peek(key) if key is not None else None
     # The same Ledger may be kept under another alias, in parts, and by other scopes.
     cache.drop(twin, operations=_LEDGER_READS)
-    refused = len(items(answer, "entries")) != len(member(answer, "entries"))
+    entries = items(answer, "entries")
+    refused = len(entries) != len(member(answer, "entries"))
     if refused:
         # What is true now, the answer does not say.
         cache.drop(twin)
-    elif key is not None and kept is not None:
+    elif key is not None and kept is not None and all(map(is_settled, entries.values())):
         cache.put(key, {**kept, **answer, "entries": change(member(kept, "entries"))})
 
 

@@ -29,8 +29,8 @@ def state_at(model: Any, uuid: str, session: Session | None = None) -> TwinState
     state: TwinState | None = session.known.get(uuid)
     if state is None:
         state = session.known[uuid] = TwinState(uuid, session, model)
-    elif issubclass(model, state.model):
-        state.model = model
+    else:
+        state.shown_as(model)
     return state
 
 
@@ -119,7 +119,7 @@ def _shown(model: Any, state: TwinState) -> Any:
             f"{model.__name__} is for {meta.kind!r}: read it through Twin, or through the class "
             "of its kind"
         )
-    state.model = fitting
+    state.shown_as(fitting)
     return state.view(fitting)
 
 
@@ -131,5 +131,5 @@ def show_listed(model: Any, wire: Mapping[str, Any], session: Session) -> Any:
         return None
     state = state_at(fitting, uuid, session)
     state.absorb_twin(wire, fresh=False)
-    state.model = fitting
+    state.shown_as(fitting)
     return state.view(fitting)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ttorm import signals
-from ttorm.api.answers import items, member, needed, refusal
+from ttorm.api.answers import is_settled, items, member, needed, refusal
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ConflictError, ItemError, NotFoundError, SaveError, StateError
 from ttorm.api.request import api_request
@@ -242,6 +242,9 @@ class _Saving:
                 ledger.settle(name, sent, told or {**ledger.base.get(name, {}), **sent})
             self._note(step.does, "ledger", [name])
         self.state.expire_aliases()
+        if not all(map(is_settled, items(answer, "entries").values())):
+            # Their values arrive after this answer: whoever looks asks again.
+            ledger.expire()
         self._fail(step, failed)
         if failed and conditions:
             yield from self._look_for_conflicts(step, failed)

@@ -124,6 +124,11 @@ class TwinState:
 
     # Views
 
+    def shown_as(self, model: type[Twin]) -> None:
+        """Note that it was asked for as a class; the most special one knows its fields best."""
+        if issubclass(model, self.model):
+            self.model = model
+
     def view(self, model: type[Twin]) -> Any:
         """Return the record of a class that shows this state."""
         known = self._views.get(model)
