@@ -10,6 +10,7 @@ from ttorm.emulator.access import Principal
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.policy import Policy, Service
 from ttorm.emulator.store import Transaction
+from ttorm.emulator.usage import Counts, hour_of
 
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
@@ -33,6 +34,7 @@ class Call:
         body: The JSON body; None when there was none.
         dictionary: The request dictionary, a token's keys included; None when there was none.
         afterwards: Done, in this order, once the transaction is committed.
+        counts: What the request adds to the usage.
         ledgers: Values of Ledgers that rules have read, by Twin and account.
     """
 
@@ -41,6 +43,7 @@ class Call:
         "afterwards",
         "args",
         "body",
+        "counts",
         "dictionary",
         "ledgers",
         "now",
@@ -76,6 +79,7 @@ class Call:
         self.body = body
         self.dictionary = dictionary
         self.afterwards: list[Callable[[], None]] = []
+        self.counts: Counts = {}
         self.ledgers: dict[tuple[str, str], dict[str, Any]] = {}
 
     @property
@@ -94,6 +98,24 @@ class Call:
     def account(self) -> str:
         """The caller's account."""
         return self.principal.account
+
+    def count(self, item: str, amount: int = 1, account: str | None = None) -> None:
+        """Add to the usage of the caller.
+
+        Args:
+            item: What is counted: an item of the API's usage, or the operation itself.
+            amount: How many, or how much.
+            account: Whose usage it is, if that may be another account's; there it is nobody's.
+        """
+        if not amount:
+            return
+        owner = ""
+        if self._principal is not None and account in (None, self._principal.account):
+            account, owner = self._principal.account, self._principal.user
+        # Operations without a credential name the account in their path.
+        account = account or self.args.get("account", "").lower()
+        key = account, owner, hour_of(self.now), item
+        self.counts[key] = self.counts.get(key, 0) + amount
 
     def text(self, name: str) -> str | None:
         """Return a query parameter, or None when it was not sent."""

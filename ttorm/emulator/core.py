@@ -17,12 +17,13 @@ from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.body import LENIENT, check_fields, read_body, read_dictionary, take_body
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import Clock
-from ttorm.emulator.handlers import Answer, Function, registered
+from ttorm.emulator.handlers import Answer, Function, Handler, registered
 from ttorm.emulator.ids import Ids
 from ttorm.emulator.policy import Policy
 from ttorm.emulator.routing import Route
 from ttorm.emulator.store import Transaction, open_store
 from ttorm.emulator.tables import drop_expired
+from ttorm.emulator.usage import Meter, hour_of
 from ttorm.emulator.vault import Vault
 
 __all__ = ["Done", "Emulator", "Who"]
@@ -68,6 +69,7 @@ class Emulator:
         ids: Makes identifiers and secrets.
         policy: The choices made.
         store: The data.
+        usage: Counts requests and what they changed.
         vault: Hashes secrets and signs tokens.
 
     Raises:
@@ -94,6 +96,7 @@ class Emulator:
         self.clock = clock or Clock()
         self.policy = policy or Policy()
         self.ids = Ids(seed)
+        self.usage = Meter()
         self.store = open_store(url)
         self.blobs = Blobs(self.store.path)
         with self.store.transaction(write=True) as tx:
@@ -183,7 +186,7 @@ class Emulator:
             body=body,
             dictionary=dictionary,
         )
-        answer = self._answer(handler.function, call)
+        answer = self._counted(handler, call)
         if not isinstance(answer, HttpResponse):
             answer = json_answer(operation.success, answer)
         return Done(answer, call.afterwards)
@@ -208,6 +211,22 @@ class Emulator:
             How many batches are not finished.
         """
         return batchruns.run(self, steps)
+
+    def _counted(self, handler: Handler, call: Call) -> Answer:
+        """Do what a call asks for, and add it to the usage."""
+        call.count(call.operation.name)
+        asked = dict(call.counts)
+        try:
+            answer = self._answer(handler.function, call)
+        except Fault:
+            if call.operation.credential:
+                self.usage.note(asked)
+            raise
+        if handler.writes:
+            self.usage.store(call.tx, call.counts, hour_of(call.now))
+        else:
+            self.usage.note(call.counts)
+        return answer
 
     def _answer(self, function: Function, call: Call) -> Answer:
         token = LENIENT.set(self.policy.lenient_bodies)

@@ -144,6 +144,7 @@ class Feed:
             cells = Cells(variables, indexes=name)
             row = cells.row(table.properties.column_types(), table.templates)
             sql.put_row(tx, table.sql_name, twin, row)
+            self._call.count("ix_db_write_cost", account=self._account)
             messages += cells.finish()
             names.append(name)
         return names
@@ -188,6 +189,7 @@ def _add_row(
         cells.row(table.dimensions.column_types(), dimensions),
         measurement,
     )
+    call.count("ts_db_write_cost", account=table.account)
     if table.retention != "INF":
         sql.drop_before(call.tx, table.sql_name, period_start(table.retention, call.now))
     return cells.finish()

@@ -47,6 +47,7 @@ _NOUNS = (
     "tokens",
     "twins",
     "uploads",
+    "usage",
     "users",
 )
 _HANDLERS: dict[str, Handler] = {}

@@ -287,6 +287,7 @@ def store(call: Call, old: EntryRow | None, new: EntryRow) -> EntryRow:
         )
         entry = entry._replace(seq=row["seq"])
     record(call.tx, old, entry, call.now)
+    call.count("ledger_size_delta", entry.size - (old.size if old else 0), entry.account)
     return entry
 
 
@@ -294,6 +295,7 @@ def remove(call: Call, entry: EntryRow) -> None:
     """Delete an Entry with its history."""
     call.tx.run("DELETE FROM history WHERE entry = ?", entry.seq)
     call.tx.run("DELETE FROM entries WHERE seq = ?", entry.seq)
+    call.count("ledger_size_delta", -entry.size, entry.account)
 
 
 def _size(entry: EntryRow) -> int:

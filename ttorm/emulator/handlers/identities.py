@@ -109,7 +109,10 @@ def _create(call: Call, twin: TwinRow, text: str, fields: dict[str, Any]) -> dic
         "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         *identity,
     )
-    return _identity_object(identity) if made else {"error": "Identity already exists."}
+    if not made:
+        return {"error": "Identity already exists."}
+    call.count("identities_added")
+    return _identity_object(identity)
 
 
 @handles("get_twin_identity")

@@ -104,6 +104,7 @@ def create_twin(call: Call) -> dict[str, Any]:
         call.now,
         call.now,
     )
+    call.count("twins_created")
     return twin_object(
         TwinRow(0, uuid, call.account, call.account, description, call.now, call.now, None, None)
     )
@@ -151,6 +152,7 @@ def terminate_twin(call: Call) -> dict[str, Any]:
         at,
         twin.uuid,
     )
+    call.count("twins_terminated")
     return twin_object(twin._replace(terminated_ts=at, issuer=call.account, updated_ts=at))
 
 
