@@ -25,22 +25,22 @@ from ttorm._version import __version__ as __version__
 if TYPE_CHECKING:
     from ttorm import emulator as emulator
     from ttorm.public import *  # noqa: F403 # type checkers see all names at once
+else:
+    # Not for type checkers, which would then take any name for one of the module's.
+    def __getattr__(name: str) -> Any:
+        # "import ttorm" alone costs next to nothing: the first name that is used brings the rest.
+        import importlib
 
-
-def __getattr__(name: str) -> Any:
-    # "import ttorm" alone costs next to nothing: the first name that is used brings the rest.
-    import importlib
-
-    if name in ("emulator", "rules", "signals"):
-        # Modules alone, for the modules below this one name them while they are imported.
-        return importlib.import_module(f"ttorm.{name}")
-    public = importlib.import_module("ttorm.public")
-    if name == "__all__":
-        return public.__all__
-    if name in public.__all__:
-        globals().update({known: getattr(public, known) for known in public.__all__})
-        return globals()[name]
-    raise AttributeError(f"module 'ttorm' has no attribute {name!r}")
+        if name in ("emulator", "rules", "signals"):
+            # Modules alone, for the modules below this one name them while they are imported.
+            return importlib.import_module(f"ttorm.{name}")
+        public = importlib.import_module("ttorm.public")
+        if name == "__all__":
+            return public.__all__
+        if name in public.__all__:
+            globals().update({known: getattr(public, known) for known in public.__all__})
+            return globals()[name]
+        raise AttributeError(f"module 'ttorm' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,15 +1,24 @@
-"""What type checkers make of ttorm's public calls; checked by test_typing.py, never run."""
+# pyright: strict
+"""What type checkers are to make of every public call; checked, never run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import enum
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
+
+from pydantic import BaseModel
 
 import ttorm
 from ttorm import (
+    ApiError,
+    Cache,
+    CacheStatistics,
     Change,
+    ConflictError,
     Connection,
     Doc,
     Entry,
@@ -17,161 +26,370 @@ from ttorm import (
     HistoryRecord,
     Identity,
     Inspection,
+    ItemError,
     Ledger,
     Plan,
     PlannedRequest,
+    RetryPolicy,
+    SaveError,
     SaveResult,
     Scan,
+    Secret,
     Session,
+    TtormError,
     Twin,
     description,
     entry,
     identity,
 )
-from ttorm.rules import LEDGER, TWIN, USER, Attribute, Expression
+from ttorm.rules import DICT, LEDGER, TWIN, USER, Attribute, Expression, raw
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Place(BaseModel):
+    hall: int
+
+
+@dataclasses.dataclass
+class Limits:
+    low: float
+    high: float
 
 
 class Scooter(Twin):
+    model: Field[str] = description()
+    color: Field[Color | None] = description(default=None)
+    battery: Field[float] = entry(history="3M")
+    zone: Field[str | None] = entry(visibility="USER.team == 'ops'", default=None)
+    tags: Field[list[str]] = entry(default_factory=list)
+    place: Field[Place] = entry(name="current_place")
+    limits: Field[Limits | None] = entry(default=None)
+    serial: Field[str] = identity("SN", key=True)
+    plate: Field[str | None] = identity("PLATE", default=None)
+
     class Meta:
         kind = "scooter"
 
-    model: Field[str] = description()
-    year: Field[int | None] = description(default=None)
-    battery: Field[float] = entry(history="3M")
-    zone: Field[str | None] = entry(visibility=USER.team == "ops", default=None)
-    tags: Field[list[str]] = entry(default_factory=list)
-    serial: Field[str] = identity("SN", key=True)
+
+class Racer(Scooter):
+    speed: Field[int] = entry(default=0)
 
 
-class Cargo(Scooter):
-    weight: Field[float] = entry(name="cargo", default=0.0)
+# Connecting
+
+connection = ttorm.connect("memory:")
+assert_type(connection, Connection)
+assert_type(
+    ttorm.connect(
+        "https://rest.trustedtwin.com",
+        secret=Secret("x"),
+        dictionary={"pin": 7},
+        timeout=None,
+        cache=Cache(ttl=60, ttls={"who_am_i": 3600}),
+        retry=RetryPolicy(attempts=5),
+        concurrency=8,
+        blocking=True,
+        default=False,
+    ),
+    Connection,
+)
+assert_type(ttorm.connect(token="x", cache=None), Connection)
+assert_type(ttorm.connect(cache="memory"), Connection)
+assert_type(ttorm.default_connection(), Connection)
+assert_type(connection.whoami()["account"], str)
+assert_type(connection.account, str)
+assert_type(connection.requests, int)
+assert_type(connection.close(), None)
+with connection as entered:
+    assert_type(entered, Connection)
+if connection.cache is not None:
+    assert_type(connection.cache.statistics, CacheStatistics)
+    assert_type(connection.cache.statistics.hits, int)
+    connection.cache.drop("uuid", operations=["get_twin"])
+connection.call("get_twin", "uuid", show_terminated=True, dictionary={"a": [1]})
+connection.call("create_twin", body={"description": {"a": 1}})
+
+# Models
+
+scooter = Scooter(
+    model="X1", color=Color.RED, battery=99, place=Place(hall=4), serial="A17", tags=["new"]
+)
+assert_type(scooter, Scooter)
+assert_type(Scooter.create(model="X1", battery=99.0, place=Place(hall=4), serial="A17"), Scooter)
+racer = Racer.create(
+    model="X1", battery=99.0, place=Place(hall=4), serial="A17", speed=3, limits=Limits(1, 2)
+)
+assert_type(racer, Racer)
+assert_type(racer.speed, int)
+assert_type(racer.battery, float)
+
+assert_type(scooter.model, str)
+assert_type(scooter.color, Color | None)
+assert_type(scooter.battery, float)
+assert_type(scooter.zone, str | None)
+assert_type(scooter.tags, list[str])
+assert_type(scooter.place, Place)
+assert_type(scooter.place.hall, int)
+assert_type(scooter.limits, Limits | None)
+assert_type(scooter.serial, str)
+assert_type(scooter.plate, str | None)
+
+scooter.battery = 5.5
+scooter.battery -= 3
+scooter.zone = None
+scooter.tags.append("fast")
+scooter.place.hall = 5
+scooter.place = Place(hall=6)
+del scooter.zone
+
+assert_type(Scooter.model, Attribute[str])
+assert_type(Scooter.battery, Attribute[float])
+assert_type(Scooter.zone, Attribute[str | None])
+assert_type(Racer.speed, Attribute[int])
+assert_type(Scooter.battery < 20, Expression)
+assert_type((Scooter.battery < 20) & (Scooter.model == "X1") | ~(Scooter.battery > 3), Expression)
+assert_type(Scooter.battery.between(1, 5), Expression)
+assert_type(Scooter.model.in_(["X1", "X2"]), Expression)
+assert_type(Scooter.battery < Racer.speed, Expression)
+assert_type(Scooter.zone.is_null(), Expression)
+assert_type(TWIN.kind == "cat", Expression)
+assert_type(LEDGER["serial"] > 3, Expression)
+assert_type(TWIN.company == USER.company, Expression)
+assert_type(DICT.tags[0], Attribute[Any])
+assert_type(raw("true") & (TWIN.a == 1), Expression)
+assert_type(str(TWIN.a == 1), str)
+
+# Verbs of classes
+
+assert_type(Twin.create(), Twin)
+assert_type(
+    Twin.create(description={"kind": "pump"}, entries={"pressure": 2.5}, identities=["SN#A17"]),
+    Twin,
+)
+assert_type(Scooter.get("uuid"), Scooter)
+assert_type(Scooter.get("uuid", fresh=True), Scooter)
+assert_type(Scooter.at("uuid"), Scooter)
+assert_type(Scooter.find(serial="A17"), Scooter)
+assert_type(Scooter.find("SN#A17", context="system"), Scooter)
+assert_type(Twin.find("SN#A17", context=["uuid"]), Twin)
+assert_type(Scooter.scan(), Scan[Scooter])
+assert_type(Scooter.scan(Scooter.battery < 20, terminated=True, page=10), Scan[Scooter])
+assert_type(Twin.scan("TWIN.kind == 'pump'"), Scan[Twin])
+assert_type(Scooter.scan().first(), Scooter | None)
+assert_type(Scooter.scan().all(), list[Scooter])
+for found in Racer.scan():
+    assert_type(found, Racer)
+
+# Verbs of records
+
+assert_type(scooter.save(), SaveResult)
+assert_type(scooter.save(check=True).created, tuple[str, ...])
+assert_type(scooter.save().requests, int)
+assert_type(scooter.load("description", "ledger"), Scooter)
+assert_type(scooter.refresh(), Scooter)
+assert_type(racer.terminate(), Racer)
+assert_type(scooter.discard(), None)
+assert_type(scooter.touch("battery"), None)
+assert_type(scooter.plan(), Plan)
+assert_type(scooter.plan()[0], PlannedRequest)
+assert_type(scooter.plan()[0].method, str)
+for request in scooter.plan():
+    assert_type(request.path, str)
+assert_type(scooter.uuid, str)
+assert_type(scooter.owner, str)
+assert_type(scooter.creator, str)
+assert_type(scooter.status, str)
+assert_type(scooter.created_at, datetime)
+assert_type(scooter.updated_at, datetime | None)
+assert_type(scooter.terminated_at, datetime | None)
+
+# Descriptions and Ledgers
+
+twin = Twin.at("uuid")
+twin.description["site"] = {"hall": 4}
+twin.description = {"kind": "pump"}
+twin.description.replace({"kind": "pump"})
+del twin.description["site"]
+for key in twin.description:
+    assert_type(key, str)
+assert_type(len(twin.description), int)
+assert_type("site" in twin.description, bool)
+
+assert_type(twin.ledger, Ledger)
+assert_type(twin.ledger["battery"], Entry)
+twin.ledger["battery"] = 5
+twin.ledger["battery"] = Entry(5, visibility=USER.team == "ops", history="1Y")
+twin.ledger["copy"] = Entry(ref=twin.ledger["battery"])
+twin.ledger["view"] = Entry(include="twin://uuid/battery")
+twin.ledger["battery"].value = [1, {"a": None}]
+twin.ledger["battery"].visibility = TWIN.kind == "pump"
+twin.ledger["battery"].visibility = None
+twin.ledger["battery"].history_period = "3M"
+twin.ledger["battery"].publish = {"true": ["topic"]}
+del twin.ledger["battery"]
+one = twin.ledger["battery"]
+assert_type(one.visibility, str | None)
+assert_type(one.history_period, str | None)
+assert_type(one.publish, dict[str, list[str]] | None)
+assert_type(one.timeseries, dict[str, Any] | None)
+assert_type(one.ref_status, str | None)
+assert_type(twin.ledger["battery"].ref, str | None)
+assert_type(twin.ledger["battery"].include, str | None)
+assert_type(twin.ledger["battery"].created_at, datetime)
+assert_type(twin.ledger["battery"].updated_at, datetime)
+assert_type(twin.ledger["battery"].value_changed_at, datetime)
+assert_type(twin.ledger["battery"].name, str)
+assert_type(twin.ledger["battery"].save(), SaveResult)
+assert_type(twin.ledger["battery"].refresh(), Entry)
+assert_type(twin.ledger["battery"].delete(), SaveResult)
+assert_type(twin.ledger["battery"].touch(), None)
+for name, each in twin.ledger.items():
+    assert_type(name, str)
+    assert_type(each, Entry)
+assert_type(twin.ledger.setdefault("battery", 5), Entry)
+twin.ledger.get("battery")
+twin.ledger.pop("battery", None)
+assert_type(twin.ledger.load(), Ledger)
+assert_type(twin.ledger.refresh(), Ledger)
+assert_type(twin.ledger.clear(), None)
+assert_type(twin.ledger.to_dict(), dict[str, Any])
+assert_type(twin.ledgers.owner, Ledger)
+assert_type(twin.ledgers.creator, Ledger)
+assert_type(twin.ledgers.personal, Ledger)
+assert_type(twin.ledgers["uuid"]["battery"], Entry)
+for record in twin.ledger["battery"].history(since=datetime.now().astimezone(), until=5.0):
+    assert_type(record, HistoryRecord)
+    assert_type(record.at, datetime)
+
+# Identities and Docs
+
+assert_type(twin.identities.add("SN#A17", visibility="true", valid_until=5.0), Identity)
+assert_type(twin.identities["SN#A17"], Identity)
+assert_type(twin.identities["SN#A17"].text, str)
+assert_type(twin.identities["SN#A17"].type, str)
+assert_type(twin.identities["SN#A17"].visibility, str | None)
+assert_type(twin.identities["SN#A17"].valid_until, datetime | None)
+assert_type(twin.identities["SN#A17"].created_at, datetime)
+assert_type(twin.identities["SN#A17"].save(), SaveResult)
+assert_type(twin.identities["SN#A17"].refresh(), Identity)
+assert_type(twin.identities["SN#A17"].delete(), SaveResult)
+twin.identities["SN#A17"].valid_until = datetime.now().astimezone()
+twin.identities["SN#A17"].visibility = TWIN.kind == "pump"
+del twin.identities["SN#A17"]
+assert_type(list(twin.identities), list[str])
+
+doc = twin.docs.upload("Manuals/service.pdf", b"bytes", description={"lang": "en"})
+assert_type(doc, Doc)
+assert_type(twin.docs.upload("a.txt", Path("a.txt"), storage_class="cost_optimized"), Doc)
+assert_type(twin.docs.upload("a.txt", "a.txt"), Doc)
+assert_type(twin.docs.upload("a.txt", BytesIO(b"x")), Doc)
+assert_type(twin.docs["a.txt"], Doc)
+assert_type(doc.download(), bytes)
+assert_type(doc.download(None), bytes)
+assert_type(doc.download(Path("a.txt")), None)
+assert_type(doc.download(to="a.txt"), None)
+assert_type(doc.download(BytesIO()), None)
+assert_type(doc.name, str)
+assert_type(doc.size, int | None)
+assert_type(doc.sha256, str | None)
+assert_type(doc.status, str)
+assert_type(doc.storage_class, str)
+assert_type(doc.description, dict[str, Any] | None)
+assert_type(doc.created_at, datetime)
+assert_type(doc.updated_at, datetime)
+assert_type(doc.save(), SaveResult)
+assert_type(doc.refresh(), Doc)
+assert_type(doc.delete(), SaveResult)
+del twin.docs["a.txt"]
+assert_type(list(twin.docs), list[str])
+
+# Sessions and inspection
+
+assert_type(ttorm.session(), Session)
+with ttorm.session(connection) as session:
+    assert_type(session, Session)
+    assert_type(session.flush(), SaveResult)
+    assert_type(session.rollback(), None)
+    assert_type(session.dirty, list[Any])
+    assert_type(session.connection, Connection)
+assert_type(ttorm.inspect(scooter), Inspection)
+assert_type(ttorm.inspect(scooter).is_modified, bool)
+assert_type(ttorm.inspect(scooter).loaded, tuple[str, ...])
+assert_type(ttorm.inspect(scooter).state, Literal["new", "modified", "clean", "terminated"])
+assert_type(ttorm.inspect(scooter).changes["battery"], Change)
+assert_type(str(ttorm.inspect(scooter).changes), str)
 
 
-def connections() -> None:
-    connection = ttorm.connect("memory:", dictionary={"a": 1}, timeout=None, cache=None)
-    assert_type(connection, Connection)
-    assert_type(connection.whoami()["account"], str)
-    assert_type(connection.requests, int)
-    with ttorm.connect("memory:", default=False) as other:
-        assert_type(other, Connection)
-    assert_type(ttorm.default_connection(), Connection)
+def receiver(sender: type[Twin], *, record: Twin, changes: dict[str, Change], **extra: Any) -> None:
+    """Receive a signal."""
 
 
-def fields(scooter: Scooter) -> None:
-    assert_type(scooter.model, str)
-    assert_type(scooter.year, int | None)
-    assert_type(scooter.battery, float)
-    assert_type(scooter.zone, str | None)
-    assert_type(scooter.tags, list[str])
-    assert_type(scooter.serial, str)
-    scooter.battery -= 3
-    scooter.zone = None
-    scooter.tags.append("new")
+ttorm.signals.changed.connect(receiver, sender=Scooter)
+
+# Errors
+
+try:
+    scooter.save()
+except ApiError as error:
+    assert_type(error.status, int | None)
+    assert_type(error.subcode, int | None)
+    assert_type(error.trace, str | None)
+    assert_type(error.operation, str | None)
+    assert_type(error.attempts, int)
+except SaveError as error:
+    assert_type(error.errors, dict[str, ItemError])
+    assert_type(error.errors["battery"].message, str)
+except ConflictError as error:
+    assert_type(error.mine, dict[str, Any])
+except TtormError as error:
+    assert_type(error.code, str)
+    assert_type(error.help, str)
 
 
-def expressions() -> None:
-    assert_type(Scooter.battery, Attribute[float])
-    assert_type(Scooter.battery < 20, Expression)
-    assert_type((Scooter.battery < 20) & ~(TWIN.kind == "cargo"), Expression)
-    assert_type(Scooter.battery.between(1.0, 2.0), Expression)
-    assert_type(LEDGER.public.is_null(), Expression)
+# The async forms
 
 
-def made() -> None:
-    assert_type(Scooter(model="X1", battery=99.0, serial="A17"), Scooter)
-    assert_type(Scooter.create(model="X1", battery=99.0, serial="A17", zone="n"), Scooter)
-    assert_type(Cargo.create(model="X1", battery=99.0, serial="A17", weight=3.0), Cargo)
-    assert_type(Twin.create(description={"kind": "pump"}, identities=["SN#1"]), Twin)
-
-
-def found(uuid: str) -> None:
-    assert_type(Scooter.at(uuid), Scooter)
-    assert_type(Scooter.get(uuid, fresh=True), Scooter)
-    assert_type(Scooter.find(serial="A17"), Scooter)
-    assert_type(Twin.find("SN#A17", context="system"), Twin)
-    assert_type(Scooter.scan(Scooter.battery < 20, terminated=True, page=10), Scan[Scooter])
-    for scooter in Scooter.scan("LEDGER.battery < 20"):
-        assert_type(scooter, Scooter)
-    assert_type(Scooter.scan().first(), Scooter | None)
-    assert_type(Scooter.scan().all(), list[Scooter])
-
-
-def verbs(scooter: Scooter) -> None:
-    assert_type(scooter.save(check=True), SaveResult)
-    assert_type(scooter.save().requests, int)
-    assert_type(scooter.load("ledger"), Scooter)
-    assert_type(scooter.refresh(), Scooter)
-    assert_type(scooter.terminate(), Scooter)
-    assert_type(scooter.plan(), Plan)
-    assert_type(scooter.plan()[0], PlannedRequest)
-    assert_type(scooter.plan()[0:1], Sequence[PlannedRequest])
-    scooter.discard()
-    scooter.touch("battery")
-    assert_type(ttorm.inspect(scooter), Inspection)
-    assert_type(ttorm.inspect(scooter).is_modified, bool)
-    assert_type(ttorm.inspect(scooter).changes["battery"], Change)
-
-
-def facts(scooter: Scooter) -> None:
-    assert_type(scooter.uuid, str)
-    assert_type(scooter.owner, str)
-    assert_type(scooter.status, str)
-    assert_type(scooter.created_at, datetime)
-    assert_type(scooter.updated_at, datetime | None)
-
-
-def parts(twin: Twin, account: str) -> None:
-    twin.description["model"] = "X1"
-    twin.description = {"model": "X2"}
-    twin.ledger["battery"] = 5
-    twin.ledger["battery"] = Entry(5, history="3M")
-    assert_type(twin.ledger, Ledger)
-    assert_type(twin.ledger["battery"], Entry)
-    assert_type(twin.ledgers.owner, Ledger)
-    assert_type(twin.ledgers[account]["battery"].value_changed_at, datetime)
-    assert_type(twin.ledger["battery"].visibility, str | None)
-    assert_type(twin.ledger["battery"].delete(), SaveResult)
-    assert_type(twin.identities["SN#1"], Identity)
-    assert_type(twin.identities.add("SN#2", visibility="true"), Identity)
-    for change in twin.ledger["battery"].history(since=0.0):
-        assert_type(change, HistoryRecord)
-        assert_type(change.at, datetime)
-
-
-def docs(twin: Twin, doc: Doc) -> None:
-    assert_type(twin.docs.upload("note.txt", b"hello", description={"lang": "en"}), Doc)
-    assert_type(twin.docs.upload("note.txt", Path("note.txt")), Doc)
-    assert_type(doc.download(), bytes)
-    doc.download("note.txt")
-    assert_type(doc.description, dict[str, Any] | None)
-
-
-def blocks(connection: Connection) -> None:
-    with ttorm.session(connection) as session:
-        assert_type(session, Session)
-        assert_type(session.flush(), SaveResult)
-        session.rollback()
-
-
-def signalled() -> None:
-    def receiver(sender: type[Twin], *, changes: Mapping[str, Change], **extra: Any) -> None:
-        del sender, changes, extra
-
-    ttorm.signals.changed.connect(receiver)
-
-
-async def in_a_loop(uuid: str) -> None:
-    scooter = await Scooter.acreate(model="X1", battery=99.0, serial="A17")
-    assert_type(scooter, Scooter)
-    assert_type(await Scooter.aget(uuid), Scooter)
+async def asynchronous() -> None:
+    """Check what each async verb gives."""
+    async with connection as opened:
+        assert_type(opened, Connection)
+    await connection.acall("get_twin", "uuid", show_terminated=True)
+    assert_type((await connection.awhoami())["user"], str)
+    assert_type(await connection.aclose(), None)
+    made = await Scooter.acreate(model="X1", battery=99.0, place=Place(hall=4), serial="A17")
+    assert_type(made, Scooter)
+    assert_type(await Twin.acreate(entries={"a": 1}), Twin)
+    assert_type(await Scooter.aget("uuid", fresh=True), Scooter)
     assert_type(await Scooter.afind(serial="A17"), Scooter)
-    assert_type(await scooter.asave(), SaveResult)
-    assert_type(await scooter.aload("ledger"), Scooter)
-    assert_type(await scooter.arefresh(), Scooter)
-    assert_type(await scooter.aterminate(), Scooter)
-    assert_type(await scooter.docs["note.txt"].adownload(), bytes)
+    assert_type(await Scooter.afind("SN#A17", context="system"), Scooter)
+    async for fast in Racer.scan(Racer.speed > 3):
+        assert_type(fast, Racer)
+    assert_type(await Scooter.scan().afirst(), Scooter | None)
     assert_type(await Scooter.scan().aall(), list[Scooter])
-    async for one in Scooter.scan():
-        assert_type(one, Scooter)
-    async with ttorm.session() as session:
-        assert_type(await session.aflush(), SaveResult)
+    assert_type(await made.asave(check=True), SaveResult)
+    assert_type(await made.aload("ledger"), Scooter)
+    assert_type(await made.arefresh(), Scooter)
+    assert_type(await made.aterminate(), Scooter)
+    assert_type(await twin.ledger.aload(), Ledger)
+    assert_type(await twin.ledger.arefresh(), Ledger)
+    assert_type(await twin.ledger.aclear(), None)
+    assert_type(await twin.ledger["a"].asave(), SaveResult)
+    assert_type(await twin.ledger["a"].arefresh(), Entry)
+    assert_type(await twin.ledger["a"].adelete(), SaveResult)
+    async for old in twin.ledger["a"].history():
+        assert_type(old, HistoryRecord)
+    assert_type(await twin.identities["SN#A17"].asave(), SaveResult)
+    assert_type(await twin.identities["SN#A17"].arefresh(), Identity)
+    assert_type(await twin.identities["SN#A17"].adelete(), SaveResult)
+    assert_type(await twin.docs.aupload("a.txt", b"bytes"), Doc)
+    assert_type(await doc.adownload(), bytes)
+    assert_type(await doc.adownload(Path("a.txt")), None)
+    assert_type(await doc.asave(), SaveResult)
+    assert_type(await doc.arefresh(), Doc)
+    assert_type(await doc.adelete(), SaveResult)
+    async with ttorm.session() as block:
+        assert_type(block, Session)
+        assert_type(await block.aflush(), SaveResult)

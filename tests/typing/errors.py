@@ -1,35 +1,98 @@
-# ruff: noqa: B015, B018 - mistakes need not be useful
-"""Mistakes that type checkers must find: each marked line, and no other; never run."""
+# ruff: noqa: B015, B018 # expressions without use are what is tried here
+# pyright: strict, reportUnusedExpression=false, reportUnusedCoroutine=false
+"""Mistakes that type checkers are to find: in the lines that end in "# error", and only there."""
 
 from __future__ import annotations
 
 import ttorm
-from ttorm import Field, Twin, description, entry, identity
+from ttorm import Doc, Field, Twin, description, entry, identity
 
 
 class Scooter(Twin):
     model: Field[str] = description()
     battery: Field[float] = entry(history="3M")
+    zone: Field[str | None] = entry(default=None)
+    tags: Field[list[str]] = entry(default_factory=list)
     serial: Field[str] = identity("SN", key=True)
 
 
-def mistakes(scooter: Scooter) -> None:
-    Scooter(modle="X1", battery=1.0, serial="A")  # error: no such field, and one is missing
-    Scooter(model="X1", battery="full", serial="A")  # error: not a number
-    Scooter.create(model="X1", batery=1.0, serial="A")  # error: no such field
-    Scooter.create(model="X1")  # error: fields are missing
-    scooter.batery  # error: no such field
-    scooter.batery = 3.0  # error: no such field
-    scooter.battery = "full"  # error: not a number
-    scooter.model.append("x")  # error: text has no append
-    Scooter.battery < "x"  # error: a number is not compared with text
-    Scooter.batery < 3  # error: no such field
-    scooter.save(chek=True)  # error: no such option
-    Scooter.get(17)  # error: a UUID is text
-    ttorm.connect("memory:", secrte="x")  # error: no such option
-    description(nane="x")  # error: no such option
+scooter = Scooter(model="X1", battery=99.0, serial="A17")
+
+# Names that are none
+
+Scooter(model="X1", battery=99.0, serial="A17", sped=1)  # error
+Scooter.create(model="X1", battery=99.0, serial="A17", sped=1)  # error
+scooter.spede  # error
+scooter.spede = 5  # error
+Scooter.spede  # error
+scooter.sav()  # error
+ttorm.Scooter  # error
+ttorm.connect("memory:", secrt="x")  # error
+Twin.create(descripton={"a": 1})  # error
+scooter.save(chek=True)  # error
+
+# Values of wrong types
+
+Scooter(model=5, battery=99.0, serial="A17")  # error
+Scooter.create(model="X1", battery="full", serial="A17")  # error
+scooter.tags.append(5)  # error
+scooter.battery + "x"  # error
+text: str = scooter.zone  # error
+number: int = scooter.model  # error
+scooter.battery = "full"  # error
+scooter.model = None  # error
+scooter.tags = ["a", 5]  # error
+Scooter.get(5)  # error
+Scooter.scan(5)  # error
+Scooter.scan(page="all")  # error
+ttorm.connect(5)  # error
+scooter.ledger["a"].history_period = 3  # error
+scooter.docs.upload("a.txt", 5)  # error
+scooter.identities.add(5)  # error
+ttorm.signals.changed.connect(5)  # error
+
+# Values that are missing
+
+Scooter(model="X1", battery=99.0)  # error
+Scooter.create(model="X1")  # error
+scooter.docs.upload("a.txt")  # error
+
+# Rules
+
+Scooter.battery < "low"  # error
+Scooter.battery.between("a", "b")  # error
+Scooter.model.in_([1, 2])  # error
+Scooter.battery.betwen  # members of values are named freely
+
+# Declarations of wrong types
 
 
-async def mistakes_in_a_loop(scooter: Scooter) -> None:
-    await Scooter.acreate(model="X1", batery=1.0, serial="A")  # error: no such field
-    await scooter.asave(chek=True)  # error: no such option
+class Pump(Twin):
+    pressure: Field[float] = entry(default="high")  # error
+    name: Field[str] = description(default=5)  # error
+    marks: Field[list[int]] = entry(default_factory=dict)  # error
+    period: Field[int] = entry(history=5)  # error
+
+
+# What is given back
+
+
+def download(doc: Doc) -> str:
+    """Return the content."""
+    return doc.download()  # error
+
+
+def path_of(doc: Doc) -> bytes:
+    """Return the content, wrongly."""
+    return doc.download("to.txt")  # error
+
+
+async def waited() -> float:
+    """Return a battery."""
+    other = Scooter.aget("uuid")
+    return other.battery  # error
+
+
+async def unwaited() -> int:
+    """Return a count."""
+    return scooter.asave().requests  # error
