@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ttorm.emulator.policy import Policy
+
 ABSENT = "e0f727d6-704b-4d8a-9c10-ac726a3b8a94"
 OBJECT = {"uuid", "account", "role", "created_ts", "updated_ts"}
 
@@ -65,7 +67,10 @@ def test_what_was_never_set_is_left_out(api, role):
         ({"description": {"Capital": 1}}, 400589),
         ({"description": {"a" * 65: 1}}, 400589),
         ({"activity": "t"}, 400589),
-        ({"activity": {"table": {}}}, 400979),
+        ({"activity": {"table": {}}}, 404653),
+        ({"activity": {"Table": {}}}, 400589),
+        ({"activity": {"table": {"dimensions": {"who": "{}"}}}}, 400589),
+        ({"activity": {"table": {"measurement": "x"}}}, 400589),
         ({"colour": "red"}, 400589),
     ],
 )
@@ -160,11 +165,55 @@ def test_update_account(api):
 @pytest.mark.parametrize(
     ("log", "subcode"),
     [
-        ({"account != 'x'": {"reads": {}}}, 400979),
+        ({"account != 'x'": {"reads": {}}}, 404653),
         ({"not a rule": {}}, 400589),
         ({"true": []}, 400589),
+        ({"true": {"Reads": {}}}, 400589),
+        ({"true": {"reads": {"dimensions": {"who": 1}}}}, 400589),
+        ({"true": {"reads": {"timestamp": "{now}"}}}, 400589),
         ([], 400589),
     ],
 )
-def test_access_log_needs_a_service(api, log, subcode):
+def test_refused_access_logs(api, log, subcode):
     assert api("update_account", body={"resource_access_log": log})[1]["subcode"] == subcode
+
+
+NONE = {"names": [], "types": []}
+
+
+class TestLogTables:
+    @pytest.fixture(autouse=True)
+    def _tables(self, api, user):
+        who = {"names": ["who"], "types": ["uuid"]}
+        table = {"dimensions": who, "measurements": NONE}
+        tables = {"reads": table, "writes": table}
+        assert api("create_timeseries_table", body={"timeseries": tables})[0] == 200
+
+    def test_accesses(self, api):
+        log = {"true": {"reads": {"dimensions": {"who": "{account}"}}}, "account == 'x'": {}}
+        shown = api("update_account", body={"resource_access_log": log})
+        assert (shown[0], shown[1]["resource_access_log"]) == (200, log)
+        assert api("get_account")[1]["resource_access_log"] == log
+        bad = {"true": {"reads": {}, "gone": {}}}
+        assert api("update_account", body={"resource_access_log": bad})[1]["subcode"] == 404653
+        assert api("get_account")[1]["resource_access_log"] == log
+
+    def test_activity(self, api, role):
+        activity = {"reads": {"dimensions": {"who": "{user}"}}, "writes": {}}
+        made = api("create_user", body={"role": role, "activity": activity})[1]
+        assert made["activity"] == activity
+        assert api("get_user", made["uuid"])[1]["activity"] == activity
+
+
+class TestWithoutTheService:
+    @pytest.fixture
+    def policy(self):
+        return Policy(services=("indexes",))
+
+    def test_nothing_can_be_logged(self, api, role, made):
+        activity = {"activity": {"table": {}}}
+        assert api("create_user", body={"role": role} | activity)[1]["subcode"] == 400979
+        assert api("update_user", made["uuid"], body=activity)[1]["subcode"] == 400979
+        log = {"resource_access_log": {"true": {"reads": {}}}}
+        assert api("update_account", body=log)[1]["subcode"] == 400979
+        assert api("update_account", body={"resource_access_log": {"true": {}}})[0] == 200

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import check_fields, check_mapping, check_rule
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import handles
+from ttorm.emulator.handlers.series import check_log, read_log
 from ttorm.emulator.rows import AccountRow, to_json
 
 __all__ = ["get_account", "update_account", "who_am_i"]
@@ -29,12 +29,12 @@ def get_account(call: Call) -> dict[str, Any]:
 
 @handles("update_account")
 def update_account(call: Call) -> dict[str, Any]:
-    """Change which accesses are logged; without the Timeseries service, to none."""
+    """Change which accesses are to be logged in which Timeseries tables."""
     body = call.require_body()
     check_fields(body, {"resource_access_log"})
     log = body.get("resource_access_log")
     if log is not None:
-        _check_log(log)
+        _check_log(call, log)
     account = _own_account(call)
     account = account._replace(
         resource_access_log=body.get("resource_access_log", account.resource_access_log),
@@ -50,13 +50,12 @@ def update_account(call: Call) -> dict[str, Any]:
     return _account_object(account)
 
 
-def _check_log(log: Any) -> None:
+def _check_log(call: Call, log: Any) -> None:
     rules = check_mapping(log, "'resource_access_log'")
     for rule, tables in rules.items():
         check_rule(rule, "A key of 'resource_access_log'")
-        check_mapping(tables, f"The tables of the rule {rule!r}")
-    if rules:
-        raise Fault(400979, "The Timeseries service is not enabled for the account.")
+        read_log(tables, f"the rule {rule!r}")
+    check_log(call, {table for tables in rules.values() for table in tables})
 
 
 def _own_account(call: Call) -> AccountRow:

@@ -11,7 +11,7 @@ from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import check_fields, check_mapping, check_rule
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
-from ttorm.emulator.handlers.tables import check_table_name, read_row_templates
+from ttorm.emulator.handlers.series import check_table_name, read_row_templates
 from ttorm.emulator.history import record
 from ttorm.emulator.ledgers import Entries
 from ttorm.emulator.rows import EntryRow, TwinRow, to_json

@@ -29,7 +29,7 @@ from ttorm.emulator.handlers.entries import (
     value_object,
 )
 from ttorm.emulator.handlers.references import propagate
-from ttorm.emulator.handlers.tables import check_series
+from ttorm.emulator.handlers.series import check_series
 from ttorm.emulator.handlers.twins import find_twin
 from ttorm.emulator.ledgers import Entries, resolve_includes, stored_ledger, values_of
 from ttorm.emulator.rows import EntryRow, TwinRow

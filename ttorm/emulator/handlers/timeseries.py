@@ -12,13 +12,8 @@ from ttorm.emulator.call import Call
 from ttorm.emulator.columns import ColumnChanges, check_distinct, read_changes, read_new_columns
 from ttorm.emulator.columntypes import DIMENSION_TYPES, TYPES
 from ttorm.emulator.handlers import handles
-from ttorm.emulator.handlers.tables import (
-    account_number,
-    find_place,
-    read_place,
-    read_row_templates,
-    read_tables,
-)
+from ttorm.emulator.handlers.series import read_row_templates
+from ttorm.emulator.handlers.tables import account_number, find_place, read_place, read_tables
 from ttorm.emulator.rows import to_json
 from ttorm.emulator.tables import TimeseriesTable, stats_of
 

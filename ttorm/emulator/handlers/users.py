@@ -8,7 +8,6 @@ from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import (
     check_description,
     check_fields,
-    check_mapping,
     check_name,
     check_uuid,
 )
@@ -16,6 +15,7 @@ from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.roles import role_at
+from ttorm.emulator.handlers.series import check_log, read_log
 from ttorm.emulator.rows import UserRow, to_json
 
 __all__ = ["create_user", "delete_user", "find_user", "get_user", "get_users", "update_user"]
@@ -110,8 +110,9 @@ def _read(call: Call, required: tuple[str, ...] = ()) -> dict[str, Any]:
     if fields.get("name") is not None:
         check_name(fields["name"])
     check_description(fields.get("description"))
-    if fields.get("activity") is not None and check_mapping(fields["activity"], "'activity'"):
-        raise Fault(400979, "The Timeseries service is not enabled for the account.")
+    if fields.get("activity") is not None:
+        read_log(fields["activity"], "'activity'")
+        check_log(call, fields["activity"])
     return fields
 
 
