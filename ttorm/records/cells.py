@@ -423,6 +423,12 @@ class Items:
         for item in self._touched.values():
             item.rebase(UNKNOWN)
 
+    def forget(self, name: str) -> None:
+        """Forget what the service was seen to hold of one item, to read it again."""
+        self.base.pop(name, None)
+        self.complete = False
+        self.item(name).rebase(UNKNOWN)
+
     def settle(self, name: str, sent: Mapping[str, JSONValue], base: Any) -> None:
         """Take the service's answer to a write of one item; ABSENT when it was removed."""
         item = self.item(name)

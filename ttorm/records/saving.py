@@ -242,9 +242,10 @@ class _Saving:
                 ledger.settle(name, sent, told or {**ledger.base.get(name, {}), **sent})
             self._note(step.does, "ledger", [name])
         self.state.expire_aliases()
-        if not all(map(is_settled, items(answer, "entries").values())):
-            # Their values arrive after this answer: whoever looks asks again.
-            ledger.expire()
+        for name, entry in items(answer, "entries").items():
+            if not is_settled(entry):
+                # Its value arrives after this answer: whoever looks asks again.
+                ledger.forget(name)
         self._fail(step, failed)
         if failed and conditions:
             yield from self._look_for_conflicts(step, failed)
