@@ -32,6 +32,9 @@ R = TypeVar("R")
 BOUND = 16
 """How many requests of one gather are under way at once, unless told otherwise."""
 
+_GLANCE = 1.0
+"""Seconds of one wait: a Ctrl-C that comes right before it is only seen after it."""
+
 _Step = Callable[[Flow[Any]], Effect]
 
 
@@ -233,7 +236,9 @@ class _Round:
 
     def _collect(self) -> None:
         """Block until a send, a wait or a timer has ended, then take all that have."""
-        timeout = max(0.0, self._timers[0][0] - monotonic()) if self._timers else None
+        timeout = _GLANCE
+        if self._timers:
+            timeout = min(timeout, max(0.0, self._timers[0][0] - monotonic()))
         try:
             self._take(*self._done.get(timeout=timeout))
             while True:
