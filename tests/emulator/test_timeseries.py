@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import time
 
 import pytest
 
@@ -480,6 +481,30 @@ class TestColumns:
         ]
         assert log() == []
 
+    def test_many_at_once(self, api, emulator, twin, update_value):
+        """SQLite takes long for each change of a column: 500 one by one would be seconds."""
+        count = 200
+        names = ["temperature", "ozone", *(f"m{n}" for n in range(count))]
+        self.change(api, measurements={"names": names, "types": ["real", "int"] + ["int"] * count})
+        start = time.thread_time()
+        renamed = [[name, f"new_{name}"] for name in names]
+        types = ["real", "int"] + ["int"] * (count + 50)
+        self.change(
+            api,
+            measurements={"names": [*renamed, *(f"x{n}" for n in range(50))], "types": types},
+            defaults={"measurement": "new_{entry_name}", "dimensions": {"city": "{LEDGER.city}"}},
+        )
+        assert time.thread_time() - start < 1
+        (row,) = emulator.sql("SELECT * FROM ts_1_weather")
+        assert [row[name] for name in ("_timestamp", "city")] == [AT, "Oslo"]
+        assert (row["new_temperature"], row["new_ozone"], row["x49"]) == (1.0, 2, None)
+        assert len(row) == 2 + 2 + count + 50
+        update_value(twin, ozone=5)
+        found = emulator.sql("SELECT new_ozone FROM ts_1_weather ORDER BY _timestamp")
+        assert [row["new_ozone"] for row in found] == [2, 5]
+        (plan,) = emulator.sql("EXPLAIN QUERY PLAN DELETE FROM ts_1_weather WHERE _timestamp < 'a'")
+        assert "USING" in plan["detail"]
+
     def test_new_dimensions_are_null_in_old_rows(self, api, emulator, twin, update_value):
         self.change(api, dimensions={"names": ["city", "floor"], "types": ["varchar", "int"]},
                     defaults={**WEATHER["defaults"], "dimensions": {"floor": "3"}})  # fmt: skip
@@ -505,6 +530,32 @@ class TestColumns:
         stats = api("get_timeseries_table", "weather")[1]["stats"]
         assert stats["total_size"] == stats["table_size"] + stats["index_size"]
         assert stats["table_size"] == math.ceil(5_001 * 56 / 8_192) * 8_192
+
+
+def test_another_process_may_change_the_columns(tmp_path, clock):
+    url = f"sqlite:///{tmp_path}/store.db"
+    with Emulator(url, clock=clock) as one, Emulator(url, clock=clock) as two:
+        user = one.first_user()
+
+        def call(emulator, method, path, body):
+            request = HttpRequest(method, BASE + path, {}, json.dumps(body).encode())
+            answer = emulator.handle(request, user)
+            assert answer.status < 300, answer
+            clock.advance(1)
+            return json.loads(answer.body)
+
+        call(one, "POST", "/account/services/timeseries", {"timeseries": {"weather": WEATHER}})
+        twin = call(one, "POST", "/twins", {})["creation_certificate"]["uuid"]
+        ledger = f"/twins/{twin}/ledgers/personal"
+        call(two, "POST", ledger, {"entries": {"temperature": {"value": 1, **ON}}})
+        names = [["temperature", "ozone"], ["ozone", "temperature"]]
+        measurements = {"names": names, "types": ["real", "int"]}
+        call(one, "PATCH", "/account/services/timeseries/weather", {"measurements": measurements})
+        call(two, "PATCH", f"{ledger}/value", {"entries": {"temperature": {"value": 2}}})
+        query = "SELECT ozone, temperature FROM ts_1_weather ORDER BY _timestamp"
+        for emulator in (one, two):
+            assert [tuple(row.values()) for row in emulator.sql(query)] == [(1.0, None), (None, 2)]
+        assert one.sql("SELECT * FROM ts_1_weather") == two.sql("SELECT * FROM ts_1_weather")
 
 
 class TestReading:

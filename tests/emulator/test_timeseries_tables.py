@@ -250,7 +250,7 @@ class TestUpdate:
         assert status == 200
         assert table["dimensions"]["names"] == ["town", "country"]
         assert list(columns("ts_1_weather")) == [
-            *("_timestamp", "town", "ozone", "temperature", "country", "city2")
+            *("_timestamp", "town", "country", "ozone", "temperature", "city2")
         ]
 
     def test_a_name_that_became_free(self, change):

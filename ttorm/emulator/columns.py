@@ -49,10 +49,6 @@ class Columns(NamedTuple):
         """These columns and others behind them."""
         return Columns(self.names + other.names, self.types + other.types)
 
-    def since(self, place: int) -> Columns:
-        """The columns from a place on."""
-        return Columns(self.names[place:], self.types[place:])
-
     def shown(self) -> dict[str, list[str]]:
         """The columns as bodies have them."""
         return {"names": [*self.names], "types": [*self.types]}

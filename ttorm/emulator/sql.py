@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -12,8 +12,7 @@ from ttorm.emulator.store import Transaction
 __all__ = [
     "add_measurement",
     "change_columns",
-    "create_index_table",
-    "create_timeseries_table",
+    "create_table",
     "drop_before",
     "drop_row",
     "drop_table",
@@ -30,6 +29,10 @@ __all__ = [
 _LONGEST = 63
 """How long a name may be in PostgreSQL, which cuts off the rest."""
 _PAGE = 8_192
+_KEYS = {"ts": "_timestamp", "ix": "_twin"}
+_KEY_TYPES = {"ts": f"{TIMESTAMPTZ.sql} NOT NULL", "ix": "TEXT PRIMARY KEY"}
+_FEW = 4
+"""How many columns are changed one by one."""
 
 
 def table_name(kind: str, number: int, name: str) -> str:
@@ -58,49 +61,66 @@ def _quoted(name: str) -> str:
     return f'"{_fitting(name)}"'
 
 
-def create_timeseries_table(
-    tx: Transaction, table: str, columns: Iterable[tuple[str, ColumnType]]
-) -> None:
-    """Make the table of a Timeseries table."""
-    _create(tx, table, f"_timestamp {TIMESTAMPTZ.sql} NOT NULL", columns)
-    tx.run(f"CREATE INDEX {_quoted(table + '_at')} ON {table} (_timestamp)")
-
-
-def create_index_table(
-    tx: Transaction, table: str, columns: Iterable[tuple[str, ColumnType]]
-) -> None:
-    """Make the table of an Indexes table."""
-    _create(tx, table, "_twin TEXT PRIMARY KEY", columns)
+def create_table(tx: Transaction, table: str, columns: Iterable[tuple[str, ColumnType]]) -> None:
+    """Make the SQL table of a Timeseries or Indexes table, which of the two its name tells."""
+    _create(tx, table, table[:2], columns)
+    _index(tx, table)
 
 
 def _create(
-    tx: Transaction, table: str, first: str, columns: Iterable[tuple[str, ColumnType]]
+    tx: Transaction, table: str, kind: str, columns: Iterable[tuple[str, ColumnType]]
 ) -> None:
-    more = "".join(f", {_quoted(name)} {kind.sql}" for name, kind in columns)
-    tx.run(f"CREATE TABLE {table} ({first}{more})")
+    more = "".join(f", {_quoted(name)} {column.sql}" for name, column in columns)
+    tx.run(f"CREATE TABLE {table} ({_KEYS[kind]} {_KEY_TYPES[kind]}{more})")
+
+
+def _index(tx: Transaction, table: str) -> None:
+    if table.startswith("ts"):
+        tx.run(f"CREATE INDEX {_quoted(table + '_at')} ON {table} (_timestamp)")
 
 
 def change_columns(
     tx: Transaction,
     table: str,
+    columns: Mapping[str, ColumnType],
     renames: Mapping[str, str],
-    added: Iterable[tuple[str, ColumnType]],
+    added: Collection[str],
 ) -> None:
-    """Rename columns, all at once: two may exchange their names; then add columns.
+    """Rename columns, all at once: two may exchange their names; and add columns.
 
     Args:
         tx: Where to write.
         table: The SQL table.
+        columns: All columns that it is to have.
         renames: New names by old ones.
-        added: New columns, which are null in the rows that there are.
+        added: Names of the new columns, which are null in the rows that there are.
     """
-    between = {name: f"$ {place}" for place, name in enumerate(renames)}
-    for name in renames:
-        tx.run(f'ALTER TABLE {table} RENAME COLUMN {_quoted(name)} TO "{between[name]}"')
+    if len(renames) + len(added) > _FEW or renames.keys() & columns.keys():
+        _rebuild(tx, table, columns, {new: old for old, new in renames.items()}, added)
+        return
     for name, new in renames.items():
-        tx.run(f'ALTER TABLE {table} RENAME COLUMN "{between[name]}" TO {_quoted(new)}')
-    for name, kind in added:
-        tx.run(f"ALTER TABLE {table} ADD COLUMN {_quoted(name)} {kind.sql}")
+        tx.run(f"ALTER TABLE {table} RENAME COLUMN {_quoted(name)} TO {_quoted(new)}")
+    for name in added:
+        tx.run(f"ALTER TABLE {table} ADD COLUMN {_quoted(name)} {columns[name].sql}")
+
+
+def _rebuild(
+    tx: Transaction,
+    table: str,
+    columns: Mapping[str, ColumnType],
+    before: Mapping[str, str],
+    added: Collection[str],
+) -> None:
+    """Copy the rows into a new table: SQLite takes long for each single change of a column."""
+    kind, new = table[:2], _fitting(f"new_{table}")
+    _create(tx, new, kind, columns.items())
+    kept = [name for name in columns if name not in added]
+    names = ", ".join([_KEYS[kind], *map(_quoted, kept)])
+    olds = ", ".join([_KEYS[kind], *(_quoted(before.get(name, name)) for name in kept)])
+    tx.run(f"INSERT INTO {new} ({names}) SELECT {olds} FROM {table}")
+    tx.run(f"DROP TABLE {table}")
+    tx.run(f"ALTER TABLE {new} RENAME TO {table}")
+    _index(tx, table)
 
 
 def drop_table(tx: Transaction, table: str) -> None:

@@ -95,7 +95,7 @@ def _create(call: Call, name: str, draft: dict[str, Any]) -> dict[str, Any]:
         *_stored(table),
         *(table.account, table.name, table.sql_name, table.database),
     )
-    sql.create_index_table(call.tx, table.sql_name, table.columns.column_types())
+    sql.create_table(call.tx, table.sql_name, table.columns.column_types())
     return _table_object(call, table)
 
 
@@ -178,8 +178,13 @@ def update_indexes_table(call: Call) -> dict[str, Any]:
         *_stored(table),
         *(table.account, table.name),
     )
-    added = table.properties.since(len(old.properties.names)).column_types()
-    sql.change_columns(call.tx, table.sql_name, changes.renames if changes else {}, added)
+    sql.change_columns(
+        call.tx,
+        table.sql_name,
+        dict(table.properties.column_types()),
+        changes.renames if changes else {},
+        table.properties.names[len(old.properties.names) :],
+    )
     return _table_object(call, table)
 
 

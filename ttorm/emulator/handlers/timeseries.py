@@ -97,7 +97,7 @@ def _create(call: Call, name: str, draft: dict[str, Any]) -> dict[str, Any]:
         *_stored(table),
         *(table.account, table.name, table.sql_name, table.database),
     )
-    sql.create_timeseries_table(call.tx, table.sql_name, table.columns.column_types())
+    sql.create_table(call.tx, table.sql_name, table.columns.column_types())
     return _table_object(call, table)
 
 
@@ -196,12 +196,16 @@ def update_timeseries_table(call: Call) -> dict[str, Any]:
 def _change_columns(
     call: Call, old: TimeseriesTable, table: TimeseriesTable, changes: dict[str, ColumnChanges]
 ) -> None:
-    renames = {name: new for change in changes.values() for name, new in change.renames.items()}
-    added = [
-        *table.dimensions.since(len(old.dimensions.names)).column_types(),
-        *table.measurements.since(len(old.measurements.names)).column_types(),
-    ]
-    sql.change_columns(call.tx, table.sql_name, renames, added)
+    sql.change_columns(
+        call.tx,
+        table.sql_name,
+        dict(table.columns.column_types()),
+        {name: new for change in changes.values() for name, new in change.renames.items()},
+        [
+            *table.dimensions.names[len(old.dimensions.names) :],
+            *table.measurements.names[len(old.measurements.names) :],
+        ],
+    )
 
 
 @handles("truncate_timeseries_table")
