@@ -13,6 +13,7 @@ import traceback
 import tracemalloc
 import zlib
 from base64 import b64decode
+from io import BytesIO
 
 import pytest
 from werkzeug import Response
@@ -30,6 +31,7 @@ from ttorm import (
     StateError,
     TransportError,
 )
+from ttorm.api.http import HttpRequest, Upload
 from ttorm.connection import blocking
 from ttorm.connection.http import LIBRARY, Limits
 
@@ -533,6 +535,62 @@ def test_an_error_of_a_download_is_decoded(serve, connect, do):
     serve(Response(b'{"subcode": 404653}', status=404))
     with pytest.raises(ttorm.NotFoundError, match="404653"):
         do(connect(), "call", "download_doc", TWIN, "handler-1")
+
+
+class Source:
+    """A file to upload, and how often it was opened and closed."""
+
+    def __init__(self, content):
+        self.content = content
+        self.readers = []
+
+    def open(self):
+        self.readers.append(BytesIO(self.content))
+        return self.readers[-1]
+
+
+def test_an_upload_is_streamed_with_its_length_and_can_be_sent_again(serve, connect, base_url):
+    asked = serve(Response(status=200))
+    source = Source(bytes(range(256)) * 2_000)
+    upload = Upload(source.open, len(source.content))
+    transport = connect(cache=None).transport
+    request = HttpRequest("PUT", f"{base_url}/uploads/1", {}, upload)
+
+    def send_twice(send):
+        return [send(request).status, send(request).status]
+
+    async def main():
+        return [(await transport.asend(request)).status for _ in range(2)]
+
+    assert send_twice(transport.send) + asyncio.run(main()) == [200] * 4
+    for got in asked.requests:
+        assert got.data == source.content
+        assert got.headers["Content-Length"] == "512000"
+        assert "Transfer-Encoding" not in got.headers
+    assert len(source.readers) == 4
+    assert all(reader.closed for reader in source.readers)
+
+
+def test_an_upload_that_breaks_closes_its_file(raw_server, connect, closed_port):
+    source = Source(b"x" * 100)
+    upload = Upload(source.open, 100)
+    for url in (raw_server(b"").url, closed_port):
+        transport = connect(url).transport
+        request = HttpRequest("PUT", f"{url}/uploads/1", {}, upload)
+        with pytest.raises(TransportError):
+            transport.send(request)
+        with pytest.raises(TransportError):
+            asyncio.run(transport.asend(request))
+    assert all(reader.closed for reader in source.readers)
+
+
+def test_addresses_that_no_library_can_use(connect):
+    transport = connect().transport
+    for url in ("http://host:port/?token=t0ken", "no-scheme?token=t0ken", "http://\0/?token=t0ken"):
+        with pytest.raises(TransportError) as caught:
+            transport.send(HttpRequest("GET", url))
+        assert not caught.value.sent
+        assert "t0ken" not in str(caught.value)
 
 
 # Nothing secret

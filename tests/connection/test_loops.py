@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import weakref
 
 import pytest
 
 import ttorm
-from ttorm import RequestTimeoutError, StateError
+from ttorm import NotLoadedError, RequestTimeoutError, StateError
 from ttorm.api.retry import NO_RETRIES
 from ttorm.connection.http import HttpTransport, Limits
 
@@ -169,6 +170,40 @@ def test_a_loop_of_a_library(echo_server, connect):
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+# Blocking reads under a running loop
+
+
+@pytest.mark.parametrize(("blocking", "allowed"), [(None, False), (False, False), (True, True)])
+def test_whether_attributes_may_wait_for_the_service(blocking, allowed):
+    with ttorm.connect("memory:", blocking=blocking, default=False) as connection:
+        assert connection.may_block()
+
+        async def main():
+            assert connection.may_block() is allowed
+            if not allowed:
+                with pytest.raises(NotLoadedError, match=r"await connection\.awhoami\(\) first"):
+                    connection.account  # noqa: B018 # it raises
+                await connection.awhoami()
+            return connection.account
+
+        account = asyncio.run(main())
+        assert account == connection.whoami()["account"]
+
+
+def test_notebooks_may_wait(monkeypatch):
+    """Their cells run under a loop, and people write them without await."""
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+
+    async def main():
+        return connection.may_block(), connection.account
+
+    with ttorm.connect("memory:", default=False) as connection:
+        assert asyncio.run(main()) == (True, connection.whoami()["account"])
+
+
+# Cancellation
 
 
 class Slow:

@@ -39,7 +39,9 @@ LIBRARY: str = httpx.__name__
 """Name of the library in use."""
 
 _CHUNK = 1 << 16
-_REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_UNSENT = (
+    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol
+)  # fmt: skip
 
 
 class Limits(NamedTuple):
@@ -212,7 +214,7 @@ class HttpTransport:
                 content=content,
                 extensions=self._extensions,
             )
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        except httpx.InvalidURL as error:
             raise TransportError(
                 f"the address cannot be used ({error}): check the connection's URL", sent=False
             ) from None
@@ -355,7 +357,7 @@ async def _achunks(upload: Upload) -> AsyncIterator[bytes]:
 
 
 def _translate(error: httpx.HTTPError) -> TransportError:
-    sent = not isinstance(error, _REFUSED)
+    sent = not isinstance(error, _UNSENT)
     what = str(error) or type(error).__name__
     if isinstance(error, httpx.PoolTimeout):
         what = "all connections are busy: raise limits.connections, or lower the concurrency"
