@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ttorm.emulator.handlers.tables import MAX_TABLES
 from ttorm.emulator.policy import Policy
 
 TABLE = {
@@ -71,6 +72,14 @@ class TestCreate:
         assert answer["all"]["rule"] == "true"
         assert api("get_indexes_tables") == (200, {"indexes": ["all", "serials"]})
         assert api("get_indexes_table", "serials")[1]["rule"] == TABLE["rule"]
+
+    def test_a_hundred_at_most(self, api, create):
+        create(**{f"t{number}": BARE for number in range(MAX_TABLES - 1)})
+        answer = create(t1=BARE, last=BARE, more=BARE)
+        assert answer["t1"] == {"error": "Table already exists."}
+        assert "error" not in answer["last"]
+        assert answer["more"] == {"error": "There are 100 tables already."}
+        assert len(api("get_indexes_tables")[1]["indexes"]) == 100
 
     def test_in_a_database(self, api, create, stranger):
         own = api("get_databases")[1]["default"]

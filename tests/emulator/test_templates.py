@@ -15,6 +15,7 @@ from ttorm.emulator.templates import (
     MAX_OUTPUT,
     MAX_PARTS,
     MAX_TEXT,
+    Room,
     TemplateError,
     compile_template,
 )
@@ -188,13 +189,27 @@ def test_limits():
     ],
 )
 def test_too_much_text(huge):
-    with pytest.raises(TemplateError, match="characters"):
+    with pytest.raises(TemplateError, match="too long"):
         value("{entry_value}", entry_value=huge)
 
 
 def test_many_tokens_make_too_much_text():
-    with pytest.raises(TemplateError, match="characters"):
+    with pytest.raises(TemplateError, match="too long"):
         name("{entry_value}" * 300, entry_value="x" * 1_000)
+
+
+def test_a_room_for_several():
+    room = Room(100)
+    template = compile_template("{entry_name}")
+    assert template.name({"entry_name": "x" * 40}, room) == "x" * 40
+    assert room.left == 60
+    assert template.value({"entry_name": None}, room) is None
+    assert room.left == 44  # a short text counts as one of sixteen characters
+    with pytest.raises(TemplateError):
+        template.name({"entry_name": "x" * 45}, room)
+    assert room.left == 0  # what failed has cost what it could have
+    with pytest.raises(TemplateError):
+        template.name({"entry_name": "x"}, room)
 
 
 def test_too_much_text_is_found_out_early():

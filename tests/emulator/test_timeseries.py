@@ -345,6 +345,29 @@ class TestTrouble:
         assert max(map(len, messages)) < 400
         assert written("x" * 15_000, name="y", measurement="{entry_value}" * 5)[0] == found
 
+    def test_one_request_cannot_fill_the_store(self, api, twin, create, emulator, log):
+        """A body of 64 kB asks for 400 copies of a Ledger of 60 kB for each of its 300 Entries."""
+        names = [f"d{number}" for number in range(400)]
+        dimensions = dict.fromkeys(names, "{LEDGER}")
+        create(
+            wide={
+                "dimensions": {"names": names, "types": ["text"] * 400},
+                "measurements": {"names": ["m"], "types": ["int"]},
+                "defaults": {"measurement": "m", "dimensions": dimensions},
+            }
+        )
+        entries = {f"e{n}": {"value": "x" * 100, "timeseries": {"wide": {}}} for n in range(300)}
+        start = time.thread_time()
+        assert api("add_twin_ledger_entry", twin, body={"entries": entries})[0] == 201
+        assert time.thread_time() - start < 2
+        messages = log()
+        assert messages[-1] == f"Too much for one request. Rows are missing: twin=[{twin}]."
+        assert sum("Too much" in message for message in messages) == 1
+        length = " + ".join(f"COALESCE(LENGTH({name}), 0)" for name in names)
+        (row,) = emulator.sql(f"SELECT COUNT(*) AS n, SUM({length}) AS size FROM ts_1_wide")
+        assert 0 < row["n"] < 300
+        assert row["size"] <= 1 << 20
+
     def test_null_is_no_trouble(self, written):
         assert written(None, dimensions={"city": "{LEDGER.gone}"}) == (
             [(AT, None, None, None)],

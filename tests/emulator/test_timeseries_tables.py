@@ -6,6 +6,7 @@ import pytest
 
 from ttorm.emulator.bootstrap import insert_database
 from ttorm.emulator.columns import MAX_COLUMNS
+from ttorm.emulator.handlers.tables import MAX_TABLES
 from ttorm.emulator.policy import Policy
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -89,6 +90,14 @@ class TestCreate:
         assert answer["log"]["measurements"] == NONE
         assert api("get_timeseries_tables") == (200, {"timeseries": ["log", "weather"]})
         assert api("get_timeseries_table", "weather")[1]["measurements"] == GASES
+
+    def test_a_hundred_at_most(self, api, create):
+        create(**{f"t{number}": BARE for number in range(MAX_TABLES - 1)})
+        answer = create(t1=BARE, last=BARE, more=BARE)
+        assert answer["t1"] == {"error": "Table already exists."}
+        assert "error" not in answer["last"]
+        assert answer["more"] == {"error": "There are 100 tables already."}
+        assert len(api("get_timeseries_tables")[1]["timeseries"]) == 100
 
     def test_in_a_database(self, emulator, account, api, create, stranger):
         second = emulator.ids.uuid()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ttorm.emulator.columntypes import TIMESTAMPTZ, ColumnType, MisfitError
-from ttorm.emulator.templates import TemplateError, compile_template
+from ttorm.emulator.templates import Room, TemplateError, compile_template
 
 __all__ = ["Cells", "message"]
 
@@ -26,14 +26,16 @@ class Cells:
 
     Args:
         variables: What templates may mention.
+        room: How much text the templates of all rows may make together.
         about: What messages say about the row, beside the Twin: its table.
 
     Attributes:
         messages: What was wrong.
     """
 
-    def __init__(self, variables: Mapping[str, Any], **about: str) -> None:
+    def __init__(self, variables: Mapping[str, Any], room: Room, **about: str) -> None:
         self.messages: list[str] = []
+        self._room = room
         self._variables = variables
         self._about = about
 
@@ -44,7 +46,7 @@ class Cells:
     def name(self, template: str) -> str | None:
         """Make a name of a template."""
         try:
-            return compile_template(template).name(self._variables)
+            return compile_template(template).name(self._variables, self._room)
         except TemplateError as error:
             self.complain(f"Template failed, {error}", template=template)
             return None
@@ -86,7 +88,7 @@ class Cells:
 
     def _value(self, template: str) -> Any:
         try:
-            return compile_template(template).value(self._variables)
+            return compile_template(template).value(self._variables, self._room)
         except TemplateError as error:
             self.complain(f"Template failed, {error}", template=template)
             return None

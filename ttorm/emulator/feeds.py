@@ -16,6 +16,7 @@ from ttorm.emulator.logs import report
 from ttorm.emulator.rows import EntryRow, TwinRow
 from ttorm.emulator.rules import RuleError, compile_rule
 from ttorm.emulator.tables import IndexesTable, TimeseriesTable, indexes_tables, timeseries_tables
+from ttorm.emulator.templates import Room
 from ttorm.emulator.variables import of_caller, of_entry, of_twin
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Feed", "Ledger", "indexed_in"]
 
 _BAD_LEDGER = "Invalid Ledger configuration."
+_ROOM = 1 << 20
+"""How many characters one request may make for tables: rows multiply what a body says."""
+_ROW = 256
+"""Characters that a row takes, however little is in it."""
 
 Ledger: TypeAlias = Callable[[], tuple[TwinRow, Entries]]
 """Reads the Twin of a Ledger and its Entries after the changes, includes resolved."""
@@ -78,6 +83,8 @@ class Feed:
         self._call = call
         self._account = account
         self._by_user = by_user
+        self._room = Room(_ROOM)
+        self._is_full = False
         self._series: dict[str, TimeseriesTable] | None = None
         self._indexes: dict[str, IndexesTable] = {}
         if "indexes" in call.policy.services:
@@ -129,19 +136,31 @@ class Feed:
                 if table is None:
                     about = {"timeseries": name, "entry": entry.name, "twin": twin}
                     messages.append(message(f"{_BAD_LEDGER} Unknown Timeseries table", **about))
-                elif change.has_value:
-                    messages += _add_row(self._call, table, entry, templates, variables)
+                elif change.has_value and self._has_room(twin, messages):
+                    known = {**variables, **of_entry(entry.account, entry.name, entry)}
+                    cells = Cells(known, self._room, timeseries=name)
+                    messages += _add_row(self._call, table, entry, templates, cells)
         return messages
+
+    def _has_room(self, twin: str, messages: list[str]) -> bool:
+        """Tell whether another row can be written, and say once when none can."""
+        if self._room.left >= _ROW:
+            self._room.left -= _ROW
+            return True
+        if not self._is_full:
+            messages.append(message("Too much for one request. Rows are missing", twin=twin))
+        self._is_full = True
+        return False
 
     def _index(self, variables: dict[str, Any], messages: list[str]) -> list[str]:
         """Write the Ledger's rows in Indexes tables, and return the names of these tables."""
         tx, twin = self._call.tx, variables["twin"]
         names: list[str] = []
         for name, table in self._indexes.items():
-            if not _selects(table, variables):
+            if not (_selects(table, variables) and self._has_room(twin, messages)):
                 sql.drop_row(tx, table.sql_name, twin)
                 continue
-            cells = Cells(variables, indexes=name)
+            cells = Cells(variables, self._room, indexes=name)
             row = cells.row(table.properties.column_types(), table.templates)
             sql.put_row(tx, table.sql_name, twin, row)
             self._call.count("ix_db_write_cost", account=self._account)
@@ -169,14 +188,12 @@ def _add_row(
     table: TimeseriesTable,
     entry: EntryRow,
     templates: Mapping[str, Any],
-    variables: Mapping[str, Any],
+    cells: Cells,
 ) -> list[str]:
     """Write the value of an Entry into a Timeseries table, and return what was wrong."""
     defaults = table.defaults or {}
     dimensions = {**defaults.get("dimensions", {}), **templates.get("dimensions", {})}
     templates = {**defaults, **templates}
-    variables = {**variables, **of_entry(entry.account, entry.name, entry)}
-    cells = Cells(variables, timeseries=table.name)
     measurement = _measurement(cells, templates.get("measurement"), table, entry)
     if measurement is None:
         return cells.messages

@@ -15,7 +15,15 @@ from typing import Any, NamedTuple, TypeGuard, cast
 
 from ttorm.api import codec
 
-__all__ = ["MAX_OUTPUT", "MAX_PARTS", "MAX_TEXT", "Template", "TemplateError", "compile_template"]
+__all__ = [
+    "MAX_OUTPUT",
+    "MAX_PARTS",
+    "MAX_TEXT",
+    "Room",
+    "Template",
+    "TemplateError",
+    "compile_template",
+]
 
 MAX_TEXT = 4_096
 """Longest template, in characters."""
@@ -24,12 +32,27 @@ MAX_OUTPUT = 65_536
 MAX_PARTS = 16
 """How deep a token may reach: ``{a.b[0]}`` has three parts."""
 
+_LEAST = 16
+"""Characters that a template takes of a room, however little text it makes."""
 _FIRST = re.compile(r"[^.\[\]]+")
 _MORE = re.compile(r"\.([^.\[\]]+)|\[([^\[\]]+)\]")
 
 
 class TemplateError(ValueError):
     """A text is no template, or makes more text than it may."""
+
+
+class Room:
+    """How much text several templates may make together.
+
+    Attributes:
+        left: Characters; one that asks for more fails, and takes what it could have had.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MAX_OUTPUT) -> None:
+        self.left = left
 
 
 class _Piece(NamedTuple):
@@ -54,12 +77,13 @@ class Template:
         self.names = frozenset(piece.path[0] for piece in pieces if piece.path)
         self._pieces = pieces
 
-    def name(self, variables: Mapping[str, Any]) -> str:
+    def name(self, variables: Mapping[str, Any], room: Room | None = None) -> str:
         """Make a name: texts are put in as they are, other values as JSON.
 
         Args:
             variables: JSON values by name. What is missing is null; a name that is no variable
                 may be that of an Entry in ``LEDGER``.
+            room: What the text is taken from, if there is a limit for several templates.
 
         Raises:
             TemplateError: The name would be too long.
@@ -70,13 +94,14 @@ class Template:
             ... )
             'Oslo-null'
         """
-        return self._render(variables, _plain)
+        return self._render(variables, _plain, room or Room())
 
-    def value(self, variables: Mapping[str, Any]) -> Any:
+    def value(self, variables: Mapping[str, Any], room: Room | None = None) -> Any:
         """Make a value: the JSON that the finished text is, else the text itself.
 
         Args:
             variables: As in `name`.
+            room: As in `name`.
 
         Raises:
             TemplateError: The text would be too long.
@@ -88,21 +113,26 @@ class Template:
             >>> compile_template("warehouse 4").value({})
             'warehouse 4'
         """
-        text = self._render(variables, _dumped)
+        text = self._render(variables, _dumped, room or Room())
         try:
             return codec.decode_finite(text.encode())
         except (ValueError, RecursionError):
             return text
 
-    def _render(self, variables: Mapping[str, Any], show: Callable[[Any, int], str]) -> str:
+    def _render(
+        self, variables: Mapping[str, Any], show: Callable[[Any, int], str], room: Room
+    ) -> str:
+        limit = min(MAX_OUTPUT, room.left)
+        room.left -= limit
         parts: list[str] = []
-        room = MAX_OUTPUT
+        left = limit
         for literal, path in self._pieces:
-            shown = show(_find(variables, path), room) if path else ""
-            room -= len(literal) + len(shown)
-            if room < 0:
-                raise TemplateError(f"the text has more than {MAX_OUTPUT} characters")
+            shown = show(_find(variables, path), left) if path else ""
+            left -= len(literal) + len(shown)
+            if left < 0:
+                raise _too_long()
             parts += (literal, shown)
+        room.left += min(left, limit - _LEAST)
         return "".join(parts)
 
 
@@ -198,4 +228,8 @@ def _check_room(value: Any, room: int) -> None:
                 below += item.values()
         level = below
     if room < 0:
-        raise TemplateError(f"the text has more than {MAX_OUTPUT} characters")
+        raise _too_long()
+
+
+def _too_long() -> TemplateError:
+    return TemplateError("the text is too long")

@@ -12,9 +12,15 @@ from ttorm.emulator.call import Call
 from ttorm.emulator.columns import check_distinct, read_changes, read_new_columns
 from ttorm.emulator.columntypes import TYPES
 from ttorm.emulator.handlers import handles
-from ttorm.emulator.handlers.tables import account_number, find_place, read_place, read_tables
+from ttorm.emulator.handlers.tables import (
+    account_number,
+    find_place,
+    read_place,
+    read_tables,
+    refusal,
+)
 from ttorm.emulator.rows import to_json
-from ttorm.emulator.tables import IndexesTable, stats_of
+from ttorm.emulator.tables import IndexesTable, indexes_tables, stats_of
 
 __all__ = [
     "create_indexes_table",
@@ -37,7 +43,8 @@ def create_indexes_table(call: Call) -> dict[str, Any]:
         for name, fields in read_tables(call, "indexes").items()
     }
     call.require_service("indexes")
-    return {"indexes": {name: _create(call, name, draft) for name, draft in drafts.items()}}
+    known = {*indexes_tables(call.tx, call.account)}
+    return {"indexes": {name: _create(call, name, draft, known) for name, draft in drafts.items()}}
 
 
 def _read_table(fields: Any, where: str) -> dict[str, Any]:
@@ -76,12 +83,14 @@ def _check_templates(templates: Collection[str], properties: Collection[str], wh
             raise Fault(400589, f"There is a template for {name!r}, no property of {where}.")
 
 
-def _create(call: Call, name: str, draft: dict[str, Any]) -> dict[str, Any]:
-    if _table_at(call, name) is not None:
-        return {"error": "Table already exists."}
+def _create(call: Call, name: str, draft: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    error = refusal(name, known)
+    if error is not None:
+        return {"error": error}
     database = find_place(call, draft.pop("database"))
     if database is None:
         return {"error": "Database does not exist."}
+    known.add(name)
     table = IndexesTable(
         account=call.account,
         name=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ttorm.emulator.answers import Fault
@@ -12,11 +12,16 @@ from ttorm.emulator.handlers.databases import database_at, default_database
 from ttorm.emulator.handlers.series import check_table_name
 
 __all__ = [
+    "MAX_TABLES",
     "account_number",
     "find_place",
     "read_place",
     "read_tables",
+    "refusal",
 ]
+
+MAX_TABLES = 100
+"""How many tables of one service an account may have: each write to a Ledger asks them all."""
 
 
 def read_tables(call: Call, service: str) -> Mapping[str, Any]:
@@ -43,6 +48,13 @@ def find_place(call: Call, database: str | None) -> str | None:
     if database is None:
         return default_database(call)
     return None if database_at(call, database) is None else database
+
+
+def refusal(name: str, known: Collection[str]) -> str | None:
+    """Return why a table cannot be made beside those of its service that there are, or None."""
+    if name in known:
+        return "Table already exists."
+    return f"There are {MAX_TABLES} tables already." if len(known) >= MAX_TABLES else None
 
 
 def account_number(call: Call) -> int:

@@ -13,9 +13,15 @@ from ttorm.emulator.columns import ColumnChanges, check_distinct, read_changes, 
 from ttorm.emulator.columntypes import DIMENSION_TYPES, TYPES
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.series import read_row_templates
-from ttorm.emulator.handlers.tables import account_number, find_place, read_place, read_tables
+from ttorm.emulator.handlers.tables import (
+    account_number,
+    find_place,
+    read_place,
+    read_tables,
+    refusal,
+)
 from ttorm.emulator.rows import to_json
-from ttorm.emulator.tables import TimeseriesTable, stats_of
+from ttorm.emulator.tables import TimeseriesTable, stats_of, timeseries_tables
 
 __all__ = [
     "create_timeseries_table",
@@ -38,7 +44,10 @@ def create_timeseries_table(call: Call) -> dict[str, Any]:
         for name, fields in read_tables(call, "timeseries").items()
     }
     call.require_service("timeseries")
-    return {"timeseries": {name: _create(call, name, draft) for name, draft in drafts.items()}}
+    known = {*timeseries_tables(call.tx, call.account)}
+    return {
+        "timeseries": {name: _create(call, name, draft, known) for name, draft in drafts.items()}
+    }
 
 
 def _read_table(fields: Any, where: str) -> dict[str, Any]:
@@ -78,12 +87,14 @@ def _read_period(value: Any, where: str) -> str:
     raise Fault(400589, f"{where} is {value!r}: write 1 to 999 followed by D, W, M or Y, or 'INF'.")
 
 
-def _create(call: Call, name: str, draft: dict[str, Any]) -> dict[str, Any]:
-    if _table_at(call, name) is not None:
-        return {"error": "Table already exists."}
+def _create(call: Call, name: str, draft: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    error = refusal(name, known)
+    if error is not None:
+        return {"error": error}
     database = find_place(call, draft.pop("database"))
     if database is None:
         return {"error": "Database does not exist."}
+    known.add(name)
     table = TimeseriesTable(
         account=call.account,
         name=name,
