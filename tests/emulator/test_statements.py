@@ -56,6 +56,56 @@ def test_no_table_is_read_from_end_to_end(api, send, emulator, twin, new_twin, a
             assert not [step["detail"] for step in plan if step["detail"] in scans], sql
 
 
+def run_services(api, send, twin, user):
+    """Call every operation on databases and tables, and those that look into them."""
+    columns = {"names": ["x"], "types": ["int"]}
+    table = {"dimensions": columns, "measurements": {"names": ["y"], "types": ["int"]}}
+    api("create_timeseries_table", body={"timeseries": {"t": {**table, "retention": "1D"}}})
+    table = {"rule": "true", "properties": columns, "templates": {"properties": {"x": "{y}"}}}
+    api("create_indexes_table", body={"indexes": {"i": table}})
+    series = {"t": {"measurement": "y", "dimensions": {"x": "1"}}, "gone": {}}
+    entries = {"y": {"value": 1, "timeseries": series}}
+    api("add_twin_ledger_entry", twin, body={"entries": entries})
+    api("update_twin_ledger_entry_value", twin, body={"entries": {"y": {"value": 1}}})
+    api("get_twin_ledger_entry", twin)
+    body = {"rule": "false"}
+    api("update_indexes_table", "i", body=body)
+    api("delete_twin_ledger_entry", twin)
+    columns = {"names": [["x", "z"], "new"], "types": ["int", "int"]}
+    api("update_timeseries_table", "t", body={"dimensions": columns})
+    for kind, name in (("timeseries", "t"), ("indexes", "i")):
+        api(f"get_{kind}_tables")
+        api(f"truncate_{kind}_table", name)
+        api(f"delete_{kind}_table", name)
+    api("get_databases")
+    api("update_database", body={"note": "x"})
+    api("update_database_user_access", "default", user, body={"indexes": ["read"]})
+    api("update_database_ip_access", body={"192.0.2.1": "x", "192.0.2.2": None})
+    api("get_database_access")
+    api("get_log")
+    api("get_account_usage")
+    api("get_user_usage", user)
+
+
+def test_tables_of_services_are_neither(api, send, emulator, twin, user, statements):
+    api("update_twin", twin, body={})
+    statements.clear()
+    run_services(api, send, twin, user)
+    tables = (
+        *("databases", "database_users", "database_ips", "timeseries_tables", "indexes_tables"),
+        *("indexed_ledgers", "logs", "log_messages", "usage", "entries", "accounts"),
+    )
+    changes = ("INSERT", "CREATE", "ALTER", "DROP")
+    asked = {sql for sql in statements if not sql.startswith(changes)}
+    asked = {sql for sql in asked if "ts_1_" not in sql and "ix_1_" not in sql}
+    assert len(asked) > 20
+    with emulator.store.transaction(write=False) as tx:
+        for sql in asked:
+            plan = tx.rows(f"EXPLAIN QUERY PLAN {sql}", *[None] * sql.count("?"))
+            scans = [f"SCAN {table}" for table in tables]
+            assert not [step["detail"] for step in plan if step["detail"] in scans], sql
+
+
 class TestLenientBodies:
     @pytest.fixture
     def policy(self):
@@ -82,3 +132,25 @@ class TestLenientBodies:
         assert "error" not in api("attach_twin_doc", twin, body=body)[1]["docs"]["a.txt"]
         assert api("update_twin_doc", twin, "a.txt", body=more)[0] == 200
         assert api("delete_twin_ledger_entry", twin, body=more)[0] == 200
+
+    def test_unknown_fields_of_services_are_ignored(self, api, user, twin):
+        more = {"unknown": 1}
+        columns = {"names": ["x"], "types": ["int"], **more}
+        table = {"dimensions": columns, "measurements": {"names": [], "types": []}, **more}
+        table["defaults"] = {"dimensions": {"x": "1"}, **more}
+        body = {"timeseries": {"t": table}, **more}
+        _, made = api("create_timeseries_table", body=body)
+        assert made["timeseries"]["t"]["dimensions"] == {"names": ["x"], "types": ["int"]}
+        assert made["timeseries"]["t"]["defaults"] == {"dimensions": {"x": "1"}}
+        assert api("update_timeseries_table", "t", body=more)[0] == 200
+        templates = {"properties": {"x": "1"}, **more}
+        table = {"rule": "true", "properties": columns, "templates": templates, **more}
+        _, made = api("create_indexes_table", body={"indexes": {"i": table}, **more})
+        assert made["indexes"]["i"]["templates"] == {"properties": {"x": "1"}}
+        assert api("update_indexes_table", "i", body=more)[0] == 200
+        assert api("update_database", body=more)[0] == 200
+        access = api("update_database_user_access", "default", user, body=more)
+        assert access[1] == {"timeseries": [], "indexes": [], "customer_data": []}
+        body = {"entries": {"x": {"value": 1, "timeseries": {"t": {"measurement": "x", **more}}}}}
+        shown = api("add_twin_ledger_entry", twin, body=body)[1]["entries"]["x"]["timeseries"]
+        assert shown == {"t": {"measurement": "x"}}

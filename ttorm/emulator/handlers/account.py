@@ -34,10 +34,10 @@ def update_account(call: Call) -> dict[str, Any]:
     check_fields(body, {"resource_access_log"})
     log = body.get("resource_access_log")
     if log is not None:
-        _check_log(call, log)
+        log = _read_log(call, log)
     account = _own_account(call)
     account = account._replace(
-        resource_access_log=body.get("resource_access_log", account.resource_access_log),
+        resource_access_log=log if "resource_access_log" in body else account.resource_access_log,
         updated_ts=later(call.now, account.updated_ts),
     )
     log = account.resource_access_log
@@ -50,12 +50,13 @@ def update_account(call: Call) -> dict[str, Any]:
     return _account_object(account)
 
 
-def _check_log(call: Call, log: Any) -> None:
-    rules = check_mapping(log, "'resource_access_log'")
-    for rule, tables in rules.items():
-        check_rule(rule, "A key of 'resource_access_log'")
-        read_log(tables, f"the rule {rule!r}")
-    check_log(call, {table for tables in rules.values() for table in tables})
+def _read_log(call: Call, value: Any) -> dict[str, Any]:
+    log = {
+        check_rule(rule, "A key of 'resource_access_log'"): read_log(tables, f"the rule {rule!r}")
+        for rule, tables in check_mapping(value, "'resource_access_log'").items()
+    }
+    check_log(call, {table for tables in log.values() for table in tables})
+    return log
 
 
 def _own_account(call: Call) -> AccountRow:

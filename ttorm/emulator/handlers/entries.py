@@ -172,9 +172,11 @@ def _is_array(value: Any) -> TypeGuard[list[Any]]:
 def _read_timeseries(timeseries: Any, where: str) -> dict[str, Any] | None:
     if timeseries is None:
         return None
-    for table, templates in check_mapping(timeseries, f"the timeseries of {where}").items():
-        read_row_templates(templates, f"the table {check_table_name(table)!r} of {where}")
-    return timeseries or None
+    tables = check_mapping(timeseries, f"the timeseries of {where}")
+    return {
+        name: read_row_templates(templates, f"the table {check_table_name(name)!r} of {where}")
+        for name, templates in tables.items()
+    } or None
 
 
 def plan_addition(twin: TwinRow, account: str, name: str, draft: Draft, now: float) -> Outcome:

@@ -19,6 +19,8 @@ __all__ = [
     "read_row_templates",
 ]
 
+_TEMPLATES = ("measurement", "dimensions", "timestamp")
+
 
 def check_table_name(name: str) -> str:
     """Return the name of a table (else 400589)."""
@@ -39,22 +41,24 @@ def read_row_templates(value: Any, where: str) -> dict[str, Any]:
         templates by name; each only if it was said.
     """
     fields = check_mapping(value, where)
-    check_fields(fields, {"measurement", "dimensions", "timestamp"}, where=where)
+    check_fields(fields, _TEMPLATES, where=where)
     for name in ("measurement", "timestamp"):
         if name in fields:
             check_template(fields[name], f"the {name} of {where}")
     dimensions = check_mapping(fields.get("dimensions", {}), f"the dimensions of {where}")
     for name, template in dimensions.items():
         check_template(template, f"the dimension {name!r} of {where}")
-    return fields
+    return {name: fields[name] for name in _TEMPLATES if name in fields}
 
 
-def read_log(value: Any, where: str) -> None:
-    """Check tables that are to log something: templates of dimensions by table (else 400589)."""
+def read_log(value: Any, where: str) -> dict[str, Any]:
+    """Read tables that are to log something: templates of dimensions by table (else 400589)."""
+    tables: dict[str, Any] = {}
     for name, templates in check_mapping(value, where).items():
         place = f"the table {check_table_name(name)!r} of {where}"
         check_fields(check_mapping(templates, place), ["dimensions"], where=place)
-        read_row_templates(templates, place)
+        tables[name] = read_row_templates(templates, place)
+    return tables
 
 
 def check_log(call: Call, tables: Iterable[str]) -> None:

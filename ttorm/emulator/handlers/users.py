@@ -111,7 +111,7 @@ def _read(call: Call, required: tuple[str, ...] = ()) -> dict[str, Any]:
         check_name(fields["name"])
     check_description(fields.get("description"))
     if fields.get("activity") is not None:
-        read_log(fields["activity"], "'activity'")
+        fields["activity"] = read_log(fields["activity"], "'activity'")
         check_log(call, fields["activity"])
     return fields
 
