@@ -13,6 +13,7 @@ from typing import Any
 
 from ttorm.api.errors import ConfigurationError, StateError
 from ttorm.emulator.store import Transaction
+from ttorm.emulator.store.gate import Gate
 from ttorm.emulator.store.schema import prepare
 
 __all__ = ["FileStore", "MemoryStore"]
@@ -87,14 +88,13 @@ class MemoryStore:
         self._connection = _connect(":memory:")
         self._lock = threading.RLock()
         self._closing = weakref.finalize(self, self._connection.close)
-        _STORES.add(self)
         with self.transaction(write=True) as tx:
             prepare(tx, new=True)
 
     @contextmanager
     def transaction(self, write: bool) -> Generator[Transaction]:
         """See `Store.transaction`."""
-        with self._lock:
+        with _GATE, self._lock:
             if not self._closing.alive:
                 raise StateError("this emulator is closed: open it again with Emulator(url)")
             if write:
@@ -110,7 +110,7 @@ class MemoryStore:
 
     def close(self) -> None:
         """See `Store.close`."""
-        with self._lock:
+        with _GATE, self._lock:
             self._closing()
 
 
@@ -134,7 +134,8 @@ class FileStore:
         self._closing = weakref.finalize(self, _close_all, self._idle)
         _STORES.add(self)
         try:
-            _check_ours(self.path)
+            with _GATE:
+                _check_ours(self.path)
             with self.transaction(write=True) as tx:
                 prepare(tx, new=tx.row(_ANY_TABLE) is None)
         except sqlite3.Error as error:
@@ -150,8 +151,7 @@ class FileStore:
     @contextmanager
     def transaction(self, write: bool) -> Generator[Transaction]:
         """See `Store.transaction`."""
-        connection = self._take()
-        try:
+        with self._lent() as connection:
             if write:
                 # Threads queue here, in the order they came, instead of polling the file's lock.
                 with self._lock, _within(connection, "BEGIN IMMEDIATE") as tx:
@@ -159,16 +159,20 @@ class FileStore:
             else:
                 with _within(connection, "BEGIN") as tx:
                     yield tx
-        finally:
-            self._give_back(connection)
 
     def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """See `Store.query`."""
-        connection = self._take()
-        try:
+        with self._lent() as connection:
             return _query(connection, sql, parameters)
-        finally:
-            self._give_back(connection)
+
+    @contextmanager
+    def _lent(self) -> Generator[sqlite3.Connection]:
+        with _GATE:
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
 
     def _take(self) -> sqlite3.Connection:
         if not self._closing.alive:
@@ -200,7 +204,8 @@ class FileStore:
 
     def close(self) -> None:
         """See `Store.close`."""
-        self._closing()
+        with _GATE:
+            self._closing()
 
     def forked(self) -> None:
         """Let go of what the parent process held; called in a forked child."""
@@ -237,33 +242,15 @@ def _close_all(connections: list[sqlite3.Connection]) -> None:
         connections.pop().close()
 
 
-_STORES: weakref.WeakSet[MemoryStore | FileStore] = weakref.WeakSet()
+_GATE = Gate()
+_STORES: weakref.WeakSet[FileStore] = weakref.WeakSet()
 _INHERITED: list[sqlite3.Connection] = []
 
 
-_FORKING: list[MemoryStore | FileStore] = []
-
-
-def _before_fork() -> None:
-    # SQLite takes a write that a fork catches half-done for one that never ends.
-    for store in list(_STORES):
-        store._lock.acquire()
-        _FORKING.append(store)
-
-
 def _after_fork() -> None:
-    while _FORKING:
-        _FORKING.pop()._lock.release()
-
-
-def _after_fork_in_child() -> None:
-    _after_fork()
     for store in list(_STORES):
-        if isinstance(store, FileStore):
-            store.forked()
+        store.forked()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(after_in_child=_after_fork)
