@@ -8,7 +8,7 @@ from ttorm.records.cells import ABSENT, Item, Items
 from ttorm.records.state import TwinState
 
 if TYPE_CHECKING:
-    from ttorm.records.twin import Twin
+    from ttorm.records.record import Record
 
 __all__ = ["duplicate", "revive", "snapshot"]
 
@@ -31,18 +31,18 @@ def snapshot(state: TwinState) -> _Snapshot:
     }
 
 
-def revive(model: type[Twin], taken: _Snapshot) -> Twin:
+def revive(model: type[Record], taken: _Snapshot) -> Record:
     """Make a record of a snapshot; it binds to the default connection when it first needs one."""
     return _show(model, TwinState(taken["uuid"], None, model), taken)
 
 
-def duplicate(record: Twin) -> Twin:
+def duplicate(record: Record) -> Record:
     """Make a record with the same values and changes, which goes its own way from then on."""
     state = record._state
     return _show(type(record), TwinState(state.uuid, state.session, state.model), snapshot(state))
 
 
-def _show(model: type[Twin], state: TwinState, taken: _Snapshot) -> Twin:
+def _show(model: type[Record], state: TwinState, taken: _Snapshot) -> Record:
     state.address = taken["address"]
     state.facts, state.fresh = taken["facts"], taken["fresh"]
     state.replaced, state.identity_fields = taken["replaced"], taken["identity_fields"]
@@ -52,7 +52,7 @@ def _show(model: type[Twin], state: TwinState, taken: _Snapshot) -> Twin:
     _restore(state.identities, taken["identities"])
     _restore(state.docs, taken["docs"])
     state.touch()
-    record: Twin = state.view(model)
+    record: Record = state.view(model)
     return record
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ttorm.records.fields import FieldSpec
-    from ttorm.records.twin import Twin
+    from ttorm.records.record import Record
 
 __all__ = ["PERSONAL", "TwinState", "check_own_ledger", "writable_entry"]
 
@@ -71,7 +71,7 @@ class TwinState:
         "uuid",
     )
 
-    def __init__(self, uuid: str | None, session: Session | None, model: type[Twin]) -> None:
+    def __init__(self, uuid: str | None, session: Session | None, model: type[Record]) -> None:
         new = uuid is None
         self.uuid = uuid
         self.model = model
@@ -92,7 +92,7 @@ class TwinState:
         self.identities = Items("identities['{}'].{}", complete=new)
         self.identity_fields: dict[str, str | None] = {}
         self.docs = Items("docs['{}'].{}", complete=new)
-        self._views: dict[type[Twin], weakref.ref[Twin]] = {}
+        self._views: dict[type[Record], weakref.ref[Record]] = {}
 
     @property
     def session(self) -> Session:
@@ -124,12 +124,12 @@ class TwinState:
 
     # Views
 
-    def shown_as(self, model: type[Twin]) -> None:
+    def shown_as(self, model: type[Record]) -> None:
         """Note that it was asked for as a class; the most special one knows its fields best."""
         if issubclass(model, self.model):
             self.model = model
 
-    def view(self, model: type[Twin]) -> Any:
+    def view(self, model: type[Record]) -> Any:
         """Return the record of a class that shows this state."""
         known = self._views.get(model)
         record = known() if known is not None else None
@@ -138,7 +138,7 @@ class TwinState:
             self.adopt(record)
         return record
 
-    def adopt(self, record: Twin) -> None:
+    def adopt(self, record: Record) -> None:
         """Make a record a view of this state."""
         object.__setattr__(record, "_state", self)
         self._views[type(record)] = weakref.ref(record)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from inspect import getattr_static
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from ttorm.api import names
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import StateError
-from ttorm.connection.core import Connection
 from ttorm.pairs import twin_of
 from ttorm.records import lookup
-from ttorm.records.attributes import delete_field, read_field, touch_field, write_field
-from ttorm.records.copying import duplicate, revive, snapshot
+from ttorm.records.attributes import touch_field, write_field
 from ttorm.records.description import Description
 from ttorm.records.doc import Docs
 from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
-from ttorm.records.loading import load, loaded_parts, require
-from ttorm.records.models import ModelMeta, did_you_mean, kind_rule
-from ttorm.records.moments import moment
+from ttorm.records.loading import load, loaded_parts
+from ttorm.records.models import did_you_mean, kind_rule
 from ttorm.records.plan import Plan, plan
+from ttorm.records.record import Record
 from ttorm.records.saving import save, terminate
 from ttorm.records.scanning import Scan
 from ttorm.records.state import TwinState
@@ -32,26 +27,7 @@ from ttorm.sessions import SaveResult, current_session
 __all__ = ["Twin"]
 
 
-def _assignable(model: type, name: str) -> bool:
-    """Tell whether a name of the class is meant to be assigned on its records."""
-    known = getattr_static(model, name, None)
-    return known is not None and (hasattr(known, "__set__") or not _is_verb(known))
-
-
-def _is_verb(known: object) -> bool:
-    return callable(known) or isinstance(known, (classmethod, staticmethod, property))
-
-
-_UNDECLARED = ": declare it as a field, or use ledger[...] or description[...]"
-
-
-class _Stateful:
-    """Keeps the annotation away from the class body of models, where it would be a field."""
-
-    _state: TwinState
-
-
-class Twin(_Stateful, metaclass=ModelMeta):
+class Twin(Record):
     """A Twin of the platform, and the base class of models.
 
     A record knows its connection, loads what is looked at, remembers what was changed and sends
@@ -386,21 +362,6 @@ class Twin(_Stateful, metaclass=ModelMeta):
     # Parts and facts
 
     @property
-    def _connection(self) -> Connection:
-        return self._state.connection
-
-    @property
-    def uuid(self) -> str:
-        """The Twin's UUID.
-
-        Raises:
-            StateError: The record was not saved yet.
-        """
-        if self._state.uuid is None:
-            raise StateError("this record has no UUID yet: save() it first")
-        return self._state.uuid
-
-    @property
     def description(self) -> Description:
         """The description: a dictionary, loaded when it is looked at."""
         return Description(self._state)
@@ -428,113 +389,3 @@ class Twin(_Stateful, metaclass=ModelMeta):
     def docs(self) -> Docs:
         """The account's own Docs of the Twin."""
         return Docs(self._state)
-
-    def _fact(self, name: str, attribute: str = "") -> Any:
-        if self._state.facts is None:
-            if self._state.uuid is None:
-                raise StateError(f"this record has no {attribute or name} yet: save() it first")
-            require(self._state, "description", attribute or name)
-        return (self._state.facts or {}).get(name)
-
-    @property
-    def owner(self) -> str:
-        """UUID of the account that owns the Twin."""
-        return str(self._fact("owner"))
-
-    @property
-    def status(self) -> str:
-        """``"alive"`` or ``"terminated"``."""
-        return str(self._fact("status"))
-
-    @property
-    def creator(self) -> str:
-        """UUID of the account that created the Twin."""
-        return str(self._fact("creation_certificate", "creator")["creator"])
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was created, in UTC."""
-        return moment(self._fact("creation_certificate", "created_at")["created_ts"])
-
-    @property
-    def updated_at(self) -> datetime | None:
-        """When its description last changed, in UTC; None when the service does not tell."""
-        stamp = self._fact("updated_ts", "updated_at")
-        return None if stamp is None else moment(stamp)
-
-    @property
-    def terminated_at(self) -> datetime | None:
-        """When it was terminated, in UTC; None while it is alive."""
-        certificate = self._fact("termination_certificate", "terminated_at")
-        return None if certificate is None else moment(certificate["terminated_ts"])
-
-    # Fields
-
-    def _forget_values(self) -> None:
-        values = vars(self)
-        for name in type(self).__fields__:
-            values.pop(name, None)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            # Only misses come here: nothing on the class or in the record has that name.
-            if name.startswith("_"):
-                raise AttributeError(name)
-            spec = type(self).__fields__.get(name)
-            if spec is None:
-                raise AttributeError(
-                    f"{type(self).__name__} has no attribute {name!r}"
-                    f"{did_you_mean(name, [*type(self).__fields__, *dir(type(self))])}"
-                )
-            value = self.__dict__[name] = read_field(self._state, spec)
-            return value
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            spec = type(self).__fields__.get(name)
-            if spec is not None:
-                self.__dict__[name] = write_field(self._state, spec, value)
-            elif name.startswith("_") or _assignable(type(self), name):
-                object.__setattr__(self, name, value)
-            else:
-                raise AttributeError(
-                    f"{type(self).__name__} has no field {name!r}"
-                    f"{did_you_mean(name, type(self).__fields__) or _UNDECLARED}"
-                )
-
-    def __delattr__(self, name: str) -> None:
-        spec = type(self).__fields__.get(name)
-        if spec is None:
-            object.__delattr__(self, name)
-            return
-        delete_field(self, spec)
-
-    # An ordinary object: nothing below asks the service
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._state.uuid or '(not saved)'}>"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Twin):
-            return NotImplemented
-        if self._state.uuid is None or other._state.uuid is None:
-            return self is other
-        mine, theirs = self._state, other._state
-        return (mine.address, mine.uuid) == (theirs.address, theirs.uuid)
-
-    def __hash__(self) -> int:
-        if self._state.uuid is None:
-            raise TypeError(f"this {type(self).__name__} has no hash before it is saved")
-        return hash((Twin, self._state.address, self._state.uuid))
-
-    def __copy__(self) -> Self:
-        return cast(Self, duplicate(self))
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return cast(Self, duplicate(self))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return revive, (type(self), snapshot(self._state))
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *type(self).__fields__]
