@@ -49,10 +49,10 @@ from ttorm.records.history import HistoryRecord
 from ttorm.records.identity import Identity
 from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
-from ttorm.records.plan import Plan, PlannedRequest
 from ttorm.records.scanning import Scan
 from ttorm.records.twin import Twin
-from ttorm.sessions import SaveResult, Session, UnsavedChangesWarning, session
+from ttorm.results import Plan, PlannedRequest, SaveResult
+from ttorm.sessions import Session, UnsavedChangesWarning, session
 
 __all__ = [
     "AlreadyDoneError",

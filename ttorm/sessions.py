@@ -11,7 +11,7 @@ import warnings
 import weakref
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from ttorm.api.errors import StateError
 from ttorm.connection.blocking import runner
@@ -19,9 +19,9 @@ from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
+from ttorm.results import SaveResult
 
 __all__ = [
-    "SaveResult",
     "Session",
     "UnsavedChangesWarning",
     "current_session",
@@ -32,22 +32,6 @@ __all__ = [
 
 class UnsavedChangesWarning(UserWarning):
     """A block ended, and records whose last save failed still have changes."""
-
-
-class SaveResult(NamedTuple):
-    """What a save did.
-
-    Attributes:
-        created: Attributes and items that are new, by name.
-        updated: Those that were changed.
-        deleted: Those that were removed.
-        requests: How many requests it took.
-    """
-
-    created: tuple[str, ...] = ()
-    updated: tuple[str, ...] = ()
-    deleted: tuple[str, ...] = ()
-    requests: int = 0
 
 
 class Unit(Protocol):

@@ -19,7 +19,7 @@ from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.transfer import Source, Target, attach, fetch
 from ttorm.records.values import PLAIN
-from ttorm.sessions import SaveResult
+from ttorm.results import SaveResult
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState

@@ -21,8 +21,8 @@ from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.records.values import PLAIN, is_scalar
+from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
-from ttorm.sessions import SaveResult
 
 __all__ = ["Entry"]
 

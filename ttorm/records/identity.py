@@ -17,8 +17,8 @@ from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment, timestamp
 from ttorm.records.saving import remove_now, save
+from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
-from ttorm.sessions import SaveResult
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState

@@ -16,7 +16,7 @@ from ttorm.records.cells import ABSENT
 from ttorm.records.entry import Entry
 from ttorm.records.loading import load_part, require
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
-from ttorm.sessions import SaveResult
+from ttorm.results import SaveResult
 
 __all__ = ["Ledger", "Ledgers"]
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, overload
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
 from ttorm.records.cells import ABSENT, Item, Items
 from ttorm.records.state import PERSONAL, TwinState
+from ttorm.results import Plan, PlannedRequest
 
-__all__ = ["Plan", "PlannedRequest", "Step", "plan", "steps"]
+__all__ = ["Step", "plan", "steps"]
 
 _URL_ROOM = 8_000
 """Bytes of ``entries=`` parameters in one URL."""
@@ -21,57 +21,6 @@ _NEW = "new"
 Part = Literal["description", "identities", "ledger", "docs"]
 Does = Literal["create", "update", "delete"]
 Sent = dict[str, dict[str, JSONValue]]
-
-
-class PlannedRequest(NamedTuple):
-    """One request a save would send.
-
-    Attributes:
-        operation: Name of the operation.
-        method: HTTP method.
-        path: Path and query.
-        body: The JSON body, or None.
-    """
-
-    operation: str
-    method: str
-    path: str
-    body: JSONValue = None
-
-    def __str__(self) -> str:
-        line = f"{self.method} {self.path}"
-        return line if self.body is None else f"{line}\n{json.dumps(self.body, ensure_ascii=False)}"
-
-
-class Plan(Sequence[PlannedRequest]):
-    """The requests a save would send, in order.
-
-    Example:
-        >>> pump = Twin.create()
-        >>> pump.ledger["pressure"] = 2.5
-        >>> print(pump.plan())  # doctest: +ELLIPSIS
-        POST /twins/.../ledgers/personal
-        {"entries": {"pressure": {"value": 2.5}}}
-    """
-
-    def __init__(self, requests: Iterable[PlannedRequest]) -> None:
-        self._requests = tuple(requests)
-
-    @overload
-    def __getitem__(self, index: int) -> PlannedRequest: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[PlannedRequest]: ...
-    def __getitem__(self, index: int | slice) -> PlannedRequest | Sequence[PlannedRequest]:
-        return self._requests[index]
-
-    def __len__(self) -> int:
-        return len(self._requests)
-
-    def __str__(self) -> str:
-        return "\n".join(str(request) for request in self._requests) or "(nothing to send)"
-
-    def __repr__(self) -> str:
-        return f"<Plan of {len(self)} requests>"
 
 
 class Step(NamedTuple):

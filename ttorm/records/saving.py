@@ -27,7 +27,7 @@ from ttorm.records.plan import (
     steps,
 )
 from ttorm.records.state import TwinState
-from ttorm.sessions import SaveResult
+from ttorm.results import SaveResult
 
 __all__ = ["remove_now", "save", "terminate"]
 

@@ -16,7 +16,8 @@ from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
-from ttorm.sessions import SaveResult, Session, current_session, open_block
+from ttorm.results import SaveResult
+from ttorm.sessions import Session, current_session, open_block
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -16,13 +16,14 @@ from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
 from ttorm.records.loading import load, loaded_parts
 from ttorm.records.models import did_you_mean, kind_rule
-from ttorm.records.plan import Plan, plan
+from ttorm.records.plan import plan
 from ttorm.records.record import Record
 from ttorm.records.saving import save, terminate
 from ttorm.records.scanning import Scan
 from ttorm.records.state import TwinState
+from ttorm.results import Plan, SaveResult
 from ttorm.rules import Expression
-from ttorm.sessions import SaveResult, current_session
+from ttorm.sessions import current_session
 
 __all__ = ["Twin"]
 

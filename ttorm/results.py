@@ -1,0 +1,78 @@
+"""What a save did, and what one would do, as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, overload
+
+from ttorm.api.codec import JSONValue
+
+__all__ = ["Plan", "PlannedRequest", "SaveResult"]
+
+
+class SaveResult(NamedTuple):
+    """What a save did.
+
+    Attributes:
+        created: Attributes and items that are new, by name.
+        updated: Those that were changed.
+        deleted: Those that were removed.
+        requests: How many requests it took.
+    """
+
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    requests: int = 0
+
+
+class PlannedRequest(NamedTuple):
+    """One request a save would send.
+
+    Attributes:
+        operation: Name of the operation.
+        method: HTTP method.
+        path: Path and query.
+        body: The JSON body, or None.
+    """
+
+    operation: str
+    method: str
+    path: str
+    body: JSONValue = None
+
+    def __str__(self) -> str:
+        line = f"{self.method} {self.path}"
+        return line if self.body is None else f"{line}\n{json.dumps(self.body, ensure_ascii=False)}"
+
+
+class Plan(Sequence[PlannedRequest]):
+    """The requests a save would send, in order.
+
+    Example:
+        >>> pump = Twin.create()
+        >>> pump.ledger["pressure"] = 2.5
+        >>> print(pump.plan())  # doctest: +ELLIPSIS
+        POST /twins/.../ledgers/personal
+        {"entries": {"pressure": {"value": 2.5}}}
+    """
+
+    def __init__(self, requests: Iterable[PlannedRequest]) -> None:
+        self._requests = tuple(requests)
+
+    @overload
+    def __getitem__(self, index: int) -> PlannedRequest: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PlannedRequest]: ...
+    def __getitem__(self, index: int | slice) -> PlannedRequest | Sequence[PlannedRequest]:
+        return self._requests[index]
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __str__(self) -> str:
+        return "\n".join(str(request) for request in self._requests) or "(nothing to send)"
+
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self)} requests>"
