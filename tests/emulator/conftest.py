@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 
 import pytest
+from compliance import check
 
 from ttorm.api.http import HttpRequest
 from ttorm.api.request import api_request, dictionary_header
@@ -16,6 +17,19 @@ from ttorm.emulator.policy import Policy
 
 BASE = "http://emulator.localhost"
 OPEN_RULES = {"twin_rule": "true", "entry_rule": "true", "identity_rule": "true"}
+
+
+@pytest.fixture(autouse=True)
+def described(monkeypatch):
+    """Each answer that any test gets, and each request that succeeds, is as described."""
+    handle = Emulator.handle
+
+    def checked(self, request, *args, **options):
+        answer = handle(self, request, *args, **options)
+        check(request, answer, lenient=self.policy.lenient_bodies)
+        return answer
+
+    monkeypatch.setattr(Emulator, "handle", checked)
 
 
 @pytest.fixture

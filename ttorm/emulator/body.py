@@ -16,6 +16,9 @@ from ttorm.emulator.answers import Fault
 
 __all__ = [
     "LENIENT",
+    "MAX_DICTIONARY",
+    "MAX_TIMESTAMP",
+    "NAME",
     "check_array",
     "check_description",
     "check_fields",
@@ -34,11 +37,13 @@ __all__ = [
 
 MAX_DICTIONARY = 8_192
 """Longest value of ``X-TrustedTwin``."""
+MAX_TIMESTAMP = 1e12
+"""No time is this far from 1970, in seconds."""
+NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_ \-]{0,30}[0-9A-Za-z]")
+"""What names of users and roles look like."""
 
 LENIENT: ContextVar[bool] = ContextVar("ttorm_emulator_lenient", default=False)
 """Whether unknown fields are ignored in the current request."""
-
-_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_ \-]{0,30}[0-9A-Za-z]")
 
 
 def take_body(request: HttpRequest) -> bytes:
@@ -141,7 +146,7 @@ def check_description(value: Any, where: str = "'description'") -> dict[str, Any
 
 def check_name(value: Any, where: str = "'name'") -> str:
     """Return the name of a user or role (else 400589)."""
-    if isinstance(value, str) and _NAME.fullmatch(value):
+    if isinstance(value, str) and NAME.fullmatch(value):
         return value
     raise Fault(
         400589,
@@ -175,7 +180,11 @@ def check_timestamp(value: Any, where: str = "'validity_ts'") -> float | None:
     """Return a time in Unix seconds, rounded to milliseconds, or None for null (else 400589)."""
     if value is None:
         return None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12:
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and abs(value) < MAX_TIMESTAMP
+    ):
         return round(float(value), 3)
     raise Fault(400589, f"{where} is {_shown(value)}: write Unix seconds or null.")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ttorm.api.operations import Operation
 from ttorm.emulator.access import Principal
 from ttorm.emulator.answers import Fault
+from ttorm.emulator.body import MAX_TIMESTAMP
 from ttorm.emulator.policy import Policy, Service
 from ttorm.emulator.store import Transaction
 from ttorm.emulator.usage import Counts, hour_of
@@ -151,7 +152,7 @@ class Call:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if abs(value) < 1e12:
+        if abs(value) < MAX_TIMESTAMP:
             return round(value, 3)
         raise Fault(400589, f"{name!r} is {text!r}: write Unix seconds.")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from uuid import UUID
 
-__all__ = ["Ids"]
+__all__ = ["PIN_LENGTH", "PIN_LETTERS", "Ids"]
 
-_PIN_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+PIN_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What PINs are made of."""
+PIN_LENGTH = 6
+"""How many of these letters a PIN has."""
 
 
 class Ids:
@@ -38,11 +41,15 @@ class Ids:
         """Return a new secret: 64 characters of base64."""
         return b64encode(self._bytes(48)).decode()
 
+    def server_secret(self) -> str:
+        """Return a new secret for message hashes: 16 characters of URL-safe base64."""
+        return urlsafe_b64encode(self._bytes(12)).decode()
+
     def pin(self) -> str:
         """Return a new PIN: 6 digits and capital letters."""
         number = int.from_bytes(self._bytes(8), "big")
         letters: list[str] = []
-        for _ in range(6):
-            number, letter = divmod(number, len(_PIN_LETTERS))
-            letters.append(_PIN_LETTERS[letter])
+        for _ in range(PIN_LENGTH):
+            number, letter = divmod(number, len(PIN_LETTERS))
+            letters.append(PIN_LETTERS[letter])
         return "".join(letters)

@@ -17,12 +17,16 @@ from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.downloads import download
 from ttorm.emulator.handlers.uploads import find_upload, release
 
-__all__: list[str] = []
+__all__ = ["CANCEL", "HASH", "MOST_BATCHES", "can_be_batched"]
 
 _FIELDS = ("handler", "operation", "hash", "batch_dict")
-_HASH = re.compile(r"[a-f0-9]{64}")
+HASH = re.compile(r"[a-f0-9]{64}")
+"""A SHA-256."""
+CANCEL = "cancel"
+"""The status that callers can set."""
+MOST_BATCHES = 1_000
+"""How many batches one listing shows."""
 _CURSOR = re.compile(r"([0-9]{1,15}\.[0-9]{1,3}) ([0-9a-f-]{36})")
-_MOST = 1_000
 
 
 def _batch_object(batch: BatchRow) -> dict[str, Any]:
@@ -50,7 +54,7 @@ def create_batch(call: Call) -> dict[str, Any]:
     body = call.require_body()
     check_fields(body, _FIELDS, required=("handler", "operation"))
     operation, expected = _read_operation(body["operation"]), body.get("hash")
-    if expected is not None and not (isinstance(expected, str) and _HASH.fullmatch(expected)):
+    if expected is not None and not (isinstance(expected, str) and HASH.fullmatch(expected)):
         raise Fault(400589, "'hash' is no SHA-256: write 64 digits and letters a to f.")
     dictionary = check_description(body.get("batch_dict"), "'batch_dict'")
     authorize(call.principal, operation)
@@ -76,11 +80,16 @@ def create_batch(call: Call) -> dict[str, Any]:
     return _batch_object(batch)
 
 
+def can_be_batched(operation: Operation) -> bool:
+    """Tell whether batches can call an operation."""
+    return operation.credential and operation.category != "batches"
+
+
 def _read_operation(name: Any) -> Operation:
     operation = OPERATIONS.get(name) if isinstance(name, str) else None
     if operation is None:
         raise Fault(400589, "'operation' is unknown: write the name of an operation.")
-    if not operation.credential or operation.category == "batches":
+    if not can_be_batched(operation):
         raise Fault(
             400589,
             f"{operation.name} cannot be batched: write an operation that needs a credential and "
@@ -105,7 +114,7 @@ def _take_upload(call: Call, handler: Any) -> str:
 @handles("get_batches")
 def get_batches(call: Call) -> dict[str, Any]:
     """List the batches of the account: the newest first, or the oldest first after a time."""
-    limit = call.integer("limit", default=_MOST, low=1, high=_MOST)
+    limit = call.integer("limit", default=MOST_BATCHES, low=1, high=MOST_BATCHES)
     since, until, status = call.timestamp("ge"), call.timestamp("le"), call.text("status")
     if status is not None and status not in STATUSES:
         raise Fault(400589, f"'status' is {status!r}: write one of {', '.join(STATUSES)}.")
@@ -164,14 +173,14 @@ def update_batch(call: Call) -> dict[str, Any]:
     """Cancel a batch; what it has done already stays done."""
     body = call.require_body()
     check_fields(body, {"status"}, required={"status"})
-    if body["status"] != "cancel":
-        raise Fault(400589, "'status' can only be set to 'cancel'.")
+    if body["status"] != CANCEL:
+        raise Fault(400589, f"'status' can only be set to {CANCEL!r}.")
     batch = _find_batch(call)
     if batch.status in CANCELLED:
         raise Fault(400358, "Batch already cancelled.")
     if batch.status in FINISHED:
         raise Fault(400592, f"The batch is finished: its status is {batch.status!r}.")
-    batch = batch._replace(status="cancel", updated_ts=later(call.now, batch.updated_ts))
+    batch = batch._replace(status=CANCEL, updated_ts=later(call.now, batch.updated_ts))
     # Where writers do not wait for each other, it may have come to its end just now.
     if not cancel(call.tx, batch):
         raise Fault(400592, "The batch is finished.")

@@ -20,11 +20,12 @@ from ttorm.emulator.tables import (
     timeseries_tables,
 )
 
-__all__ = ["database_at", "default_database"]
+__all__ = ["LONGEST_NOTE", "PERMISSIONS", "database_at", "default_database"]
 
-_NOTE = 256
+LONGEST_NOTE = 256
 """Longest note of a database and name of an address."""
-_PERMISSIONS = {"timeseries": ["read"], "indexes": ["read"], "customer_data": ["read", "write"]}
+PERMISSIONS = {"timeseries": ["read"], "indexes": ["read"], "customer_data": ["read", "write"]}
+"""What a user may do with each part of a database."""
 
 
 class _Database(NamedTuple):
@@ -103,7 +104,7 @@ def update_database(call: Call) -> dict[str, Any]:
     if not isinstance(default, bool):
         raise Fault(400589, f"'default' is {default!r}: write true or false.")
     if body.get("note") is not None:
-        check_text(body["note"], "'note'", _NOTE)
+        check_text(body["note"], "'note'", LONGEST_NOTE)
     database = _find_database(call)
     if database.is_default and body.get("default") is False:
         raise Fault(400897, "One database is the default: make another one the default instead.")
@@ -160,8 +161,8 @@ def get_database_access(call: Call) -> dict[str, Any]:
 
 def _permissions(row: Row | None) -> dict[str, list[str]]:
     if row is None:
-        return {name: [] for name in _PERMISSIONS}
-    return {name: from_json(row[name]) for name in _PERMISSIONS}
+        return {name: [] for name in PERMISSIONS}
+    return {name: from_json(row[name]) for name in PERMISSIONS}
 
 
 def _addresses(call: Call, database: str) -> dict[str, str]:
@@ -173,8 +174,8 @@ def _addresses(call: Call, database: str) -> dict[str, str]:
 def update_database_user_access(call: Call) -> dict[str, Any]:
     """Change what a user may do with a database; one who may do nothing is not listed."""
     body = call.require_body()
-    check_fields(body, _PERMISSIONS)
-    changes = {name: _read_permissions(name, body[name]) for name in body if name in _PERMISSIONS}
+    check_fields(body, PERMISSIONS)
+    changes = {name: _read_permissions(name, body[name]) for name in body if name in PERMISSIONS}
     database, user = _find_database(call), find_user(call)
     key = database.uuid, user.uuid
     row = call.tx.row("SELECT * FROM database_users WHERE database = ? AND owner = ?", *key)
@@ -191,7 +192,7 @@ def update_database_user_access(call: Call) -> dict[str, Any]:
 
 
 def _read_permissions(name: str, value: Any) -> list[str]:
-    known = _PERMISSIONS[name]
+    known = PERMISSIONS[name]
     given = check_array(value, f"{name!r}")
     for permission in given:
         if permission not in known:
@@ -203,7 +204,9 @@ def _read_permissions(name: str, value: Any) -> list[str]:
 def update_database_ip_access(call: Call) -> dict[str, Any]:
     """Name addresses and networks from which a database may be reached; null removes them."""
     names = {
-        _read_network(address): None if name is None else check_text(name, f"{address!r}", _NOTE)
+        _read_network(address): None
+        if name is None
+        else check_text(name, f"{address!r}", LONGEST_NOTE)
         for address, name in call.require_body().items()
     }
     database = _find_database(call)

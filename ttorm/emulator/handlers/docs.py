@@ -17,19 +17,24 @@ from ttorm.emulator.handlers.uploads import find_upload, release
 from ttorm.emulator.patterns import PatternError, check_pattern
 from ttorm.emulator.rows import DocRow, TwinRow, to_json
 
-__all__: list[str] = []
+__all__ = ["HASH", "NAME", "STORAGE_CLASSES", "VIEWS"]
 
 # The platform publishes the rule with an unescaped dot before the extension.
-_NAME = re.compile(r"(?:[a-zA-Z0-9_-]{1,32}/){0,5}[a-zA-Z0-9_-]{1,32}(?:.[a-zA-Z0-9]{1,8})?")
-_HASH = re.compile(r"[0-9a-fA-F]{64}")
-_STORAGE_CLASSES = ("access_optimized", "cost_optimized")
+NAME = re.compile(r"(?:[a-zA-Z0-9_-]{1,32}/){0,5}[a-zA-Z0-9_-]{1,32}(?:.[a-zA-Z0-9]{1,8})?")
+"""What names of Docs look like, with their folders."""
+HASH = re.compile(r"[0-9a-fA-F]{64}")
+"""A SHA-256."""
+STORAGE_CLASSES = ("access_optimized", "cost_optimized")
+"""How a Doc is stored, the default first; without effect here."""
+VIEWS = ("list", "tree")
+"""How Docs can be listed, the default first."""
 
 Draft: TypeAlias = dict[str, Any]
 """What a request says about a Doc to attach."""
 
 
 def _check_doc_name(name: str) -> str:
-    if _NAME.fullmatch(name):
+    if NAME.fullmatch(name):
         return name
     raise Fault(
         400589,
@@ -46,16 +51,16 @@ def _read_draft(name: str, fields: Any) -> Draft:
         required={"handler"},
         where=where,
     )
-    draft = {"storage_class": "access_optimized", "description": None, "hash": None, **fields}
+    draft = {"storage_class": STORAGE_CLASSES[0], "description": None, "hash": None, **fields}
     if not isinstance(draft["handler"], str):
         raise Fault(400589, f"The handler of {where} is no text.")
-    if draft["storage_class"] not in _STORAGE_CLASSES:
-        choices = " or ".join(_STORAGE_CLASSES)
+    if draft["storage_class"] not in STORAGE_CLASSES:
+        choices = " or ".join(STORAGE_CLASSES)
         raise Fault(400589, f"The storage_class of {where} is unknown: write {choices}.")
     check_description(draft["description"], f"the description of {where}")
     expected = draft["hash"]
     if expected is not None:
-        if not isinstance(expected, str) or not _HASH.fullmatch(expected):
+        if not isinstance(expected, str) or not HASH.fullmatch(expected):
             raise Fault(400589, f"The hash of {where} is no SHA-256: write 64 hexadecimal digits.")
         draft["hash"] = expected.lower()
     return draft
@@ -235,8 +240,8 @@ def delete_twin_docs(call: Call) -> dict[str, Any]:
 
 
 def _view(call: Call) -> str:
-    view = call.text("view") or "list"
-    if view not in ("list", "tree"):
+    view = call.text("view") or VIEWS[0]
+    if view not in VIEWS:
         raise Fault(400589, f"'view' is {view!r}: write list or tree.")
     return view
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 from ttorm.api import names
 from ttorm.emulator.answers import Fault
-from ttorm.emulator.body import check_fields, check_mapping, check_rule
+from ttorm.emulator.body import check_fields, check_mapping, check_rule, check_template
 from ttorm.emulator.call import Call
 from ttorm.emulator.clock import later
 from ttorm.emulator.handlers.series import check_table_name, read_row_templates
@@ -17,7 +17,9 @@ from ttorm.emulator.ledgers import Entries
 from ttorm.emulator.rows import EntryRow, TwinRow, to_json
 
 __all__ = [
+    "INCLUDE",
     "MAX_LEDGER",
+    "REFERENCE",
     "Draft",
     "Outcome",
     "check_entry_name",
@@ -38,8 +40,10 @@ MAX_LEDGER = 65_536
 """Largest Ledger, in bytes of its JSON: names, values and properties."""
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_REFERENCE = re.compile(rf"(twin://{_UUID}/{_UUID}/)(.+)")
-_INCLUDE = re.compile(rf"(twin://{_UUID}/)([^/]+)")
+REFERENCE = re.compile(rf"(twin://{_UUID}/{_UUID}/)(.+)")
+"""The address of an Entry in the Ledger of an account, up to its name and with it."""
+INCLUDE = re.compile(rf"(twin://{_UUID}/)([^/]+)")
+"""The address of an Entry in a Ledger of one's own, up to its name and with it."""
 _TIMES = ("entry_created_ts", "entry_updated_ts", "value_changed_ts")
 _KINDS = ("value", "ref", "include")
 _SERVICES = ("history", "timeseries", "publish")
@@ -126,7 +130,7 @@ def _read_reference(draft: Draft, where: str) -> None:
         fields, {"source", "status", "visibility"}, required={"source"}, where=f"the ref of {where}"
     )
     form = "twin://{twin UUID}/{account UUID}/{Entry name}"
-    draft["ref"] = _read_source(_REFERENCE, fields["source"], form, where)
+    draft["ref"] = _read_source(REFERENCE, fields["source"], form, where)
     if "visibility" in fields:
         draft.setdefault("visibility", fields["visibility"])
 
@@ -136,7 +140,7 @@ def _read_include(include: Any, where: str) -> str:
         fields = check_mapping(include, f"the include of {where}")
         check_fields(fields, {"source"}, required={"source"}, where=f"the include of {where}")
         include = fields["source"]
-    return _read_source(_INCLUDE, include, "twin://{twin UUID}/{Entry name}", where)
+    return _read_source(INCLUDE, include, "twin://{twin UUID}/{Entry name}", where)
 
 
 def _read_source(pattern: re.Pattern[str], source: Any, form: str, where: str) -> str:
@@ -162,6 +166,8 @@ def _read_publish(publish: Any, where: str) -> dict[str, list[str]] | None:
         check_rule(rule, f"a publish rule of {where}")
         if not _is_array(topics) or {*map(type, topics)} != {str}:
             raise Fault(400589, f"The topics of {where} are {topics!r}: write a list of texts.")
+        for topic in topics:
+            check_template(topic, f"a topic of {where}")
     return publish or None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ttorm.api.names import UUID
@@ -34,22 +34,26 @@ from ttorm.emulator.handlers.twins import find_twin
 from ttorm.emulator.ledgers import Entries, resolve_includes, stored_ledger, values_of
 from ttorm.emulator.rows import EntryRow, TwinRow
 
-__all__ = ["find_ledger", "visible_entries"]
+__all__ = ["ALIASES", "find_ledger", "visible_entries"]
+
+ALIASES = {
+    "get_twin_ledger_entry": ("creator", "owner"),
+    "get_twin_ledger_entry_history": ("owner",),
+    "get_twin_ledger_entry_value": ("owner",),
+}
+"""Words that may stand for an account, beside ``personal``, by operation."""
 
 _WRITE_FIELDS = {"entries", "conditions", "transaction"}
 
 
-def find_ledger(call: Call, aliases: Collection[str]) -> tuple[TwinRow, str]:
-    """Read the Twin and the account whose Ledger the path names.
-
-    Args:
-        call: The request.
-        aliases: Words that may stand for an account, beside ``personal`` and a UUID.
-    """
+def find_ledger(call: Call) -> tuple[TwinRow, str]:
+    """Read the Twin and the account whose Ledger the path names."""
     ledger = call.args["ledger"]
-    if ledger not in {"personal", *aliases} and not UUID.fullmatch(ledger):
-        words = ", ".join(["personal", *sorted(aliases)])
-        raise Fault(400589, f"No Ledger is {ledger!r} here: write {words} or an account's UUID.")
+    words = ("personal", *ALIASES.get(call.operation.name, ()))
+    if ledger not in words and not UUID.fullmatch(ledger):
+        raise Fault(
+            400589, f"No Ledger is {ledger!r} here: write {', '.join(words)} or an account's UUID."
+        )
     twin = find_twin(call)
     accounts = {"personal": call.account, "owner": twin.owner, "creator": twin.creator}
     return twin, accounts.get(ledger, ledger.lower())
@@ -71,7 +75,7 @@ def get_twin_ledger_entry(call: Call) -> dict[str, Any]:
     references = call.flag("show_references", default=True)
     public = call.flag("show_public", default=True)
     private = call.flag("show_private", default=True)
-    twin, account = find_ledger(call, {"owner", "creator"})
+    twin, account = find_ledger(call)
     entries = visible_entries(call, twin, account)
     asked = _named(entries.values(), names)
     if account != call.account:
@@ -90,7 +94,7 @@ def get_twin_ledger_entry(call: Call) -> dict[str, Any]:
 def get_twin_ledger_entry_value(call: Call) -> dict[str, Any]:
     """Show the visible values of a Ledger."""
     names = call.names("entries")
-    twin, account = find_ledger(call, {"owner"})
+    twin, account = find_ledger(call)
     entries = visible_entries(call, twin, account)
     return {
         "entries": {entry.name: value_object(entry) for entry in _named(entries.values(), names)}
@@ -179,7 +183,7 @@ def delete_twin_ledger_entry(call: Call) -> dict[str, Any]:
 
 
 def _own_ledger(call: Call) -> tuple[TwinRow, str]:
-    twin, account = find_ledger(call, ())
+    twin, account = find_ledger(call)
     if account != call.account:
         raise Fault(403535, "Entries are written by the account whose Ledger it is.")
     return twin, account

@@ -21,6 +21,8 @@ from ttorm.emulator.handlers import handles
 from ttorm.emulator.rows import RoleRow, to_json
 
 __all__ = [
+    "ACTION_NAMES",
+    "EFFECTS",
     "create_user_role",
     "delete_user_role",
     "get_user_role",
@@ -32,7 +34,10 @@ __all__ = [
 _FIELDS = ("name", "statement", "rules")
 _OPEN: dict[str, Any] = {"effect": "deny", "actions": None}
 # Named by the documentation's index of permissions, without an operation of that name.
-_NAMES = ACTIONS | {"update_timeseries_access", "update_indexes_access"}
+ACTION_NAMES = ACTIONS | {"update_timeseries_access", "update_indexes_access"}
+"""What a statement may list."""
+EFFECTS = ("allow", "deny")
+"""What a statement does with what it lists."""
 _KINDS = ("twin", "entry", "identity")
 
 
@@ -133,11 +138,11 @@ def _statement(value: Any) -> dict[str, Any]:
     statement = check_mapping(value, where)
     required = ("effect", "actions")
     check_fields(statement, required, required=required, where=where)
-    if statement["effect"] not in ("allow", "deny"):
+    if statement["effect"] not in EFFECTS:
         raise Fault(400589, "The effect of a statement is 'allow' or 'deny'.")
     if statement["actions"] is not None:
         for action in check_array(statement["actions"], "'actions'"):
-            if not isinstance(action, str) or action not in _NAMES:
+            if not isinstance(action, str) or action not in ACTION_NAMES:
                 raise Fault(400589, f"A statement lists {action!r}: write names of operations.")
     return {name: statement[name] for name in required}
 
@@ -163,7 +168,7 @@ def _check_reach(call: Call, statement: dict[str, Any]) -> None:
     actions = statement["actions"]
     new = Statement(statement["effect"], None if actions is None else frozenset(actions))
     more = sorted(
-        name for name in _NAMES if permits(new, name) and not (own and permits(own, name))
+        name for name in ACTION_NAMES if permits(new, name) and not (own and permits(own, name))
     )
     if more:
         raise Fault(

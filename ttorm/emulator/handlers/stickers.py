@@ -24,12 +24,17 @@ from ttorm.emulator.handlers.twins import find_twin, twins_at
 from ttorm.emulator.rows import TwinRow
 from ttorm.emulator.stickers import StickerRow, any_expired, expire, put, remove, sweep
 
-__all__: list[str] = []
+__all__ = ["LONGEST_NOTE", "MOST_RECIPIENTS", "MOST_STICKERS", "OCCASIONS"]
 
 _FIELDS = ("note", "recipients", "validity_ts", "publish")
-_OCCASIONS = ("on_put", "on_remove", "on_expire")
-_LONGEST_NOTE = 512
-_MOST_RECIPIENTS = 100
+OCCASIONS = ("on_put", "on_remove", "on_expire")
+"""When a Sticker can publish."""
+LONGEST_NOTE = 512
+"""Longest note, in characters."""
+MOST_RECIPIENTS = 100
+"""How many recipients a Sticker may have."""
+MOST_STICKERS = 100
+"""How many Stickers one listing shows."""
 _YEAR = 31_536_000.0
 """Longest life of a Sticker in seconds, and the one it has when nothing else is said."""
 _RECEIVED = (
@@ -51,7 +56,7 @@ def _read_draft(call: Call, color: str, fields: Any) -> dict[str, Any]:
     check_fields(check_mapping(fields, where), _FIELDS, required={"recipients"}, where=where)
     note, publish = fields.get("note"), fields.get("publish")
     if note is not None:
-        check_text(note, f"the note of {where}", _LONGEST_NOTE)
+        check_text(note, f"the note of {where}", LONGEST_NOTE)
     return {
         "note": note,
         "recipients": _read_recipients(fields["recipients"], f"the recipients of {where}"),
@@ -62,16 +67,16 @@ def _read_draft(call: Call, color: str, fields: Any) -> dict[str, Any]:
 
 def _read_recipients(value: Any, where: str) -> list[str]:
     recipients = check_array(value, where)
-    if not 1 <= len(recipients) <= _MOST_RECIPIENTS:
-        raise Fault(400589, f"{where} are {len(recipients)}: write 1 to {_MOST_RECIPIENTS} UUIDs.")
+    if not 1 <= len(recipients) <= MOST_RECIPIENTS:
+        raise Fault(400589, f"{where} are {len(recipients)}: write 1 to {MOST_RECIPIENTS} UUIDs.")
     return [check_uuid(recipient, f"one of {where}") for recipient in recipients]
 
 
 def _read_publish(value: Any, where: str) -> dict[str, list[str]] | None:
     publish = check_mapping(value, where)
-    check_fields(publish, _OCCASIONS, where=where)
+    check_fields(publish, OCCASIONS, where=where)
     read: dict[str, list[str]] = {}
-    for occasion in _OCCASIONS:
+    for occasion in OCCASIONS:
         if occasion in publish:
             topics = publish[occasion]
             listed = [topics] if isinstance(topics, str) else check_array(topics, where)
@@ -176,7 +181,7 @@ def get_stickers(call: Call) -> dict[str, Any]:
 @handles("list_stickers")
 def list_stickers(call: Call) -> dict[str, Any]:
     """Show the Stickers on all Twins that the caller is a recipient of, the newest first."""
-    limit = call.integer("limit", default=100, low=1, high=100)
+    limit = call.integer("limit", default=MOST_STICKERS, low=1, high=MOST_STICKERS)
     offset = call.integer("offset", default=0, low=0, high=999_999_999)
     since, until, color = call.timestamp("ge"), call.timestamp("le"), call.text("color")
     if color is not None:

@@ -9,9 +9,10 @@ from ttorm.emulator.body import check_array, check_description, check_fields, ch
 from ttorm.emulator.call import Call
 from ttorm.emulator.handlers import handles
 
-__all__ = ["create_user_token", "refresh_user_token"]
+__all__ = ["OPTIONS", "create_user_token", "refresh_user_token"]
 
-_OPTIONS = ("create", "refresh")
+OPTIONS = ("create", "refresh")
+"""What the holder of a token may do with it."""
 
 
 @handles("create_user_token", writes=False)
@@ -48,7 +49,7 @@ def _read_options(value: Any) -> list[str] | None:
     if value is None:
         return None
     options = check_array(value, "'options'")
-    if all(option in _OPTIONS for option in options):
+    if all(option in OPTIONS for option in options):
         return options
     raise Fault(400589, "'options' is a list of 'create' and 'refresh', or null.")
 

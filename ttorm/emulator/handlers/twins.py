@@ -16,7 +16,10 @@ from ttorm.emulator.ledgers import stored_ledgers, values_of
 from ttorm.emulator.many import rows_among
 from ttorm.emulator.rows import TwinRow, to_json
 
-__all__ = ["find_twin", "owned_twin", "twin_at", "twin_object", "twins_at"]
+__all__ = ["MOST_TWINS", "find_twin", "owned_twin", "twin_at", "twin_object", "twins_at"]
+
+MOST_TWINS = 1_000
+"""How many Twins one page of a scan looks at."""
 
 
 def twin_at(call: Call, uuid: str) -> TwinRow | None:
@@ -162,7 +165,7 @@ def scan_twins(call: Call) -> dict[str, Any]:
 
     Without details every owned Twin counts, also one that the caller's role hides.
     """
-    count = call.integer("count", default=100, low=1, high=1_000)
+    count = call.integer("count", default=100, low=1, high=MOST_TWINS)
     details = call.flag("details", default=False)
     match = call.text("match")
     rule = None if match is None else check_rule(match, "match")
