@@ -361,7 +361,7 @@ class TestTrouble:
         assert api("add_twin_ledger_entry", twin, body={"entries": entries})[0] == 201
         assert time.thread_time() - start < 2
         messages = log()
-        assert messages[-1] == f"Too much for one request. Rows are missing: twin=[{twin}]."
+        assert messages[-1] == f"Too much for one request. Not all was done: twin=[{twin}]."
         assert sum("Too much" in message for message in messages) == 1
         length = " + ".join(f"COALESCE(LENGTH({name}), 0)" for name in names)
         (row,) = emulator.sql(f"SELECT COUNT(*) AS n, SUM({length}) AS size FROM ts_1_wide")

@@ -1,4 +1,4 @@
-"""Work that no caller waits for, such as batches: one thread, which is there while there is any."""
+"""Work that no caller waits for, such as batches, on threads that are there while there is any."""
 
 from __future__ import annotations
 
@@ -27,18 +27,32 @@ _log = logging.getLogger("ttorm.emulator")
 class Background:
     """Runs an emulator's jobs on a thread, which ends when no job has anything to do.
 
-    The thread keeps an emulator that nobody closed alive only while it works for it.
+    The thread keeps an emulator that nobody closed alive only while it works for it. What takes
+    long, such as waiting for others, a job hands to a thread of its own.
 
     Args:
         world: The emulator.
         jobs: What is to be done; each is called in turn.
         enabled: Whether there is a thread at all; else whoever calls the jobs does the work.
+        interrupt: Breaks off what tasks wait for, when all is to end.
+
+    Attributes:
+        stopping: Whether all is to end; tasks then do so at the next opportunity.
     """
 
-    def __init__(self, world: Emulator, jobs: Iterable[Job], *, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        world: Emulator,
+        jobs: Iterable[Job],
+        *,
+        enabled: bool = True,
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
         self._world = weakref.ref(world)
         self._jobs = tuple(jobs)
         self._enabled = enabled
+        self._interrupt = interrupt
+        self.stopping = False
         self._renew()
         self._closing = weakref.finalize(world, self._stop)
         # At the end of the process before finalizers, which remove what the work still needs.
@@ -49,6 +63,7 @@ class Background:
         self._lock = RLock()
         self._woken = Event()
         self._thread: Thread | None = None
+        self._tasks: dict[Thread, str] = {}
 
     def wake(self) -> None:
         """Let the thread look for work; call it after the commit of what is to be done."""
@@ -63,6 +78,35 @@ class Background:
                 self._thread = Thread(target=self._run, name="ttorm-background", daemon=True)
                 self._thread.start()
 
+    def spawn(self, name: str, task: Callable[[], None]) -> None:
+        """Do something on a thread of its own, and look for work when it is done.
+
+        Args:
+            name: What `tasks` says about it.
+            task: Does it.
+        """
+
+        def run() -> None:
+            try:
+                task()
+            except Exception:  # noqa: BLE001 - no caller is there who could be told
+                _log.exception("Work in the background failed")
+            finally:
+                with self._lock:
+                    del self._tasks[current_thread()]
+                self.wake()
+
+        with self._lock:
+            if not self.stopping:
+                thread = Thread(target=run, name=f"ttorm-task {name}", daemon=True)
+                self._tasks[thread] = name
+                thread.start()
+
+    def tasks(self) -> list[str]:
+        """Return the names of the tasks that are being done."""
+        with self._lock:
+            return [*self._tasks.values()]
+
     def close(self) -> None:
         """End the thread after the piece of work at hand; closing twice is harmless."""
         self._closing()
@@ -73,11 +117,15 @@ class Background:
             self._renew()
         with self._lock:
             self._enabled = False
+            self.stopping = True
             self._woken.set()
-            thread = self._thread
-        # Where the thread itself lets go of the emulator last, it is about to end anyway.
-        if thread is not None and thread is not current_thread():
-            thread.join()
+            threads = [*self._tasks] if self._thread is None else [self._thread, *self._tasks]
+            if self._tasks:
+                self._interrupt()
+        for thread in threads:
+            # Where a thread itself lets go of the emulator last, it is about to end anyway.
+            if thread is not current_thread():
+                thread.join()
 
     def _run(self) -> None:
         while True:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, Self, TypeAlias
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.emulator import batches, batchruns, bootstrap, routing, stickers
+from ttorm.emulator import batches, batchruns, bootstrap, deliveries, routing, stickers
 from ttorm.emulator.access import Principal, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.background import Background
 from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.body import LENIENT, check_fields, read_body, read_dictionary, take_body
 from ttorm.emulator.call import Call
+from ttorm.emulator.callbacks import Callbacks
 from ttorm.emulator.clock import Clock
 from ttorm.emulator.handlers import Answer, Function, Handler, registered
 from ttorm.emulator.ids import Ids
@@ -60,11 +61,14 @@ class Emulator:
         clock: The time; by default the computer's.
         policy: Choices where the platform's documentation is silent.
         seed: Makes identifiers and secrets repeatable, for tests on a new store.
+        callbacks: Where notifications may be sent beside this machine: ``HOST``, ``HOST:PORT``,
+            an address with or without a port, or a network such as ``10.1.0.0/16``.
 
     Attributes:
         address: Names the store: equal for two emulators on the same file.
         background: Does what no caller waits for.
         blobs: Contents of Docs and uploads.
+        callbacks: Sends messages to subscribers.
         clock: The time.
         ids: Makes identifiers and secrets.
         policy: The choices made.
@@ -92,21 +96,31 @@ class Emulator:
         clock: Clock | None = None,
         policy: Policy | None = None,
         seed: int | None = None,
+        callbacks: Iterable[str] = (),
     ) -> None:
         self.clock = clock or Clock()
         self.policy = policy or Policy()
         self.ids = Ids(seed)
         self.usage = Meter()
+        self.callbacks = Callbacks(callbacks, seconds=self.policy.delivery_seconds)
         self.store = open_store(url)
         self.blobs = Blobs(self.store.path)
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
-            waiting = batches.any_unfinished(tx) or stickers.any_publishing(tx)
+            waiting = (
+                batches.any_unfinished(tx)
+                or stickers.any_publishing(tx)
+                or deliveries.any_waiting(tx)
+            )
         path = self.store.path
         self.address = f"memory:{self.ids.uuid()}" if path is None else path.as_uri()
         self._handlers = registered()
-        jobs = (batchruns.work, stickers.work)
-        self.background = Background(self, jobs, enabled=self.policy.background)
+        self.background = Background(
+            self,
+            (batchruns.work, stickers.work, deliveries.work),
+            enabled=self.policy.background,
+            interrupt=self.callbacks.interrupt,
+        )
         if waiting:
             self.background.wake()
 
@@ -211,6 +225,14 @@ class Emulator:
             How many batches are not finished.
         """
         return batchruns.run(self, steps)
+
+    def deliver(self) -> int:
+        """Send notifications here and now, instead of waiting until they go in the background.
+
+        Returns:
+            How many wait: for another try, or because they came up meanwhile.
+        """
+        return deliveries.run(self)
 
     def _counted(self, handler: Handler, call: Call) -> Answer:
         """Do what a call asks for, and add it to the usage."""

@@ -1,4 +1,4 @@
-"""How the changes of Ledgers fill Timeseries and Indexes tables.
+"""What follows from the changes of Ledgers: rows of tables, and notifications.
 
 Trouble never fails the write that causes it: it goes to the log of the account.
 """
@@ -6,13 +6,16 @@ Trouble never fails the write that causes it: it goes to the log of the account.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ttorm.emulator import sql
 from ttorm.emulator.cells import Cells, message
+from ttorm.emulator.events import raise_event
 from ttorm.emulator.history import period_start
 from ttorm.emulator.ledgers import Entries, values_of
 from ttorm.emulator.logs import report
+from ttorm.emulator.publications import events_of
 from ttorm.emulator.rows import EntryRow, TwinRow
 from ttorm.emulator.rules import RuleError, compile_rule
 from ttorm.emulator.tables import IndexesTable, TimeseriesTable, indexes_tables, timeseries_tables
@@ -46,6 +49,23 @@ class Change(NamedTuple):
     new: EntryRow | None
 
     @property
+    def entry(self) -> EntryRow:
+        """The Entry as it is, or as it was before it was removed."""
+        entry = self.new or self.old
+        if entry is None:
+            raise ValueError("a change of no Entry")
+        return entry
+
+    @property
+    def kind(self) -> str:
+        """What subscribers are told; empty when there is nothing to tell."""
+        if self.old is None:
+            return "ledger.entry.added"
+        if self.new is None:
+            return "ledger.entry.deleted"
+        return "ledger.entry.updated" if self.has_value else ""
+
+    @property
     def has_value(self) -> bool:
         """Whether a value was written; a reference has none before it was looked up."""
         if self.new is None or self.new.ref_status == "created":
@@ -70,7 +90,7 @@ def indexed_in(call: Call, account: str, twin: str) -> list[str] | None:
 
 
 class Feed:
-    """Fills the tables of an account from the changes of its Ledgers.
+    """Fills the tables of an account from the changes of its Ledgers, and tells its subscribers.
 
     Args:
         call: The request.
@@ -103,11 +123,14 @@ class Feed:
             Indexes service.
         """
         before = indexed_in(self._call, self._account, twin)
+        changes = [*changes]
         fed = [change for change in changes if change.new and change.new.timeseries]
-        if not (fed or before or self._indexes):
+        told = [change for change in changes if change.entry.publish and change.kind]
+        if not (fed or told or before or self._indexes):
             return before
         variables = self._variables(*ledger())
         messages = self._add_rows(fed, variables) if fed else []
+        self._publish(told, variables, messages)
         after = self._index(variables, messages)
         self._remember(twin, before or [], after)
         report(self._call.tx, self._account, messages)
@@ -142,13 +165,25 @@ class Feed:
                     messages += _add_row(self._call, table, entry, templates, cells)
         return messages
 
+    def _publish(
+        self, told: Sequence[Change], variables: dict[str, Any], messages: list[str]
+    ) -> None:
+        """Tell subscribers of changes, as far as the Entries' rules say so."""
+        twin: str = variables["twin"]
+        has_room = partial(self._has_room, twin, messages)
+        events = events_of(told, variables, self._room, has_room, messages)
+        for (kind, topic), event in events.items():
+            raise_event(
+                self._call, kind, account=self._account, twin=twin, topics=[topic], event=event
+            )
+
     def _has_room(self, twin: str, messages: list[str]) -> bool:
         """Tell whether another row can be written, and say once when none can."""
         if self._room.left >= _ROW:
             self._room.left -= _ROW
             return True
         if not self._is_full:
-            messages.append(message("Too much for one request. Rows are missing", twin=twin))
+            messages.append(message("Too much for one request. Not all was done", twin=twin))
         self._is_full = True
         return False
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ttorm.emulator.events import Moment, raise_event
 from ttorm.emulator.rows import from_json, to_json
 from ttorm.emulator.store import Row, Transaction
+from ttorm.emulator.usage import hour_of
 
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
@@ -65,12 +68,18 @@ class StickerRow(NamedTuple):
         return cls(**fields)
 
 
-class _Sweep(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Sweep:
     """The moment in which Stickers expire while nobody calls."""
 
     world: Emulator
     tx: Transaction
     now: float
+    afterwards: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    def count(self, item: str, amount: int = 1, account: str | None = None) -> None:
+        """Add to the usage of an account, where it is nobody's."""
+        self.world.usage.note({(account or "", "", hour_of(self.now), item): amount})
 
 
 def put(moment: Moment, sticker: StickerRow) -> bool:
@@ -150,7 +159,10 @@ def expire(moment: Moment) -> None:
 def sweep(world: Emulator) -> None:
     """Remove the Stickers whose time is over, in a transaction of its own."""
     with world.store.transaction(write=True) as tx:
-        expire(_Sweep(world, tx, world.clock.now()))
+        sweeping = _Sweep(world, tx, world.clock.now())
+        expire(sweeping)
+    for action in sweeping.afterwards:
+        action()
 
 
 def work(world: Emulator) -> float | None:

@@ -40,6 +40,7 @@ _NOUNS = (
     "indexes",
     "ledgers",
     "log",
+    "notifications",
     "roles",
     "secrets",
     "stickers",

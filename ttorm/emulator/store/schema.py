@@ -285,7 +285,7 @@ _BATCHES = (
 )
 
 _EVENTS = (
-    # Notifications to be: by number they are in the order in which they happened.
+    # Of versions without subscriptions, in which nobody could be told of events.
     """CREATE TABLE outbox (
         uuid TEXT PRIMARY KEY,
         number BIGINT NOT NULL,
@@ -299,7 +299,50 @@ _EVENTS = (
     "CREATE INDEX outbox_by_number ON outbox (number)",
 )
 
-_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS, _SERVICES, _STICKERS, _BATCHES, _EVENTS)
+_TOPICS = (
+    # A subscription counts its messages; next_ts is when one is due, leased_ts until when
+    # somebody sends them, in the computer's time whatever the emulator's clock shows.
+    """CREATE TABLE subscriptions (
+        uuid TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        callback_url TEXT NOT NULL,
+        target TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        client_secret TEXT,
+        server_secret TEXT,
+        confirmed INTEGER NOT NULL,
+        number BIGINT NOT NULL,
+        next_ts DOUBLE PRECISION,
+        lease TEXT,
+        leased_ts DOUBLE PRECISION NOT NULL,
+        validity_ts DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX subscriptions_of_topic ON subscriptions (account, topic)",
+    "CREATE INDEX subscriptions_by_validity ON subscriptions (validity_ts)",
+    "CREATE INDEX subscriptions_due ON subscriptions (next_ts) WHERE next_ts IS NOT NULL",
+    # A confirmation message tells of no event.
+    """CREATE TABLE deliveries (
+        subscription TEXT NOT NULL,
+        number BIGINT NOT NULL,
+        uuid TEXT NOT NULL,
+        kind TEXT,
+        twin TEXT,
+        event TEXT,
+        tries INTEGER NOT NULL,
+        raised_ts DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (subscription, number)
+    )""",
+    """CREATE TABLE topic_access (
+        account TEXT NOT NULL,
+        grantee TEXT NOT NULL,
+        topics TEXT NOT NULL,
+        PRIMARY KEY (account, grantee)
+    )""",
+    "CREATE INDEX topic_access_of_grantee ON topic_access (grantee)",
+)
+
+_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS, _SERVICES, _STICKERS, _BATCHES, _TOPICS)
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
 _STEPS: tuple[tuple[str, ...], ...] = (
@@ -313,6 +356,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
     ),
     (*_STICKERS, *_EVENTS),
     _BATCHES,
+    ("DROP TABLE outbox", *_TOPICS),
 )
 """Statements that lead from each published version of the tables to the next."""
 
