@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from ttorm.api.operations import OPERATIONS
 from ttorm.emulator.batches import STATUSES
+from ttorm.emulator.callbacks import MAX_URL
 from ttorm.emulator.handlers.batches import CANCEL, HASH, can_be_batched
+from ttorm.emulator.handlers.notifications import CLIENT_SECRET, MAX_SECONDS
 from ttorm.emulator.handlers.stickers import LONGEST_NOTE, MOST_RECIPIENTS, OCCASIONS
 from ttorm.emulator.openapi.schema import (
     Schema,
@@ -30,20 +30,22 @@ _RECEIVED = {"validity_ts": _TIMESTAMP, "created_ts": _TIMESTAMP}
 _HASH = text(HASH, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
 _TOPIC_OR_TOPICS: Schema = {"anyOf": [_TOPICS, ref("Topic")]}
 
-# The notifications' limits are the platform's.
 _CALLBACK: Schema = {
     "type": "string",
     "format": "uri",
-    "maxLength": 512,
+    "maxLength": MAX_URL,
     "examples": ["https://hooks.example.test/tt"],
 }
-_CLIENT_SECRET = text(re.compile(r"[A-Za-z0-9_-]{16}"), "Q2xpZW50U2VjcmV0")
 _EXPIRES: Schema = {
     "type": "integer",
     "minimum": 1,
-    "maximum": 604_800,
-    "default": 604_800,
+    "maximum": MAX_SECONDS,
+    "default": MAX_SECONDS,
     "description": "Seconds from now.",
+}
+_TERMS = {
+    "client_secret": nullable(text(CLIENT_SECRET, "Q2xpZW50U2VjcmV0")),
+    "expires": nullable(_EXPIRES),
 }
 _SERVER_SECRET = {"server_secret": {"type": "string", "examples": ["U2VydmVyU2VjcmV0"]}}
 _SUBSCRIPTION = {"topic": ref("Topic"), "account": _UUID, "validity_ts": _TIMESTAMP}
@@ -137,13 +139,13 @@ SHAPES: dict[str, Shape] = {
         ref("Subscription"),
         record(
             {"callback_url": _CALLBACK, "topic": ref("Topic")},
-            {"client_secret": _CLIENT_SECRET, "expires": _EXPIRES},
+            _TERMS,
         ),
     ),
     "webhook_confirm_subscription": Shape(record({"subscription": _LIVE})),
     "webhook_refresh_subscription": Shape(
         ref("LiveSubscription"),
-        record(optional={"client_secret": _CLIENT_SECRET, "expires": _EXPIRES}),
+        record(optional=_TERMS),
         body_needed=False,
     ),
     "webhook_unsubscribe": Shape(record({"subscription": record(_SUBSCRIPTION)})),
