@@ -19,6 +19,7 @@ from ttorm.api.request import MAX_BODY, api_request
 from ttorm.emulator import Clock, Emulator
 from ttorm.emulator.bootstrap import make_account, new_secret
 from ttorm.emulator.clock import later
+from ttorm.emulator.faults import Faults
 from ttorm.emulator.handlers import registered
 from ttorm.emulator.ids import Ids
 from ttorm.emulator.policy import Policy
@@ -379,7 +380,9 @@ class TestTransport:
         threads = {}
 
         class Watched:
-            def handle(self, request, principal):
+            faults = Faults()
+
+            def handle(self, request, principal, *, strike):
                 threads[len(request.body)] = threading.current_thread()
                 return HttpResponse(200, {}, b"")
 

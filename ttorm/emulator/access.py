@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ttorm.api import codec
 from ttorm.api.operations import Operation
@@ -24,6 +24,7 @@ __all__ = [
     "Principal",
     "RoleRules",
     "Statement",
+    "Who",
     "account_sees_entry",
     "authenticate",
     "authorize",
@@ -93,6 +94,10 @@ class Principal:
     dictionary: dict[str, Any] | None = None
     options: frozenset[str] = frozenset()
     validity_ts: float | None = None
+
+
+Who: TypeAlias = Callable[[Transaction, float], Principal]
+"""Finds out, in a transaction and at a time, who calls."""
 
 
 def authenticate(

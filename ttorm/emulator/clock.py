@@ -44,6 +44,22 @@ class Clock:
         else:
             self._frozen += seconds
 
+    def pause(self, seconds: float) -> float:
+        """Let time pass: a frozen clock is moved, for a running one somebody has to wait.
+
+        Returns:
+            How many seconds the caller has to wait.
+        """
+        if self._frozen is None:
+            return seconds
+        self._frozen += seconds
+        return 0.0
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the clock stands still."""
+        return self._frozen is not None
+
     def unfreeze(self) -> None:
         """Return to the computer's time."""
         self._frozen, self._offset = None, 0.0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.emulator import batches, batchruns, bootstrap, deliveries, routing, stickers
-from ttorm.emulator.access import Principal, authenticate, authorize
+from ttorm.emulator.access import Principal, Who, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.background import Background
 from ttorm.emulator.blobs import Blobs
@@ -18,21 +20,20 @@ from ttorm.emulator.body import LENIENT, check_fields, read_body, read_dictionar
 from ttorm.emulator.call import Call
 from ttorm.emulator.callbacks import Callbacks
 from ttorm.emulator.clock import Clock
+from ttorm.emulator.faults import Faults, Strike
 from ttorm.emulator.handlers import Answer, Function, Handler, registered
 from ttorm.emulator.ids import Ids
 from ttorm.emulator.policy import Policy
+from ttorm.emulator.requestlog import Note, RequestLog
 from ttorm.emulator.routing import Route
 from ttorm.emulator.store import Transaction, open_store
 from ttorm.emulator.tables import drop_expired
 from ttorm.emulator.usage import Meter, hour_of
 from ttorm.emulator.vault import Vault
 
-__all__ = ["Done", "Emulator", "Who"]
+__all__ = ["Done", "Emulator"]
 
 _log = logging.getLogger("ttorm.emulator")
-
-Who: TypeAlias = Callable[[Transaction, float], Principal]
-"""Finds out, in a transaction and at a time, who calls."""
 
 
 class Done(NamedTuple):
@@ -70,8 +71,10 @@ class Emulator:
         blobs: Contents of Docs and uploads.
         callbacks: Sends messages to subscribers.
         clock: The time.
+        faults: What goes wrong on purpose.
         ids: Makes identifiers and secrets.
         policy: The choices made.
+        requests: The newest requests.
         store: The data.
         usage: Counts requests and what they changed.
         vault: Hashes secrets and signs tokens.
@@ -103,6 +106,8 @@ class Emulator:
         self.ids = Ids(seed)
         self.usage = Meter()
         self.callbacks = Callbacks(callbacks, seconds=self.policy.delivery_seconds)
+        self.faults = Faults()
+        self.requests = RequestLog()
         self.store = open_store(url)
         self.blobs = Blobs(self.store.path)
         with self.store.transaction(write=True) as tx:
@@ -132,29 +137,54 @@ class Emulator:
         """Return the UUIDs of all accounts in the order they were made."""
         return bootstrap.accounts(self)
 
-    def handle(self, request: HttpRequest, principal: str | None = None) -> HttpResponse:
+    def handle(
+        self,
+        request: HttpRequest,
+        principal: str | None = None,
+        *,
+        strike: Strike | None = None,
+    ) -> HttpResponse:
         """Answer one request.
 
         Args:
             request: The request, with an absolute URL.
             principal: UUID of the user who calls, when the caller needs no credential; else the
                 ``Authorization`` header counts.
+            strike: What ``faults.strike(request)`` said, from a caller who has waited already;
+                without it the faults are asked, and their delay passes here.
 
         Returns:
             The answer; an error is an answer like any other.
 
         Raises:
             StateError: The emulator is closed.
+            TransportError: A fault broke the connection.
         """
+        if strike is None:
+            strike = self.faults.strike(request)
+            time.sleep(self.clock.pause(strike.delay))
+        note = Note(request, self.clock.now())
+        try:
+            strike.break_connection("before")
+            if strike.fault is None:
+                note.answer = self._handle(request, principal, note)
+            else:
+                note.answer = strike.dress(self.failure(request, strike.fault))
+            strike.break_connection("after")
+            return note.answer
+        finally:
+            self.requests.add(note.finish(strike.drop))
+
+    def _handle(self, request: HttpRequest, principal: str | None, note: Note) -> HttpResponse:
         path = routing.split_url(request.url)[1]
         try:
             upload = routing.upload_handler(request.method, path)
             if upload is not None:
                 return self._receive(upload, request)
-            route = routing.find_route(request.method, path)
+            route = note.route = routing.find_route(request.method, path)
             request = request._replace(body=take_body(request))
             header = request.headers.get("authorization")
-            who = partial(authenticate, self, header=header, user=principal)
+            who = note.caller(partial(authenticate, self, header=header, user=principal))
             handler = self._handlers.get(route.operation.name)
             with self.store.transaction(write=handler is not None and handler.writes) as tx:
                 done = self.perform(tx, route, request, who)
@@ -213,6 +243,17 @@ class Emulator:
             _log.error("%s %s failed, trace %s", request.method, path, trace, exc_info=error)
             error = Fault(500000, "The emulator failed; its log says how.")
         return fault_answer(error, trace)
+
+    def recording(self) -> AbstractContextManager[RequestLog]:
+        """Record the requests made within a block, however many.
+
+        Example:
+            >>> with Emulator("memory:") as emulator, emulator.recording() as made:
+            ...     answer = emulator.handle(HttpRequest("GET", "http://localhost/twins"))
+            >>> [(request.operation, request.status) for request in made]
+            [('scan_twins', 401)]
+        """
+        return self.requests.recording()
 
     def run_batches(self, steps: int | None = None) -> int:
         """Run batches here and now, instead of waiting until they have run in the background.

@@ -5,13 +5,32 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
+from ttorm.api.http import HttpRequest
 from ttorm.api.operations import OPERATIONS, Operation
 from ttorm.emulator.answers import Fault
 
-__all__ = ["UPLOADS", "Route", "find_route", "read_query", "split_url", "upload_handler"]
+__all__ = [
+    "UPLOAD",
+    "UPLOADS",
+    "Route",
+    "find_route",
+    "name_of",
+    "read_query",
+    "route_of",
+    "shown_path",
+    "split_url",
+    "upload_handler",
+]
 
 UPLOADS = "/_upload/"
 """Where files are put: ``PUT /_upload/<handler>``, beside the API."""
+UPLOAD = "upload"
+"""What that is called where operations are named."""
+
+_CREDENTIALS = frozenset(("handler", "pin"))
+"""Path arguments that let whoever knows them do something."""
+_PLACES = frozenset(("cache", "download", "secrets", UPLOADS.strip("/")))
+"""Where such arguments are, also in requests that are none of the API."""
 
 
 class Route(NamedTuple):
@@ -107,6 +126,46 @@ def find_route(method: str, path: str) -> Route:
         if found is not None:
             return Route(pattern.operation, found)
     raise Fault(404653, f"There is no operation {method} {path[:200]}.")
+
+
+def name_of(request: HttpRequest) -> str:
+    """Return the operation that a request asks for: empty when there is none at its path."""
+    if request.method == "PUT" and split_url(request.url)[1].startswith(UPLOADS):
+        return UPLOAD
+    route = route_of(request)
+    return "" if route is None else route.operation.name
+
+
+def route_of(request: HttpRequest) -> Route | None:
+    """Find the operation of a request; None when there is none at its path."""
+    try:
+        return find_route(request.method, split_url(request.url)[1])
+    except Fault:
+        return None
+
+
+def shown_path(path: str, route: Route | None, mask: str) -> str:
+    """Return a path without what nobody else may know: PINs and handlers of files.
+
+    Args:
+        path: The path as it was sent.
+        route: The operation at the path; None when there is none.
+        mask: What to put in their places.
+
+    Example:
+        >>> path = "/secrets/b4f4/AVC110"
+        >>> shown_path(path, find_route("POST", path), "***")
+        '/secrets/b4f4/***'
+    """
+    if route is None:
+        place = path.split("/")[1:2]
+        return f"/{place[0]}/{mask}" if _PLACES.intersection(place) else path
+    hidden = [
+        segment
+        for parameter, segment in zip(route.operation.path_params, route.segments, strict=True)
+        if parameter.name in _CREDENTIALS
+    ]
+    return "/".join(mask if segment in hidden else segment for segment in path.split("/"))
 
 
 def read_query(query: str) -> dict[str, list[str]]:

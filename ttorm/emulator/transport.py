@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.emulator.core import Emulator
+from ttorm.emulator.faults import Strike
 
 __all__ = ["EmulatorTransport"]
 
@@ -32,13 +33,21 @@ class EmulatorTransport:
         """Answer on the calling thread."""
         return _delivered(request, self.emulator.handle(request, self.user))
 
+    def _send(self, request: HttpRequest, strike: Strike) -> HttpResponse:
+        return _delivered(request, self.emulator.handle(request, self.user, strike=strike))
+
     async def asend(self, request: HttpRequest) -> HttpResponse:
         """Answer at once on the loop's thread, which takes a millisecond; files use another."""
+        strike = self.emulator.faults.strike(request)
+        if strike.delay:
+            from asyncio import sleep
+
+            await sleep(self.emulator.clock.pause(strike.delay))
         if _length(request) > _LONG:
             from asyncio import to_thread
 
-            return await to_thread(self.send, request)
-        response = self.emulator.handle(request, self.user)
+            return await to_thread(self._send, request, strike)
+        response = self.emulator.handle(request, self.user, strike=strike)
         if response.stream is None:
             return _delivered(request, response)
         from asyncio import to_thread
