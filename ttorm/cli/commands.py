@@ -54,6 +54,14 @@ def ttorm() -> None:
     help="New file for the secrets of new accounts (mode 0600), instead of standard output.",
 )
 @click.option(
+    "--allow-callback",
+    "callbacks",
+    metavar="TARGET",
+    multiple=True,
+    help="Send notifications also to this HOST, HOST:PORT or NETWORK, not only to this machine; "
+    "may be repeated.",
+)
+@click.option(
     "--new-secret",
     metavar="ACCOUNT",
     help="Make a new secret for this account's first user; the old one ends.",
@@ -65,6 +73,7 @@ def serve(
     store: str,
     accounts: int,
     credentials: Path | None,
+    callbacks: tuple[str, ...],
     new_secret: str | None,
 ) -> None:
     """Serve the emulator over HTTP, until Ctrl-C.
@@ -81,6 +90,7 @@ def serve(
             store=store,
             accounts=accounts,
             credentials=credentials,
+            callbacks=callbacks,
             secret_for=new_secret,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ def run(
     accounts: int,
     credentials: Path | None,
     secret_for: str | None,
+    callbacks: Iterable[str] = (),
 ) -> None:
     """Serve until a signal ends it.
 
@@ -41,12 +42,13 @@ def run(
         accounts: How many accounts a new store gets.
         credentials: File for new secrets; None writes them to standard output.
         secret_for: An account whose first user gets a new secret.
+        callbacks: Where notifications may be sent beside this machine.
 
     Raises:
         ConfigurationError: The address is taken, the store cannot be opened, the credentials
-            file exists, or there is no such account.
+            file exists, there is no such account, or a callback to be allowed is no target.
     """
-    with _listen(host, port) as listener, closing(Emulator(store)) as emulator:
+    with _listen(host, port) as listener, closing(Emulator(store, callbacks=callbacks)) as emulator:
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
         made = partial(_new_credentials, emulator, accounts, secret_for)
         if secret_for is not None or not emulator.accounts():
