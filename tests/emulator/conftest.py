@@ -1,8 +1,13 @@
-"""An emulator in memory with its clock stopped, and short ways to call it."""
+"""An emulator with its clock stopped, and short ways to call it.
+
+It is in memory; ``pytest tests/emulator --store postgresql`` has it on a PostgreSQL server, which
+``TTORM_TEST_POSTGRES`` names.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 
 import pytest
@@ -17,6 +22,109 @@ from ttorm.emulator.policy import Policy
 
 BASE = "http://emulator.localhost"
 OPEN_RULES = {"twin_rule": "true", "entry_rule": "true", "identity_rule": "true"}
+
+
+SHORT_TYPES = {
+    "CHARACTER VARYING": "VARCHAR",
+    "TIME WITHOUT TIME ZONE": "TIME",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+    "TIMESTAMP WITHOUT TIME ZONE": "TIMESTAMP",
+}
+SERVER = os.environ.get("TTORM_TEST_POSTGRES", "postgresql://127.0.0.1/test")
+EMPTY = """DO $$
+DECLARE
+    found text;
+BEGIN
+    FOR found IN
+        SELECT relname FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = '{schema}'::regnamespace ORDER BY oid DESC
+    LOOP
+        IF found ~ '^(ts|ix)_' THEN
+            EXECUTE format('DROP TABLE {schema}.%I', found);
+        ELSIF found <> 'meta' THEN
+            EXECUTE format('DELETE FROM {schema}.%I', found);
+        END IF;
+    END LOOP;
+    DELETE FROM {schema}.meta WHERE name <> 'version';
+END $$"""
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--store",
+        choices=["memory", "postgresql"],
+        default="memory",
+        help="where the emulator of most tests in tests/emulator keeps its data",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    everywhere = config.getoption("--store", "memory") == "postgresql"
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if "postgres_url" in names or (everywhere and {"emulator", "store_url"} & {*names}):
+            item.add_marker("postgres")
+
+
+class Schemas:
+    """Schemas of a server; making one takes long, so that those done with are used again."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.made, self.free = [], []
+
+    def take(self):
+        if not self.free:
+            self.made.append(f"ttorm_test_{os.getpid()}_{len(self.made)}")
+            self.free.append(self.made[-1])
+        return self.free.pop()
+
+    def give_back(self, schema):
+        self.connection.execute(EMPTY.format(schema=schema))
+        self.free.append(schema)
+
+    def drop(self):
+        for schema in self.made:
+            self.connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A connection to the PostgreSQL server, for what tests do beside the emulator."""
+    try:
+        import psycopg
+
+        connection = psycopg.connect(SERVER, autocommit=True, connect_timeout=5)
+    except (ImportError, psycopg.OperationalError) as error:
+        if os.environ.get("TTORM_REQUIRE_SERVICES"):
+            pytest.fail(f"a PostgreSQL server is required: {error}")
+        pytest.skip(f"there is no PostgreSQL server: {error}")
+    with connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def schemas(postgres):
+    schemas = Schemas(postgres)
+    yield schemas
+    schemas.drop()
+
+
+@pytest.fixture
+def postgres_url(schemas):
+    """URL of a store on PostgreSQL that has nothing in it."""
+    schema = schemas.take()
+    # Without the wait for the disk, which only a crash of the server makes necessary.
+    yield f"{SERVER}?options=-csynchronous_commit%3Doff&schema={schema}"
+    schemas.give_back(schema)
+
+
+@pytest.fixture
+def store_url(request, tmp_path):
+    """URL of a new store that several emulators can open."""
+    if request.config.getoption("--store", "memory") == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    return f"sqlite:///{tmp_path}/store.db"
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +154,48 @@ def policy():
 
 
 @pytest.fixture
-def emulator(clock, policy):
-    with Emulator("memory:", clock=clock, policy=policy) as emulator:
+def emulator(request, clock, policy):
+    in_memory = request.config.getoption("--store", "memory") == "memory"
+    if in_memory or request.node.get_closest_marker("sqlite"):
+        url = "memory:"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    with Emulator(url, clock=clock, policy=policy) as emulator:
         yield emulator
+
+
+@pytest.fixture
+def files(emulator):
+    """The files that the emulator keeps: ``files() -> set of names``."""
+
+    def files():
+        if emulator.store.near:
+            return {path.name for path in emulator.blobs.folder.iterdir()}
+        with emulator.store.transaction(write=False) as tx:
+            return {row["content"] or row["file"] for row in tx.rows("SELECT * FROM files")}
+
+    return files
+
+
+@pytest.fixture
+def columns(emulator):
+    """The columns of an SQL table: ``columns("ts_1_weather") -> {name: type}``."""
+
+    def columns(table):
+        with emulator.store.transaction(write=False) as tx:
+            if emulator.store.near:
+                found = tx.rows(f"PRAGMA table_info({table})")
+            else:
+                found = tx.rows(
+                    "SELECT column_name AS name, UPPER(data_type) AS type "
+                    "FROM information_schema.columns "
+                    "WHERE table_schema = current_schema() AND table_name = ? "
+                    "ORDER BY ordinal_position",
+                    table,
+                )
+        return {row["name"]: SHORT_TYPES.get(row["type"], row["type"]) for row in found}
+
+    return columns
 
 
 @pytest.fixture

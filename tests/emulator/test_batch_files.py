@@ -21,12 +21,6 @@ def jsonl(*lines):
     return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
 
 
-@pytest.fixture
-def files(emulator):
-    """The files that the emulator keeps: ``files() -> set of names``."""
-    return lambda: {path.name for path in emulator.blobs.folder.iterdir()}
-
-
 def creations(count):
     return [{"body": {"description": {"number": number}}} for number in range(count)]
 

@@ -124,8 +124,8 @@ class TestInTheBackground:
 
 class TestRestart:
     @pytest.fixture
-    def url(self, tmp_path):
-        return f"sqlite:///{tmp_path / 'x.db'}"
+    def url(self, store_url):
+        return store_url
 
     @pytest.mark.parametrize("steps", range(10))
     def test_it_goes_on_where_it_was(self, url, steps):

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 from base64 import b64encode
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -380,6 +381,7 @@ class TestTransport:
         threads = {}
 
         class Watched:
+            store = SimpleNamespace(near=True)
             faults = Faults()
 
             def handle(self, request, principal, *, strike):

@@ -42,18 +42,6 @@ def change(api):
     return change
 
 
-@pytest.fixture
-def columns(emulator):
-    """The columns of an SQL table: ``columns("ix_1_serials") -> {name: type}``."""
-
-    def columns(table):
-        with emulator.store.transaction(write=False) as tx:
-            found = tx.rows(f"PRAGMA table_info({table})")
-            return {column["name"]: column["type"] for column in found}
-
-    return columns
-
-
 class TestCreate:
     def test_a_table(self, api, create, columns):
         whole = {"stats": STATS, **TABLE, "database": api("get_databases")[1]["default"]}

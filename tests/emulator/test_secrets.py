@@ -172,6 +172,7 @@ class TestSecrets:
     def test_refused_bodies(self, call, admin, name, body):
         assert call(admin.secret, name, admin.user, body=body)[1]["subcode"] == 400589
 
+    @pytest.mark.sqlite
     def test_no_secret_is_in_the_store(self, emulator, admin, call):
         pin = call(admin.secret, "create_user_secret_pin", admin.user)[1]["pin"]
         with emulator.store.transaction(write=False) as tx:

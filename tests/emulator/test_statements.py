@@ -6,6 +6,9 @@ import pytest
 
 from ttorm.emulator.policy import Policy
 
+# What is looked at are the plans of SQLite.
+pytestmark = pytest.mark.sqlite
+
 
 def run_everything(api, send, twin, other, account):
     """Call every operation on Twins and what belongs to them."""

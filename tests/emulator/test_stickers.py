@@ -621,8 +621,8 @@ class TestInTheBackground:
         self.until(kinds)
         assert kinds() == [("sticker.expired", "late")]
 
-    def test_after_a_restart(self, tmp_path, clock):
-        url = f"sqlite:///{tmp_path / 'x.db'}"
+    def test_after_a_restart(self, store_url, clock):
+        url = store_url
         with Emulator(url, clock=clock, policy=Policy(background=False)) as emulator:
             request = _requests(emulator, emulator.first_user())
             twin = request("POST", "/twins", {})[1]["creation_certificate"]["uuid"]

@@ -141,7 +141,7 @@ def test_nothing_is_left_open(url, path):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "memory", "sqlite:", "sqlite:///", "sqlite://host/x.db", "https://x", "postgresql://h/x",
+    ["", "memory", "sqlite:", "sqlite:///", "sqlite://host/x.db", "https://x", "mysql://h/x",
      "sqlite:///x.db?mode=ro"],
 )  # fmt: skip
 def test_urls_that_name_no_store(url):

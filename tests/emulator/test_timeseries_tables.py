@@ -46,18 +46,6 @@ def change(api):
     return change
 
 
-@pytest.fixture
-def columns(emulator):
-    """The columns of an SQL table: ``columns("ts_1_weather") -> {name: type}``."""
-
-    def columns(table):
-        with emulator.store.transaction(write=False) as tx:
-            found = tx.rows(f"PRAGMA table_info({table})")
-            return {column["name"]: column["type"] for column in found}
-
-    return columns
-
-
 class TestCreate:
     def test_a_table(self, api, create, columns):
         database = api("get_databases")[1]["default"]
@@ -136,6 +124,7 @@ class TestCreate:
         assert create(wide=both)["wide"]["measurements"] == both["measurements"]
         assert len(columns("ts_1_wide")) == 1 + 2 * len(types) + 2
 
+    @pytest.mark.sqlite
     def test_long_names_and_words_of_sql(self, emulator, create, columns):
         """PostgreSQL cuts names after 63 characters: two that differ behind that stay two."""
         long = "x" * 63

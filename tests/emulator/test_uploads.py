@@ -22,16 +22,6 @@ def place(api):
     return place
 
 
-@pytest.fixture
-def files(emulator):
-    """The files that the emulator keeps: ``files() -> set of names``."""
-
-    def files():
-        return {path.name for path in emulator.blobs.folder.iterdir()}
-
-    return files
-
-
 def test_a_place_for_an_hour(place, clock):
     made = place()
     assert set(made) == {"handler", "url", "validity_ts"}
@@ -186,7 +176,8 @@ class TestFiles:
         path = tmp_path / "fleet.db"
         with Emulator(f"sqlite:///{path}") as emulator:
             received = emulator.blobs.receive(BytesIO(b"text"))
-            emulator.blobs.keep(received)
+            with emulator.store.transaction(write=True) as tx:
+                emulator.blobs.keep(tx, received)
         with Emulator(f"sqlite:///{path}") as emulator:
             assert b"".join(emulator.blobs.read(received.content)) == b"text"
         assert (tmp_path / "fleet.db.docs" / received.content).read_bytes() == b"text"

@@ -216,8 +216,8 @@ def test_threads_lose_nothing(api, usage, twin):
     assert counts["task_update_twin_count"] == 400
 
 
-def test_it_outlives_the_process(tmp_path, clock):
-    url = f"sqlite:///{tmp_path}/store.db"
+def test_it_outlives_the_process(store_url, clock):
+    url = store_url
     create = HttpRequest("POST", "http://emulator.localhost/twins")
     with Emulator(url, clock=clock) as emulator:
         user = emulator.first_user()

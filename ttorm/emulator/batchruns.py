@@ -264,7 +264,7 @@ def _end(
         tx.run("DELETE FROM batch_results WHERE batch = ?", batch.uuid)
         report(tx, batch.account, [] if problem is None else [problem])
         if results is not None:
-            world.blobs.keep(results)
+            world.blobs.keep(tx, results)
         if batch.content is not None:
             note_release(tx, batch.content)
     remove_released(world)

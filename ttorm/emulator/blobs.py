@@ -1,7 +1,8 @@
-"""Contents of Docs: files named by what is in them, written and read in pieces."""
+"""Contents of Docs, which go by what is in them, written and read in pieces."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import partial
 from hashlib import sha256
@@ -9,33 +10,75 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from ttorm.emulator.store import Transaction
+
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
-__all__ = ["Blobs", "Received"]
+__all__ = ["PIECE", "Blobs", "Folder", "Received"]
 
-_PIECE = 1 << 18
+PIECE = 1 << 18
+"""Bytes that are in memory at once."""
 
 
 class Received(NamedTuple):
     """A file that was written but does not belong to anything yet.
 
     Attributes:
-        path: Where it is.
+        name: Where it is.
         content: SHA-256 of it, in lower-case hexadecimal digits.
         size: Its length in bytes.
     """
 
-    path: Path
+    name: str
     content: str
     size: int
 
 
-class Blobs:
-    """A folder of contents, beside the store's file or temporary.
+class Blobs(ABC):
+    """A place for contents.
 
-    Contents go by their SHA-256: names that callers choose never reach the file system, and the
-    same file attached to many Twins is kept once.
+    Contents go by their SHA-256: names that callers choose never reach the storage, and the same
+    file attached to many Twins is kept once.
+    """
+
+    def receive(self, source: IO[bytes]) -> Received:
+        """Write down everything that a reader gives; `keep` or `forget` what comes of it."""
+        return self.write(iter(partial(source.read, PIECE), b""))
+
+    def read(self, content: str) -> Iterator[bytes]:
+        """Yield a content in pieces; it is open only while it is being read."""
+        with self.open(content) as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+    @abstractmethod
+    def write(self, pieces: Iterable[bytes]) -> Received:
+        """Write down what comes in pieces; `keep` or `forget` what comes of it."""
+
+    @abstractmethod
+    def keep(self, tx: Transaction, received: Received) -> None:
+        """Make a received file readable under its content, in the transaction that names it."""
+
+    @abstractmethod
+    def forget(self, received: Received) -> None:
+        """Remove a received file that is not kept; one that was kept stays."""
+
+    @abstractmethod
+    def open(self, content: str) -> IO[bytes]:
+        """Open a content for reading."""
+
+    @abstractmethod
+    def remove(self, tx: Transaction, content: str) -> None:
+        """Remove a content; one that is not there is removed already."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Remove what is temporary; closing twice is harmless."""
+
+
+class Folder(Blobs):
+    """A folder of files, beside the store's file or temporary.
 
     Args:
         store: The store's file; None for one in memory.
@@ -59,50 +102,41 @@ class Blobs:
                 self._temporary = TemporaryDirectory(prefix="ttorm-docs-")
             return Path(self._temporary.name)
 
-    def receive(self, source: IO[bytes]) -> Received:
-        """Write down everything that a reader gives; `keep` or `forget` what comes of it."""
-        return self.write(iter(partial(source.read, _PIECE), b""))
-
     def write(self, pieces: Iterable[bytes]) -> Received:
-        """Write down what comes in pieces; `keep` or `forget` what comes of it."""
+        """See `Blobs.write`."""
         from tempfile import NamedTemporaryFile
 
         digest, size = sha256(), 0
         with NamedTemporaryFile(dir=self.folder, prefix="new-", delete=False) as file:
-            path = Path(file.name)
             try:
                 for piece in pieces:
                     digest.update(piece)
                     size += file.write(piece)
             except BaseException:
-                path.unlink()
+                Path(file.name).unlink()
                 raise
-        return Received(path, digest.hexdigest(), size)
+        return Received(file.name, digest.hexdigest(), size)
 
-    def keep(self, received: Received) -> None:
-        """Make a received file readable under its content."""
-        received.path.replace(self._path(received.content))
+    def keep(self, tx: Transaction, received: Received) -> None:
+        """See `Blobs.keep`."""
+        del tx  # a folder knows no transactions
+        Path(received.name).replace(self._path(received.content))
 
     def forget(self, received: Received) -> None:
-        """Remove a received file that is not kept; one that was kept stays."""
-        received.path.unlink(missing_ok=True)
+        """See `Blobs.forget`."""
+        Path(received.name).unlink(missing_ok=True)
 
     def open(self, content: str) -> IO[bytes]:
-        """Open a content for reading."""
+        """See `Blobs.open`."""
         return self._path(content).open("rb")
 
-    def read(self, content: str) -> Iterator[bytes]:
-        """Yield a content in pieces; its file is open only while it is being read."""
-        with self.open(content) as file:
-            while piece := file.read(_PIECE):
-                yield piece
-
-    def remove(self, content: str) -> None:
-        """Remove a content; one that is not there is removed already."""
+    def remove(self, tx: Transaction, content: str) -> None:
+        """See `Blobs.remove`."""
+        del tx
         self._path(content).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Remove a temporary folder with all in it."""
+        """See `Blobs.close`."""
         with self._lock:
             if self._temporary is not None:
                 self._temporary.cleanup()

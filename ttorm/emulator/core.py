@@ -15,7 +15,6 @@ from ttorm.emulator import batches, batchruns, bootstrap, deliveries, routing, s
 from ttorm.emulator.access import Principal, Who, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.background import Background
-from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.body import LENIENT, check_fields, read_body, read_dictionary, take_body
 from ttorm.emulator.call import Call
 from ttorm.emulator.callbacks import Callbacks
@@ -109,7 +108,7 @@ class Emulator:
         self.faults = Faults()
         self.requests = RequestLog()
         self.store = open_store(url)
-        self.blobs = Blobs(self.store.path)
+        self.blobs = self.store.blobs()
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
             waiting = (
@@ -117,8 +116,7 @@ class Emulator:
                 or stickers.any_publishing(tx)
                 or deliveries.any_waiting(tx)
             )
-        path = self.store.path
-        self.address = f"memory:{self.ids.uuid()}" if path is None else path.as_uri()
+        self.address = self.store.address or f"memory:{self.ids.uuid()}"
         self._handlers = registered()
         self.background = Background(
             self,

@@ -37,13 +37,16 @@ class EmulatorTransport:
         return _delivered(request, self.emulator.handle(request, self.user, strike=strike))
 
     async def asend(self, request: HttpRequest) -> HttpResponse:
-        """Answer at once on the loop's thread, which takes a millisecond; files use another."""
+        """Answer at once on the loop's thread, which takes a millisecond.
+
+        Files, and stores on other computers, use another thread.
+        """
         strike = self.emulator.faults.strike(request)
         if strike.delay:
             from asyncio import sleep
 
             await sleep(self.emulator.clock.pause(strike.delay))
-        if _length(request) > _LONG:
+        if _length(request) > _LONG or not self.emulator.store.near:
             from asyncio import to_thread
 
             return await to_thread(self._send, request, strike)

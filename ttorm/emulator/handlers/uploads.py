@@ -76,7 +76,7 @@ def receive(world: Emulator, handler: str, request: HttpRequest) -> HttpResponse
         with world.store.transaction(write=True) as tx:
             # It may have ended while the file came in.
             upload = _open_upload(world, tx, handler)
-            world.blobs.keep(received)
+            world.blobs.keep(tx, received)
             tx.run(
                 "UPDATE uploads SET content = ?, size = ? WHERE handler = ?",
                 received.content,
@@ -130,5 +130,5 @@ def remove_released(world: Emulator) -> None:
             "AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.results = released.content)"
         )
         for row in rows:
-            world.blobs.remove(row["content"])
+            world.blobs.remove(tx, row["content"])
         tx.run("DELETE FROM released")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ttorm.api.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ttorm.emulator.blobs import Blobs
 
 __all__ = ["Row", "Store", "Transaction", "open_store"]
 
@@ -37,8 +40,13 @@ class Store(Protocol):
     """A place for data, usable from many threads."""
 
     @property
-    def path(self) -> Path | None:
-        """The file that holds the data, or None when it is in memory."""
+    def near(self) -> bool:
+        """Whether the data is on this computer, so that nobody waits long for it."""
+        ...
+
+    @property
+    def address(self) -> str | None:
+        """Names the data: equal wherever it is opened; None for data that nobody else can open."""
         ...
 
     def transaction(self, write: bool) -> AbstractContextManager[Transaction]:
@@ -53,6 +61,10 @@ class Store(Protocol):
         """Run a query that somebody else wrote, and return its rows; it cannot change anything."""
         ...
 
+    def blobs(self) -> Blobs:
+        """Return the place for contents of Docs."""
+        ...
+
     def close(self) -> None:
         """Release everything; closing twice is harmless."""
         ...
@@ -64,11 +76,14 @@ def open_store(url: str) -> Store:
     Args:
         url: ``memory:``, ``sqlite:///relative.db`` or ``sqlite:////absolute/path.db``. A file
             also takes ``?durability=full``: commits then survive a loss of power, not only
-            of the process, and are many times slower.
+            of the process, and are many times slower. ``postgresql://host/database`` takes the
+            parameters of libpq and ``?schema=name``.
 
     Raises:
-        ConfigurationError: The URL names no store, or the file cannot be used.
+        ConfigurationError: The URL names no store, or it cannot be used.
     """
+    if url.startswith(("postgresql://", "postgres://")):
+        return _open_postgres(url)
     from ttorm.emulator.store.sqlite import FileStore, MemoryStore
 
     if url in ("memory:", "memory://", "sqlite://", "sqlite:///:memory:"):
@@ -76,8 +91,8 @@ def open_store(url: str) -> Store:
     location, _, options = url.partition("?")
     if not location.startswith("sqlite:///") or location == "sqlite:///":
         raise ConfigurationError(
-            f"{url!r} names no store of the emulator: expected 'memory:', 'sqlite:///file.db' or "
-            "'sqlite:////absolute/path/file.db'"
+            f"{url!r} names no store of the emulator: expected 'memory:', 'sqlite:///file.db', "
+            "'sqlite:////absolute/path/file.db' or 'postgresql://host/database'"
         )
     if options not in ("", "durability=normal", "durability=full"):
         raise ConfigurationError(
@@ -86,3 +101,14 @@ def open_store(url: str) -> Store:
         )
     path = Path(location.removeprefix("sqlite:///"))
     return FileStore(path, full=options == "durability=full")
+
+
+def _open_postgres(url: str) -> Store:
+    try:
+        from ttorm.emulator.store.postgres import PostgresStore
+    except ImportError as error:
+        raise ConfigurationError(
+            f"a store on PostgreSQL needs the extra 'postgres' ({error}): "
+            "pip install 'ttorm[postgres]'"
+        ) from error
+    return PostgresStore(url)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ttorm.api.errors import ConfigurationError, StateError
+from ttorm.emulator.blobs import Blobs, Folder
 from ttorm.emulator.store import Transaction
 from ttorm.emulator.store.gate import Gate
 from ttorm.emulator.store.schema import prepare
@@ -82,7 +83,8 @@ def _query(connection: sqlite3.Connection, sql: str, parameters: Any) -> list[di
 class MemoryStore:
     """Data that ends with the process: one connection, one transaction at a time."""
 
-    path = None
+    near = True
+    address = None
 
     def __init__(self) -> None:
         self._connection = _connect(":memory:")
@@ -108,6 +110,10 @@ class MemoryStore:
         with self.transaction(write=False):
             return _query(self._connection, sql, parameters)
 
+    def blobs(self) -> Blobs:
+        """See `Store.blobs`."""
+        return Folder(None)
+
     def close(self) -> None:
         """See `Store.close`."""
         with _GATE, self._lock:
@@ -125,9 +131,12 @@ class FileStore:
         ConfigurationError: The file cannot be opened or holds something else.
     """
 
+    near = True
+
     def __init__(self, path: Path, *, full: bool = False) -> None:
         # A later change of the working directory must not move the store.
         self.path = path.absolute()
+        self.address = self.path.as_uri()
         self._synchronous = "FULL" if full else "NORMAL"
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -164,6 +173,10 @@ class FileStore:
         """See `Store.query`."""
         with self._lent() as connection:
             return _query(connection, sql, parameters)
+
+    def blobs(self) -> Blobs:
+        """See `Store.blobs`."""
+        return Folder(self.path)
 
     @contextmanager
     def _lent(self) -> Generator[sqlite3.Connection]:
