@@ -11,6 +11,7 @@ from ttorm.api.errors import (
     BadRequestError,
     BudgetExceededError,
     ConfigurationError,
+    Conflict,
     ConflictError,
     DatabaseUnavailableError,
     ForbiddenError,
@@ -49,6 +50,8 @@ from ttorm.records.history import HistoryRecord
 from ttorm.records.identity import Identity
 from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
+from ttorm.records.merging import merge
+from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
 from ttorm.records.scanning import Scan
 from ttorm.records.twin import Twin
 from ttorm.results import Plan, PlannedRequest, SaveResult
@@ -57,12 +60,15 @@ from ttorm.sessions import Session, UnsavedChangesWarning, session
 __all__ = [
     "AlreadyDoneError",
     "ApiError",
+    "Attempt",
+    "Attempts",
     "BadRequestError",
     "BudgetExceededError",
     "Cache",
     "CacheStatistics",
     "Change",
     "ConfigurationError",
+    "Conflict",
     "ConflictError",
     "Connection",
     "DatabaseUnavailableError",
@@ -112,6 +118,8 @@ __all__ = [
     "entry",
     "identity",
     "inspect",
+    "merge",
+    "retry_conflicts",
     "rules",
     "session",
     "signals",

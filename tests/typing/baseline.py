@@ -18,6 +18,7 @@ from ttorm import (
     Cache,
     CacheStatistics,
     Change,
+    Conflict,
     ConflictError,
     Connection,
     Doc,
@@ -205,6 +206,22 @@ assert_type(scooter.status, str)
 assert_type(scooter.created_at, datetime)
 assert_type(scooter.updated_at, datetime | None)
 assert_type(scooter.terminated_at, datetime | None)
+
+# Conflicts
+
+for attempt in ttorm.retry_conflicts(times=3, pause=0.1):
+    assert_type(attempt.number, int)
+    with attempt:
+        scooter.save(check=True)
+try:
+    scooter.save(check=True)
+except ConflictError as error:
+    assert_type(error.conflicts, tuple[Conflict, ...])
+    assert_type(error.conflicts[0].name, str)
+    error.resolve("mine")
+    error.resolve("merge")
+    error.resolve(lambda conflict: max(conflict.mine, conflict.theirs))
+ttorm.merge({"a": 1}, {"a": 2}, {"b": 1}, prefer="mine")
 
 # Descriptions and Ledgers
 

@@ -51,6 +51,10 @@ scooter.docs.upload("a.txt", 5)  # error
 scooter.identities.add(5)  # error
 ttorm.signals.changed.connect(5)  # error
 
+ttorm.ConflictError().resolve("ours")  # error
+ttorm.ConflictError().resolve(lambda: 5)  # error
+ttorm.merge({}, {}, {}, prefer="base")  # error
+
 # Values that are missing
 
 Scooter(model="X1", battery=99.0)  # error

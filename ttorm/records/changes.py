@@ -9,7 +9,7 @@ from ttorm.records.cells import Cell, Items, Marker
 from ttorm.records.state import TwinState
 from ttorm.records.values import PLAIN, Codec
 
-__all__ = ["Change", "attribute_name", "changes_of", "is_entry"]
+__all__ = ["Change", "attribute_name", "changes_of", "is_entry", "shown"]
 
 
 class Change(NamedTuple):
@@ -67,7 +67,7 @@ def _items(state: TwinState, part: str, items: Items) -> dict[str, Change]:
         if item.removed:
             known = attribute_name(state, part, name)
             old = item.cell("value").base if part == "ledger" else _after(name)
-            found[known] = found.get(known, _NOTHING)._replace(old=_shown(old, PLAIN, name))
+            found[known] = found.get(known, _NOTHING)._replace(old=shown(old, PLAIN, name))
             continue
         for attribute, cell in item.cells.items():
             if cell.change() is not Marker.NOTHING:
@@ -85,10 +85,11 @@ def _codec(state: TwinState, kind: str, target: str) -> Codec:
 
 
 def _change(cell: Cell, codec: Codec) -> Change:
-    return Change(_shown(cell.base, codec, cell.where), _shown(cell.current(), codec, cell.where))
+    return Change(shown(cell.base, codec, cell.where), shown(cell.current(), codec, cell.where))
 
 
-def _shown(raw: Any, codec: Codec, where: str) -> Any:
+def shown(raw: Any, codec: Codec, where: str) -> Any:
+    """Give a JSON value as it reads; as it is when its codec refuses it, None for a marker."""
     if isinstance(raw, Marker):
         return None
     try:

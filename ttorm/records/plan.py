@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from ttorm.api.codec import JSONValue, encode
@@ -12,7 +12,7 @@ from ttorm.records.cells import ABSENT, Item, Items
 from ttorm.records.state import PERSONAL, TwinState
 from ttorm.results import Plan, PlannedRequest
 
-__all__ = ["Step", "plan", "steps"]
+__all__ = ["Step", "plan", "repeated", "steps"]
 
 _URL_ROOM = 8_000
 """Bytes of ``entries=`` parameters in one URL."""
@@ -121,10 +121,20 @@ def _description(state: TwinState, uuid: str) -> Iterator[Step]:
 
 
 def _ledger(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:
+    yield from _writes(state, uuid, _chosen(state.ledger, only))
+
+
+def repeated(state: TwinState, step: Step, names: Iterable[str]) -> list[Step]:
+    """Give the requests that write what is left to write of some Entries of a step."""
+    [uuid, *_] = step.request.arguments
+    return list(_writes(state, uuid, ((name, state.ledger.item(name)) for name in names)))
+
+
+def _writes(state: TwinState, uuid: str, entries: Iterable[tuple[str, Item]]) -> Iterator[Step]:
     new: Sent = {}
     changed: Sent = {}
     removed: list[str] = []
-    for name, item in _chosen(state.ledger, only):
+    for name, item in entries:
         if item.removed:
             if item.present is not False:
                 removed.append(name)

@@ -8,13 +8,14 @@ from typing import Any
 from ttorm import signals
 from ttorm.api.answers import is_settled, items, member, needed, refusal
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ConflictError, ItemError, NotFoundError, SaveError, StateError
+from ttorm.api.errors import ItemError, NotFoundError, SaveError, StateError
 from ttorm.api.request import api_request
 from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow, wait
-from ttorm.records.cells import ABSENT, UNKNOWN, Marker, alike
+from ttorm.records.cells import ABSENT, alike
 from ttorm.records.changes import Change, attribute_name, changes_of, is_entry
+from ttorm.records.conflicts import Lost, conflict, overlaps
 from ttorm.records.loading import is_loaded, load_part
 from ttorm.records.plan import (
     Part,
@@ -24,12 +25,16 @@ from ttorm.records.plan import (
     creation,
     description_needs_reading,
     identities_need_reading,
+    repeated,
     steps,
 )
 from ttorm.records.state import TwinState
 from ttorm.results import SaveResult
 
 __all__ = ["remove_now", "save", "terminate"]
+
+_ROUNDS = 5
+"""How often a save writes again what moved without getting in the way."""
 
 
 def save(
@@ -117,6 +122,7 @@ class _Saving:
         self.errors: dict[str, ItemError] = {}
         self._done: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
         self._requests = 0
+        self._rounds = 0
 
     @property
     def done(self) -> list[str]:
@@ -167,10 +173,10 @@ class _Saving:
         mine = description.changes()
         self._requests += 1
         yield from load_part(state, "description", fresh=True)
-        theirs = {key: description.cell(key).base for key in mine}
-        lost = [key for key in mine if _moved(before[key], theirs[key], mine[key])]
+        sides = [(key, before[key], mine[key], description.cell(key).base) for key in mine]
+        lost = [Lost("description", *side) for side in sides if overlaps(*side[1:])]
         if self.check and lost:
-            raise _conflict(state, "description", before, mine, theirs, lost)
+            raise conflict(state, lost)
 
     def _settle_description(self, sent: Mapping[str, JSONValue], answer: Mapping[str, Any]) -> None:
         state = self.state
@@ -201,7 +207,7 @@ class _Saving:
                 self._settle_description(step.sent["description"], answer)
                 self._note("update", "description", step.sent["description"])
             case "ledger":
-                yield from self._settle_entries(step, answer, conditions)
+                yield from self._settle_entries(step, answer)
             case "identities":
                 self._settle_identities(step, answer)
             case "docs":
@@ -217,16 +223,15 @@ class _Saving:
         if step.part != "ledger" or step.does == "create":
             return {}
         base = self.state.ledger.base
-        seen = {name: base.get(name, {}).get("value_changed_ts") for name in step.sent}
+        writes = (name for name, sent in step.sent.items() if _overwrites(sent))
+        seen = {name: _moment(base.get(name, {})) for name in writes}
         return {
             name: f"value_changed_ts == {moment!r}"
             for name, moment in seen.items()
             if isinstance(moment, (int, float))
         }
 
-    def _settle_entries(
-        self, step: Step, answer: Mapping[str, Any], conditions: Mapping[str, str]
-    ) -> Flow[None]:
+    def _settle_entries(self, step: Step, answer: Mapping[str, Any]) -> Flow[None]:
         ledger = self.state.ledger
         missing: dict[str, str] = {}
         failed: dict[str, str] = {}
@@ -247,8 +252,9 @@ class _Saving:
                 # Its value arrives after this answer: whoever looks asks again.
                 ledger.forget(name)
         self._fail(step, failed)
-        if failed and conditions:
-            yield from self._look_for_conflicts(step, failed)
+        checked = [name for name in failed if _overwrites(step.sent[name])]
+        if checked and self.check:
+            yield from self._look_for_conflicts(step, checked)
         # An update that did not find an Entry whose presence nobody knew: it is new.
         for retry in adding(self.state, str(self.state.uuid), _only(step.sent, missing)):
             yield from self._execute(retry)
@@ -258,27 +264,40 @@ class _Saving:
             known = attribute_name(self.state, step.part, name)
             self.errors[known] = ItemError(text, step.request.operation.name)
 
-    def _look_for_conflicts(self, step: Step, failed: Mapping[str, str]) -> Flow[None]:
-        """Tell a lost race from another refusal: read whether the values have moved."""
-        state = self.state
-        before = {name: dict(state.ledger.base.get(name, {})) for name in failed}
+    def _look_for_conflicts(self, step: Step, failed: Collection[str]) -> Flow[None]:
+        """Tell a lost race from another refusal: read whether the values have moved.
+
+        What moved without getting in the way is written over what is there now.
+        """
+        state, ledger = self.state, self.state.ledger
+        before = {name: ledger.base.get(name, {}) for name in failed}
         self._requests += 1
         yield from load_part(state, "ledger", fresh=True)
-        after = {name: state.ledger.base.get(name, {}) for name in failed}
-        lost = [
-            name
-            for name in failed
-            if before[name].get("value_changed_ts") != after[name].get("value_changed_ts")
-        ]
-        if lost:
-            raise _conflict(
-                state,
+        after = {name: ledger.base.get(name, {}) for name in failed}
+        moved = [name for name in failed if _moment(before[name]) != _moment(after[name])]
+        sides = [
+            Lost(
                 "ledger",
-                {name: before[name].get("value", ABSENT) for name in lost},
-                {name: step.sent[name].get("value", ABSENT) for name in lost},
-                {name: after[name].get("value", ABSENT) for name in lost},
-                lost,
+                name,
+                before[name].get("value", ABSENT),
+                step.sent[name].get("value", ABSENT),
+                after[name].get("value", ABSENT),
             )
+            for name in moved
+        ]
+        # Equal values from both sides are no agreement: each may have added one to the same.
+        lost = [
+            one
+            for one in sides
+            if not alike(one.base, one.theirs) and (one.mine, one.theirs) != (ABSENT, ABSENT)
+        ]
+        self._rounds += 1
+        if lost or self._rounds > _ROUNDS:
+            raise conflict(state, lost or sides)
+        for name in moved:
+            del self.errors[attribute_name(state, "ledger", name)]
+        for again in repeated(state, step, moved):
+            yield from self._execute(again)
 
     # Identities and Docs
 
@@ -307,36 +326,13 @@ def _only(sent: Sent, names: Iterable[str]) -> Sent:
     return {name: sent[name] for name in names}
 
 
-def _moved(base: JSONValue, theirs: JSONValue, mine: JSONValue) -> bool:
-    return base is not UNKNOWN and not alike(base, theirs) and not alike(mine, theirs)
+def _overwrites(sent: Mapping[str, JSONValue]) -> bool:
+    """Tell whether a write of some attributes, or of none to remove an Entry, ends a value."""
+    return "value" in sent or not sent
 
 
-def _conflict(
-    state: TwinState,
-    part: str,
-    base: Mapping[str, JSONValue],
-    mine: Mapping[str, JSONValue],
-    theirs: Mapping[str, JSONValue],
-    lost: Iterable[str],
-) -> ConflictError:
-    def named(values: Mapping[str, JSONValue]) -> dict[str, JSONValue]:
-        return {
-            attribute_name(state, part, name): None
-            if isinstance(values[name], Marker)
-            else values[name]
-            for name in names
-        }
-
-    names = list(lost)
-    shown = ", ".join(attribute_name(state, part, name) for name in names)
-    return ConflictError(
-        f"{shown} of Twin {state.uuid} was changed by somebody else since it was read: compare "
-        "error.base, error.mine and error.theirs, then assign what is right and save again, or "
-        "discard() your changes",
-        base=named(base),
-        mine=named(mine),
-        theirs=named(theirs),
-    )
+def _moment(entry: Mapping[str, Any]) -> object:
+    return entry.get("value_changed_ts")
 
 
 def _refused(state: TwinState, errors: Mapping[str, ItemError], result: SaveResult) -> SaveError:
