@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 from compliance import check
+from receivers import Receiver
 
 from ttorm.api.http import HttpRequest
 from ttorm.api.request import api_request, dictionary_header
@@ -373,6 +374,51 @@ def new_doc(api, upload):
         return answer["docs"][name]
 
     return new_doc
+
+
+@pytest.fixture(scope="session")
+def running_receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def receiver(running_receiver):
+    """A subscriber's server."""
+    running_receiver.reset()
+    return running_receiver
+
+
+@pytest.fixture
+def subscribe(api, receiver):
+    """Subscribe: ``subscribe("topic", expires=60) -> the answer``."""
+
+    def subscribe(topic, user=None, **fields):
+        caller = {} if user is None else {"user": user}
+        body = {"callback_url": receiver.url, "topic": topic, **fields}
+        status, answer = api("webhook_subscribe", body=body, **caller)
+        assert status == 201, answer
+        return answer
+
+    return subscribe
+
+
+@pytest.fixture
+def subscribed(emulator, receiver, subscribe, send):
+    """Subscribe and confirm: ``subscribed("topic") -> the confirmed subscription``."""
+
+    def subscribed(topic, **fields):
+        made = subscribe(topic, **fields)
+        before = len(receiver.bodies)
+        emulator.deliver()
+        (message,) = receiver.messages[before:]
+        del receiver.bodies[before:]
+        answer = send("GET", message["confirmation_url"])
+        assert answer.status == 200, answer
+        secret = {"server_secret": made["server_secret"]} if "server_secret" in made else {}
+        return {**json.loads(answer.body)["subscription"], **secret}
+
+    return subscribed
 
 
 @pytest.fixture
