@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -28,9 +29,10 @@ class Served:
     def made(self):
         return json.loads(self.printed[0])
 
-    def ask(self, method, path, secret=None, body=None):
+    def ask(self, method, path, secret=None, body=None, **headers):
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=20)
-        headers = {} if secret is None else {"Authorization": secret}
+        if secret is not None:
+            headers["Authorization"] = secret
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
@@ -40,8 +42,10 @@ class Served:
 
 
 @contextmanager
-def served(*options):
-    with subprocess.Popen([*SERVE, *options], stdout=subprocess.PIPE, text=True) as process:
+def served(*options, stderr=None):
+    with subprocess.Popen(
+        [*SERVE, *options], stdout=subprocess.PIPE, stderr=stderr, text=True
+    ) as process:
         try:
             printed = []
             for line in process.stdout:
@@ -154,3 +158,106 @@ def test_a_port_that_is_taken_is_told_in_one_line():
 
 def test_an_unknown_store_is_told_in_one_line():
     assert "nonsense" in refused("--store", "nonsense:///x")
+
+
+def test_it_answers_to_its_own_names_and_those_it_is_told():
+    with served("--allow-host", "twins", "--allow-host", "*.test") as server:
+        for host in ("localhost:1", "twins:8787", "a.test"):
+            assert server.ask("GET", "/_health", Host=host)[0] == 200
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+        connection.request("GET", "/_health", headers={"Host": "evil.example"})
+        with connection.getresponse() as answer:
+            assert answer.status == 400
+        connection.close()
+
+
+def test_monitors_and_makers_of_clients_need_no_credential():
+    with served() as server:
+        status, health = server.ask("GET", "/_health")
+        assert (status, health["status"]) == (200, "ok")
+        status, description = server.ask("GET", "/openapi.json")
+    assert (status, description["openapi"]) == (200, "3.1.0")
+
+
+def test_requests_are_logged_on_standard_error_if_that_is_asked_for():
+    with served("--access-log", stderr=subprocess.PIPE) as server:
+        account, secret = (server.made["accounts"][0][name] for name in ("account", "secret"))
+        server.ask("GET", "/whoami", secret)
+        server.ask("POST", f"/secrets/{account}/HIDDEN")
+        server.process.terminate()
+        lines = server.process.stderr.read().splitlines()
+    assert " GET /whoami 200 " in lines[0]
+    assert f" POST /secrets/{account}/*** 404 " in lines[1]
+    assert not [line for line in lines if "HIDDEN" in line or secret in line]
+
+
+def test_nothing_is_logged_otherwise():
+    with served(stderr=subprocess.PIPE) as server:
+        server.ask("GET", "/whoami")
+        server.process.terminate()
+        assert server.process.stderr.read() == ""
+
+
+def test_listening_to_other_machines_is_warned_of():
+    with served("--host", "0.0.0.0", stderr=subprocess.PIPE) as server:
+        server.process.terminate()
+        warning = server.process.stderr.read()
+    assert "can be reached from other machines" in warning
+
+
+def test_a_file_over_the_limit_is_refused():
+    with served("--max-upload", "1") as server:
+        secret = server.made["accounts"][0]["secret"]
+        _, place = server.ask("POST", "/cache", secret)
+        path = urlsplit(place["url"]).path
+        status, answer = server.ask("PUT", path, body="x" * (1 << 20))
+    assert (status, answer["subcode"]) == (400, 400141)
+
+
+def test_a_head_without_end_is_refused_and_told_nothing():
+    with served(stderr=subprocess.PIPE) as server:
+        address = urlsplit(server.url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as client:
+            client.sendall(b"GET /" + b"x" * 100_000)
+            with client.makefile("rb") as file:
+                answer = file.read()
+        server.process.terminate()
+        assert "Traceback" not in server.process.stderr.read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Traceback" not in answer
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_that_is_under_way_comes_to_its_end(store, end):
+    with served("--store", store) as server:
+        secret = server.made["accounts"][0]["secret"]
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+        body = json.dumps({"description": {"a": 1}}).encode()
+        connection.putrequest("POST", "/twins")
+        connection.putheader("Authorization", secret)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.putheader("Expect", "100-continue")
+        connection.endheaders()
+        # The server asks for the body: from here on the request is under way.
+        assert connection.sock.recv(4_096).startswith(b"HTTP/1.1 100 ")
+        connection.sock.sendall(body[:5])
+        server.process.send_signal(end)
+        refuses_others(server)
+        connection.sock.sendall(body[5:])
+        answer = connection.getresponse()
+        assert answer.status == 201
+        uuid = json.loads(answer.read())["creation_certificate"]["uuid"]
+        connection.close()
+        server.process.wait(timeout=20)
+    with served("--store", store) as server:
+        assert server.ask("GET", f"/twins/{uuid}", secret)[0] == 200
+
+
+def refuses_others(server):
+    """Wait until the server takes no more connections: it has seen the signal."""
+    address = urlsplit(server.url)
+    while True:
+        try:
+            socket.create_connection((address.hostname, address.port), timeout=20).close()
+        except ConnectionRefusedError:
+            return

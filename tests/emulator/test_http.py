@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
+import socket
 import threading
 from contextlib import contextmanager
 
 import pytest
 import uvicorn
 
+from ttorm._version import __version__
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.api.request import MAX_BODY
+from ttorm.cli.impatient import impatient
 from ttorm.emulator import Emulator
+from ttorm.emulator.answers import Fault
 from ttorm.emulator.asgi import LOOPBACK, application
 from ttorm.emulator.bootstrap import make_account
+from ttorm.emulator.openapi import description
+from ttorm.emulator.pages import HEALTH, OPENAPI
+from ttorm.emulator.routing import find_route
 
 
 class Echo:
@@ -38,9 +46,12 @@ class Echo:
 
 
 @contextmanager
-def served(core, hosts=LOOPBACK):
-    app = application(core, hosts)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+def served(core, hosts=LOOPBACK, head_seconds=None, **options):
+    app = application(core, hosts, **options)
+    config = uvicorn.Config(app, port=0, log_level="critical")
+    if head_seconds is not None:
+        config.http_protocol_class = impatient(config, head_seconds)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -233,3 +244,211 @@ def test_a_body_over_the_limit_is_refused_by_the_core():
         big = json.dumps({"description": {"a": "x" * MAX_BODY}})
         status, _, answer = ask(port, "POST", "/twins", big, secret)
     assert (status, json.loads(answer)["subcode"]) == (400, 400141)
+
+
+def sent(port, data):
+    """Send raw bytes, and return what comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(data)
+        with connection.makefile("rb") as file:
+            return file.read()
+
+
+HALF = b"POST /twins HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+
+
+class TestPages:
+    def test_the_description_is_served_to_everybody(self):
+        with served(Echo()) as port:
+            status, headers, body = ask(port, "GET", OPENAPI)
+        assert (status, headers["content-type"]) == (200, "application/json")
+        assert json.loads(body) == json.loads(json.dumps(description()))
+
+    def test_health_tells_the_version_and_that_the_store_answers(self):
+        with Emulator("memory:") as emulator, served(emulator) as port:
+            status, _, body = ask(port, "GET", HEALTH)
+        assert status == 200
+        assert json.loads(body) == {"status": "ok", "store": "ok", "version": __version__}
+
+    def test_health_tells_when_the_store_does_not_answer(self):
+        emulator = Emulator("memory:")
+        emulator.close()
+        with served(emulator) as port:
+            status, _, body = ask(port, "GET", HEALTH)
+        assert (status, json.loads(body)["store"]) == (503, "unavailable")
+
+    @pytest.mark.parametrize("path", [HEALTH, OPENAPI])
+    def test_pages_take_no_place_of_an_operation(self, path):
+        for method in ("GET", "POST", "PATCH", "DELETE"):
+            with pytest.raises(Fault):
+                find_route(method, path)
+
+    @pytest.mark.parametrize("path", [HEALTH, OPENAPI])
+    def test_other_methods_are_the_cores_to_refuse(self, path):
+        core = Echo(HttpResponse(404, {}, b"{}"))
+        with served(core) as port:
+            assert ask(port, "POST", path)[0] == 404
+        assert len(core.requests) == 1
+
+
+class TestLimits:
+    @pytest.mark.parametrize("size", [1_001, 10_000_000])
+    def test_a_file_that_says_it_is_too_large_is_not_read(self, size):
+        core = Echo()
+        head = f"PUT /_upload/h HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+        with served(core, max_upload=1_000) as port:
+            answer = sent(port, head.encode())
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"400141" in answer
+        assert not core.requests
+
+    def test_a_file_that_becomes_too_large_is_not_taken(self):
+        core = Echo()
+        with served(core, max_upload=1_000) as port:
+            chunks = iter([b"x" * 600, b"x" * 600])
+            status, _, body = ask(port, "PUT", "/_upload/h", chunks=chunks)
+        assert (status, json.loads(body)["subcode"]) == (400, 400141)
+        assert not core.requests
+
+    def test_a_file_of_just_the_size_is_taken(self):
+        core = Echo()
+        with served(core, max_upload=1_000) as port:
+            assert ask(port, "PUT", "/_upload/h", b"x" * 1_000)[0] == 200
+
+    @pytest.mark.parametrize("method", [b"POST", b"PUT"])
+    def test_a_body_that_stops_coming_is_given_up(self, method):
+        core = Echo()
+        with served(core, patience=0.05) as port:
+            answer = sent(port, HALF.replace(b"POST", method))
+        assert b"400793" in answer
+        assert not core.requests
+
+    @pytest.mark.parametrize("head", [b"", b"GET /whoami HTTP/1.1\r\nHost: local"])
+    def test_a_head_that_does_not_come_is_given_up(self, head):
+        with served(Echo(), head_seconds=0.05) as port:
+            assert sent(port, head) == b""
+
+    def test_the_second_request_of_a_connection_is_not_waited_for_either(self):
+        core = Echo()
+        with served(core, head_seconds=0.05) as port:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/whoami")
+            connection.getresponse().read()
+            connection.sock.sendall(b"GET /whoami HT")
+            assert connection.sock.recv(1) == b""
+            connection.close()
+        assert len(core.requests) == 1
+
+    def test_a_request_may_take_longer_than_its_head(self):
+        core, done = Echo(), threading.Event()
+        handle = core.handle
+        core.handle = lambda request: (done.wait(0.2), handle(request))[1]
+        with served(core, head_seconds=0.05) as port:
+            assert ask(port, "GET", "/whoami")[0] == 200
+
+    def test_a_client_that_takes_nothing_is_given_up(self, accesses):
+        chunks = (b"x" * 1_000_000 for _ in range(200))
+        core = Echo(HttpResponse(200, {"content-type": "a/b"}, stream=chunks))
+        with served(core, patience=0.1) as port, socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.settimeout(20)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET /download/a/h HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert accesses.came.wait(20)
+        assert next(chunks, None) is not None
+
+
+class TestFaults:
+    def test_a_fault_of_the_emulator_shows_no_trace_of_its_code(self, monkeypatch):
+        with Emulator("memory:") as emulator, served(emulator) as port:
+            monkeypatch.setattr(emulator, "perform", lambda *_: 1 / 0)
+            status, headers, body = ask(port, "GET", "/whoami")
+        answer = json.loads(body)
+        assert (status, answer["subcode"]) == (500, 500000)
+        assert headers["content-type"] == "application/json"
+        assert "ZeroDivision" not in str(answer)
+        assert "Traceback" not in str(answer)
+
+    def test_a_closed_emulator_says_so(self):
+        emulator = Emulator("memory:")
+        emulator.close()
+        with served(emulator) as port:
+            status, _, body = ask(port, "GET", "/whoami")
+        assert (status, json.loads(body)["description"]) == (500, "The emulator is closed.")
+
+
+class Lines(logging.Handler):
+    """The lines of the access log."""
+
+    def __init__(self):
+        super().__init__()
+        self.came = threading.Event()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+        self.came.set()
+
+
+@pytest.fixture
+def accesses():
+    log, lines = logging.getLogger("ttorm.emulator.access"), Lines()
+    log.addHandler(lines)
+    log.setLevel(logging.INFO)
+    yield lines
+    log.setLevel(logging.NOTSET)
+    log.removeHandler(lines)
+
+
+class TestAccessLog:
+    def line(self, accesses, method, target, **options):
+        with served(Echo()) as port:
+            ask(port, method, target, **options)
+        (line,) = accesses.lines
+        return line
+
+    def test_a_line_has_what_was_asked_and_what_came_of_it(self, accesses):
+        line = self.line(accesses, "GET", "/twins?count=5&match=TWIN.a%20%3D%3D%201")
+        client, method, target, status, size, *_, unit = line.split()
+        assert (client, method, status, size, unit) == ("127.0.0.1", "GET", "200", "2", "ms")
+        assert target == "/twins?count=5&match=TWIN.a%20%3D%3D%201"
+
+    @pytest.mark.parametrize(
+        ("method", "target", "shown"),
+        [
+            ("POST", "/secrets/acc/HIDDEN", "/secrets/acc/***"),
+            ("POST", "/secrets/acc/HIDDEN/", "/secrets/acc/***/"),
+            ("GET", "/secrets/acc/HIDDEN", "/secrets/***"),
+            ("POST", "//secrets/acc/HIDDEN", "/secrets/acc/***"),
+            ("GET", "/download/acc/HIDDEN", "/download/acc/***"),
+            ("DELETE", "/cache/HIDDEN", "/cache/***"),
+            ("PUT", "/_upload/HIDDEN", "/_upload/***"),
+            (
+                "GET",
+                "/notifications/webhooks/acc?token=HIDDEN",
+                "/notifications/webhooks/acc?token=***",
+            ),
+            ("GET", "/whoami?secret=HIDDEN", "/whoami?secret=***"),
+            ("GET", "/whoami?HIDDEN", "/whoami?=***"),
+            ("GET", "/nothing?count=HIDDEN", "/nothing?count=***"),
+        ],
+    )
+    def test_what_lets_its_reader_do_something_is_masked(self, accesses, method, target, shown):
+        line = self.line(accesses, method, target)
+        assert f" {method} {shown} " in line
+        assert "HIDDEN" not in line
+
+    def test_headers_and_bodies_are_not_logged(self, accesses):
+        headers = {"Authorization": "HIDDEN", "X-TrustedTwin": "HIDDEN"}
+        line = self.line(accesses, "POST", "/token", body=b'{"a": "HIDDEN"}', headers=headers)
+        assert "HIDDEN" not in line
+
+    def test_refused_hosts_are_logged(self, accesses):
+        line = self.line(accesses, "GET", "/whoami", headers={"Host": "evil.example"})
+        assert " GET /whoami 400 " in line
+
+    def test_nothing_is_logged_unless_it_is_asked_for(self, accesses):
+        logging.getLogger("ttorm.emulator.access").setLevel(logging.WARNING)
+        with served(Echo()) as port:
+            ask(port, "GET", "/whoami")
+        assert not accesses.lines

@@ -66,6 +66,22 @@ def ttorm() -> None:
     metavar="ACCOUNT",
     help="Make a new secret for this account's first user; the old one ends.",
 )
+@click.option(
+    "--allow-host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Also answer requests for this name, such as that of a container; may be repeated.",
+)
+@click.option(
+    "--max-upload",
+    metavar="MIB",
+    default=5_120,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Largest file that is taken, in MiB.",
+)
+@click.option("--access-log", is_flag=True, help="Log each request on standard error.")
 def serve(
     *,
     host: str,
@@ -75,6 +91,9 @@ def serve(
     credentials: Path | None,
     callbacks: tuple[str, ...],
     new_secret: str | None,
+    hosts: tuple[str, ...],
+    max_upload: int,
+    access_log: bool,
 ) -> None:
     """Serve the emulator over HTTP, until Ctrl-C.
 
@@ -92,6 +111,9 @@ def serve(
             credentials=credentials,
             callbacks=callbacks,
             secret_for=new_secret,
+            hosts=hosts,
+            max_upload=max_upload << 20,
+            access_log=access_log,
         )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ttorm.api.errors import ConfigurationError
+from ttorm.cli.impatient import impatient
 from ttorm.emulator import Emulator
-from ttorm.emulator.asgi import LOOPBACK, application
+from ttorm.emulator.asgi import LOOPBACK, MAX_UPLOAD, application
 from ttorm.emulator.bootstrap import Credentials, make_account, new_secret
 
 __all__ = ["run"]
+
+_MOST_CONNECTIONS = 1_000
+_LONGEST_HEAD = 65_536
+"""Bytes of a request's line and headers."""
 
 
 def run(
@@ -32,6 +39,9 @@ def run(
     credentials: Path | None,
     secret_for: str | None,
     callbacks: Iterable[str] = (),
+    hosts: Iterable[str] = (),
+    max_upload: int = MAX_UPLOAD,
+    access_log: bool = False,
 ) -> None:
     """Serve until a signal ends it.
 
@@ -43,6 +53,9 @@ def run(
         credentials: File for new secrets; None writes them to standard output.
         secret_for: An account whose first user gets a new secret.
         callbacks: Where notifications may be sent beside this machine.
+        hosts: More names under which the server answers.
+        max_upload: Largest file that is taken, in bytes.
+        access_log: Whether requests are logged on standard error.
 
     Raises:
         ConfigurationError: The address is taken, the store cannot be opened, the credentials
@@ -53,10 +66,38 @@ def run(
         made = partial(_new_credentials, emulator, accounts, secret_for)
         if secret_for is not None or not emulator.accounts():
             _write_once(credentials, lambda: {"url": url, "accounts": made()})
-        app = application(emulator, {*LOOPBACK, _in_url(host)})
+        names = {*LOOPBACK, _in_url(host), *hosts}
+        app = application(emulator, names, max_upload=max_upload)
+        if access_log:
+            _log_requests()
+        if not _is_loopback(host):
+            _warn(host)
         server = _Server(app, emulator, f"ttorm: serving {store} on {url}")
         with suppress(KeyboardInterrupt):
             server.run([listener])
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _warn(host: str) -> None:
+    click.echo(
+        f"ttorm: warning: {host} can be reached from other machines, and what they send is not "
+        "encrypted; put a proxy with TLS in front, or leave --host out",
+        err=True,
+    )
+
+
+def _log_requests() -> None:
+    lines = logging.StreamHandler()
+    lines.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log = logging.getLogger("ttorm.emulator.access")
+    log.addHandler(lines)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -114,11 +155,18 @@ class _Server(uvicorn.Server):
     """Says in one line when it is ready, and closes the store however it is ended."""
 
     def __init__(self, app: ASGIApp, emulator: Emulator, ready: str) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app, log_level="warning", server_header=False, timeout_graceful_shutdown=10
-            )
+        config = uvicorn.Config(
+            app,
+            ws="none",
+            log_level="warning",
+            access_log=False,  # it would show secrets in paths
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            h11_max_incomplete_event_size=_LONGEST_HEAD,
+            timeout_graceful_shutdown=10,
         )
+        super().__init__(config)
+        config.http_protocol_class = impatient(config)
         self._emulator = emulator
         self._ready = ready
 

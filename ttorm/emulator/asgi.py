@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from tempfile import TemporaryFile
 from typing import IO, Protocol, TypeVar, TypeVarTuple
+from uuid import uuid4
 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.api.request import MAX_BODY
+from ttorm.emulator.accesslog import AccessLog
+from ttorm.emulator.answers import Fault, fault_answer
+from ttorm.emulator.pages import Stored, pages
 
-__all__ = ["LOOPBACK", "application"]
+__all__ = ["LOOPBACK", "MAX_UPLOAD", "application"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """Names under which a server on this machine answers."""
+MAX_UPLOAD = 5 << 30
+"""Largest file that is taken unless something else is said, in bytes: 5 GiB."""
 
+_PATIENCE = 60.0
+"""Seconds after which a client that neither sends nor takes anything is given up."""
 _THREADS = 8
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 
-class Core(Protocol):
+class Core(Stored, Protocol):
     """What the door opens to: the emulator, as far as it is needed here."""
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -36,27 +46,39 @@ class Core(Protocol):
         ...
 
 
-def application(core: Core, hosts: Iterable[str] = LOOPBACK) -> ASGIApp:
+def application(
+    core: Core,
+    hosts: Iterable[str] = LOOPBACK,
+    *,
+    max_upload: int = MAX_UPLOAD,
+    patience: float = _PATIENCE,
+) -> ASGIApp:
     """Make an ASGI application of an emulator.
 
     Args:
         core: The emulator. It stays the caller's: stopping the server does not close it.
         hosts: Names accepted in the ``Host`` header. This refuses a web page that points a name
             of its own at this machine (DNS rebinding); for the same reason there is no CORS.
+        max_upload: Largest file that is taken, in bytes.
+        patience: Seconds after which a client that neither sends nor takes anything is given up.
     """
-    return TrustedHostMiddleware(_Door(core), allowed_hosts=list(hosts), www_redirect=False)
+    door = _Door(core, max_upload, patience)
+    return AccessLog(TrustedHostMiddleware(door, allowed_hosts=list(hosts), www_redirect=False))
 
 
 class _Door:
     """Hands requests to the core on a few threads, so that its storage may block."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, max_upload: int, patience: float) -> None:
         self._core = core
+        self._pages = pages(core)
+        self._max_upload = max_upload
+        self._patience = patience
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ttorm-emulator")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._answer(Request(scope, receive), send)
+            await self._answer(scope, receive, partial(self._patiently, send))
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
@@ -69,25 +91,54 @@ class _Door:
         self._threads.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, request: Request, send: Send) -> None:
-        body: bytes | Upload
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, partial(self._patiently, receive))
         with ExitStack() as files:
             try:
-                if request.method == "PUT":
-                    body = await self._file(request, files.enter_context(TemporaryFile()))
-                else:
-                    body = await _small(request)
+                answer = await self._handled(request, files)
+            except Fault as fault:
+                answer = _last(fault_answer(fault, str(uuid4())))
             except ClientDisconnect:
                 return
-            answer = await self._run(self._core.handle, _http_request(request, body))
-            await self._response(answer)(request.scope, request.receive, send)
+            try:
+                await self._response(answer)(scope, receive, send)
+            except TimeoutError:
+                return
+
+    async def _handled(self, request: Request, files: ExitStack) -> HttpResponse:
+        page = self._pages.get(request.scope["path"]) if request.method == "GET" else None
+        if page is not None:
+            return await self._run(page)
+        try:
+            body: bytes | Upload
+            if request.method == "PUT":
+                body = await self._file(request, files.enter_context(TemporaryFile()))  # noqa: SIM115
+            else:
+                body = await _small(request)
+        except TimeoutError:
+            raise Fault(400793, "The body has not come to its end.") from None
+        try:
+            return await self._run(self._core.handle, _http_request(request, body))
+        except StateError:
+            raise Fault(500000, "The emulator is closed.") from None
 
     async def _file(self, request: Request, file: IO[bytes]) -> Upload:
+        self._check_size(int(request.headers.get("content-length", 0)))
         size = 0
         async for chunk in request.stream():
-            size += await self._run(file.write, chunk)
+            size += len(chunk)
+            self._check_size(size)
+            await self._run(file.write, chunk)
         await self._run(file.flush)
         return Upload(lambda: _reader(file), size)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_upload:
+            raise Fault(400141, f"The file is larger than {self._max_upload} bytes.")
+
+    async def _patiently(self, action: Callable[..., Awaitable[_T]], *message: Message) -> _T:
+        async with asyncio.timeout(self._patience):
+            return await action(*message)
 
     def _response(self, answer: HttpResponse) -> Response:
         if answer.stream is None:
@@ -100,6 +151,11 @@ class _Door:
 
     async def _run(self, function: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _last(answer: HttpResponse) -> HttpResponse:
+    """Close the connection after an answer: the rest of the request was not read."""
+    return answer._replace(headers={**answer.headers, "connection": "close"})
 
 
 def _http_request(request: Request, body: bytes | Upload) -> HttpRequest:
