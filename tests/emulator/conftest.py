@@ -74,11 +74,17 @@ class Schemas:
         self.connection = connection
         self.made, self.free = [], []
 
+    def new(self):
+        """Name a schema that does not exist."""
+        self.made.append(f"ttorm_test_{os.getpid()}_{len(self.made)}")
+        return self.made[-1]
+
     def take(self):
-        if not self.free:
-            self.made.append(f"ttorm_test_{os.getpid()}_{len(self.made)}")
-            self.free.append(self.made[-1])
-        return self.free.pop()
+        return self.free.pop() if self.free else self.new()
+
+    def url(self, schema):
+        # Without the wait for the disk, which only a crash of the server makes necessary.
+        return f"{SERVER}?options=-csynchronous_commit%3Doff&schema={schema}"
 
     def give_back(self, schema):
         self.connection.execute(EMPTY.format(schema=schema))
@@ -115,8 +121,7 @@ def schemas(postgres):
 def postgres_url(schemas):
     """URL of a store on PostgreSQL that has nothing in it."""
     schema = schemas.take()
-    # Without the wait for the disk, which only a crash of the server makes necessary.
-    yield f"{SERVER}?options=-csynchronous_commit%3Doff&schema={schema}"
+    yield schemas.url(schema)
     schemas.give_back(schema)
 
 

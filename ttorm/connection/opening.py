@@ -40,8 +40,9 @@ def connect(
     """Connect to a service or an embedded emulator, and use it wherever no connection is named.
 
     Args:
-        url: ``https://...`` or ``http://...`` for a service; ``memory:`` or ``sqlite:///file`` for
-            the embedded emulator. Without it the environment variable ``TTORM_URL`` counts.
+        url: ``https://...`` or ``http://...`` for a service; ``memory:``, ``sqlite:///file`` or
+            ``postgresql://host/database`` for the embedded emulator. Without it the environment
+            variable ``TTORM_URL`` counts.
         secret: The user's secret; without secret and token ``TTORM_SECRET`` counts.
         token: A user token in place of a secret; else ``TTORM_TOKEN`` counts. The emulator signs
             in as its account's first user when neither is given.
@@ -119,12 +120,13 @@ def _open(
     if transport is not None:
         parts = _injected(url, transport)
         return credential, parts.pop("principal"), parts
-    if scheme in ("memory", "sqlite", "postgresql"):
+    if scheme in ("memory", "sqlite", "postgresql", "postgres"):
         parts = _embedded(url, credential)
         return credential, parts.pop("principal"), parts
     if scheme not in ("https", "http"):
         raise ConfigurationError(
-            f"{url!r} is no URL that ttorm knows: expected https://, http://, memory: or sqlite:///"
+            f"{url!r} is no URL that ttorm knows: expected https://, http://, memory:, sqlite:/// "
+            "or postgresql://"
         )
     if credential is None:
         raise ConfigurationError(
@@ -189,7 +191,8 @@ def _embedded(url: str, credential: Secret | None) -> dict[str, Any]:
     emulator = Emulator(url)
     user = None if credential is not None else emulator.first_user()
     return {
-        "url": url,
+        # URLs of servers may hold a password.
+        "url": url if emulator.store.near else emulator.address,
         "address": emulator.address,
         "base_url": _EMULATED,
         "transport": EmulatorTransport(emulator, user, owner=True),

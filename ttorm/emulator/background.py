@@ -35,6 +35,8 @@ class Background:
         jobs: What is to be done; each is called in turn.
         enabled: Whether there is a thread at all; else whoever calls the jobs does the work.
         interrupt: Breaks off what tasks wait for, when all is to end.
+        poll: Seconds after which the thread looks for what other processes have left undone; None
+            lets it end when it has done its own.
 
     Attributes:
         stopping: Whether all is to end; tasks then do so at the next opportunity.
@@ -47,11 +49,13 @@ class Background:
         *,
         enabled: bool = True,
         interrupt: Callable[[], None] = lambda: None,
+        poll: float | None = None,
     ) -> None:
         self._world = weakref.ref(world)
         self._jobs = tuple(jobs)
         self._enabled = enabled
         self._interrupt = interrupt
+        self._poll = poll
         self.stopping = False
         self._renew()
         self._closing = weakref.finalize(world, self._stop)
@@ -140,7 +144,7 @@ class Background:
     def _work(self) -> float | None:
         world = self._world()
         pauses = [_done(job, world) for job in self._jobs] if world is not None else []
-        return min((pause for pause in pauses if pause is not None), default=None)
+        return min((pause for pause in pauses if pause is not None), default=self._poll)
 
 
 def _done(job: Job, world: Emulator) -> float | None:

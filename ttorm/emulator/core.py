@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.emulator import batches, batchruns, bootstrap, deliveries, routing, stickers
+from ttorm.emulator import batches, batchruns, bootstrap, deliveries, routing, stickers, usage
 from ttorm.emulator.access import Principal, Who, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.background import Background
@@ -31,6 +31,9 @@ from ttorm.emulator.usage import Meter, hour_of
 from ttorm.emulator.vault import Vault
 
 __all__ = ["Done", "Emulator"]
+
+_POLL = 5.0
+"""Seconds after which what processes on other computers have left undone is looked for."""
 
 _log = logging.getLogger("ttorm.emulator")
 
@@ -57,7 +60,7 @@ class Emulator:
     """Trusted Twin in this process.
 
     Args:
-        url: Where the data is: ``memory:`` or ``sqlite:///file.db``.
+        url: Where the data is: ``memory:``, ``sqlite:///file.db`` or ``postgresql://host/database``.
         clock: The time; by default the computer's.
         policy: Choices where the platform's documentation is silent.
         seed: Makes identifiers and secrets repeatable, for tests on a new store.
@@ -118,13 +121,15 @@ class Emulator:
             )
         self.address = self.store.address or f"memory:{self.ids.uuid()}"
         self._handlers = registered()
+        near = self.store.near
         self.background = Background(
             self,
-            (batchruns.work, stickers.work, deliveries.work),
+            (batchruns.work, stickers.work, deliveries.work, *(() if near else (usage.work,))),
             enabled=self.policy.background,
             interrupt=self.callbacks.interrupt,
+            poll=None if near else _POLL,
         )
-        if waiting:
+        if waiting or not near:
             self.background.wake()
 
     def first_user(self) -> str:

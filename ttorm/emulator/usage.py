@@ -6,11 +6,14 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from threading import Lock
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ttorm.emulator.store import Transaction
 
-__all__ = ["Counts", "Meter", "hour_of"]
+if TYPE_CHECKING:
+    from ttorm.emulator.core import Emulator
+
+__all__ = ["Counts", "Meter", "hour_of", "work"]
 
 Counts: TypeAlias = dict[tuple[str, str, int, str], int]
 """Amounts by account, user (empty for what no user did), hour and item.
@@ -44,6 +47,11 @@ class Meter:
         self._waiting: Counts = {}
         self._hour = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits in memory."""
+        return not self._waiting
+
     def note(self, counts: Mapping[tuple[str, str, int, str], int]) -> None:
         """Keep amounts in memory until somebody writes."""
         if self._process != os.getpid():
@@ -64,6 +72,8 @@ class Meter:
         self.note(counts)
         with self._lock:
             added = [self._waiting.popitem() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+        if not added:
+            return
         if hour != self._hour:
             tx.run("DELETE FROM usage WHERE hour < ?", hour - 1)
             self._hour = hour
@@ -86,6 +96,19 @@ class Meter:
             if key[:2] == (account, owner) and key[2] >= hour - 1:
                 found[key] = found.get(key, 0) + amount
         return found
+
+
+def work(world: Emulator) -> float | None:
+    """Store what reading requests have added up, where other processes ask for it.
+
+    Returns:
+        0 when there is more to do, else None.
+    """
+    if world.usage.is_empty:
+        return None
+    with world.store.transaction(write=True) as tx:
+        world.usage.store(tx, {}, hour_of(world.clock.now()))
+    return None if world.usage.is_empty else 0.0
 
 
 @lru_cache

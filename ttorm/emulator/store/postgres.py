@@ -17,10 +17,11 @@ from typing import Any, TypeAlias
 from urllib.parse import quote, unquote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
+from ttorm.api.credentials import Secret
 from ttorm.api.errors import ConfigurationError
 from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.pieces import Pieces
@@ -71,13 +72,23 @@ class _Transaction:
         self._connection = connection
 
     def row(self, sql: str, *parameters: Any) -> dict[str, Any] | None:
-        return self._connection.execute(_numbered(sql), parameters).fetchone()
+        return self._execute(sql, parameters).fetchone()
 
     def rows(self, sql: str, *parameters: Any) -> list[Any]:
-        return self._connection.execute(_numbered(sql), parameters).fetchall()
+        return self._execute(sql, parameters).fetchall()
 
     def run(self, sql: str, *parameters: Any) -> int:
-        return self._connection.execute(_numbered(sql), parameters).rowcount
+        return self._execute(sql, parameters).rowcount
+
+    def _execute(self, sql: str, parameters: Any) -> psycopg.Cursor[dict[str, Any]]:
+        try:
+            return self._connection.execute(_numbered(sql), parameters)
+        except psycopg.DataError:
+            # The one character that texts of PostgreSQL cannot have; nothing was sent yet.
+            if not any(isinstance(value, str) and "\0" in value for value in parameters):
+                raise
+        shown = [v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in parameters]
+        return self._connection.execute(_numbered(sql), shown)
 
 
 _MARKS = re.compile(
@@ -114,8 +125,9 @@ class PostgresStore:
     near = False
 
     def __init__(self, url: str) -> None:
-        self._settings, self._schema = _read_url(url)
-        self.address = _address(self._settings, self._schema)
+        settings, self._schema = _read_url(url)
+        self.address = _address(settings, self._schema)
+        self._conninfo = Secret(make_conninfo(**settings))
         key = int.from_bytes(sha256(f"ttorm {self._schema}".encode()).digest()[:8], signed=True)
         self._write = f"BEGIN; SELECT pg_advisory_xact_lock({key})".encode()
         self._writing = threading.Lock()
@@ -205,7 +217,7 @@ class PostgresStore:
 
     def _open(self) -> _Connection:
         connection = _Connection.connect(
-            **self._settings,
+            self._conninfo.reveal(),
             autocommit=True,
             cursor_factory=_Cursor,
             row_factory=dict_row,
