@@ -8,6 +8,7 @@ thread or on an event loop. Flows do no I/O themselves and know no HTTP library.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Iterable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ttorm.api.http import HttpRequest, HttpResponse, Transport
@@ -25,6 +26,7 @@ __all__ = [
     "Wait",
     "finish",
     "gather",
+    "gathering",
     "send",
     "sleep",
     "wait",
@@ -63,6 +65,9 @@ class Gather(NamedTuple):
 
     flows: tuple[Flow[Any], ...]
 
+
+gathering: ContextVar[bool] = ContextVar("ttorm_gathering", default=False)
+"""Whether the flow that runs here is one of several that a driver runs side by side."""
 
 Effect: TypeAlias = Send | Sleep | Wait | Await | Gather
 Flow: TypeAlias = Generator[Effect, Any, R]

@@ -39,9 +39,19 @@ from ttorm.api.errors import (
     WrongKindError,
 )
 from ttorm.api.retry import RetryPolicy
+from ttorm.connection.budgets import Budget
 from ttorm.connection.cache import Cache, CacheStatistics
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import connect, default_connection
+from ttorm.connection.watch import NPlusOneWarning
+from ttorm.records.bulk import (
+    aload_all,
+    arefresh_all,
+    asave_all,
+    load_all,
+    refresh_all,
+    save_all,
+)
 from ttorm.records.changes import Change
 from ttorm.records.doc import Doc
 from ttorm.records.entry import Entry
@@ -52,7 +62,7 @@ from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
 from ttorm.records.merging import merge
 from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
-from ttorm.records.scanning import Scan
+from ttorm.records.scanning import Page, Scan
 from ttorm.records.twin import Twin
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import Session, UnsavedChangesWarning, session
@@ -63,6 +73,7 @@ __all__ = [
     "Attempt",
     "Attempts",
     "BadRequestError",
+    "Budget",
     "BudgetExceededError",
     "Cache",
     "CacheStatistics",
@@ -83,11 +94,13 @@ __all__ = [
     "ItemError",
     "Ledger",
     "MissingEntryError",
+    "NPlusOneWarning",
     "NotFoundError",
     "NotLoadedError",
     "OperationNotAllowedError",
     "OperationOrderError",
     "OutcomeUnknownError",
+    "Page",
     "Plan",
     "PlannedRequest",
     "QuotaError",
@@ -112,15 +125,21 @@ __all__ = [
     "ValidationError",
     "WrongKindError",
     "__version__",
+    "aload_all",
+    "arefresh_all",
+    "asave_all",
     "connect",
     "default_connection",
     "description",
     "entry",
     "identity",
     "inspect",
+    "load_all",
     "merge",
+    "refresh_all",
     "retry_conflicts",
     "rules",
+    "save_all",
     "session",
     "signals",
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeVar, overload
 
 from ttorm.api.codec import JSONValue
 
-__all__ = ["Plan", "PlannedRequest", "SaveResult"]
+__all__ = ["Plan", "PlannedRequest", "SaveResult", "all_of"]
+
+R = TypeVar("R")
 
 
 class SaveResult(NamedTuple):
@@ -25,6 +27,22 @@ class SaveResult(NamedTuple):
     updated: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     requests: int = 0
+
+    @classmethod
+    def sum(cls, results: Iterable[SaveResult]) -> SaveResult:
+        """Put what several saves did together.
+
+        Example:
+            >>> SaveResult.sum([SaveResult(("a",), requests=2), SaveResult(("b",), requests=1)])
+            SaveResult(created=('a', 'b'), updated=(), deleted=(), requests=3)
+        """
+        several = list(results)
+        return cls(
+            tuple(name for result in several for name in result.created),
+            tuple(name for result in several for name in result.updated),
+            tuple(name for result in several for name in result.deleted),
+            sum(result.requests for result in several),
+        )
 
 
 class PlannedRequest(NamedTuple):
@@ -76,3 +94,23 @@ class Plan(Sequence[PlannedRequest]):
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self)} requests>"
+
+
+def all_of(outcomes: Iterable[R | Exception]) -> list[R]:
+    """Return the results of flows that ran side by side.
+
+    Raises:
+        Exception: The first that one of them raised; notes on it tell of the others.
+    """
+    results: list[R] = []
+    errors: list[Exception] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            errors.append(outcome)
+        else:
+            results.append(outcome)
+    if errors:
+        for error in errors[1:]:
+            errors[0].add_note(f"also, at the same time: {error}")
+        raise errors[0]
+    return results

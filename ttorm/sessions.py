@@ -7,27 +7,36 @@ when it ends well, and restores the records when it does not.
 
 from __future__ import annotations
 
+import threading
 import warnings
 import weakref
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
 
-from ttorm.api.errors import StateError
-from ttorm.connection.blocking import runner
+from ttorm.api.errors import StateError, ValidationError
+from ttorm.connection.blocking import runner, running_loop
+from ttorm.connection.budgets import Budget
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
-from ttorm.results import SaveResult
+from ttorm.results import Plan, SaveResult, all_of
 
 __all__ = [
+    "Fetch",
     "Session",
     "UnsavedChangesWarning",
+    "check_fetch",
     "current_session",
     "open_block",
     "session",
 ]
+
+
+Fetch: TypeAlias = Literal["peers", "one", "raise"]
+"""What looking at a part that a record lacks loads: it for the next records of the same listing
+as well, for this record alone, or nothing."""
 
 
 class UnsavedChangesWarning(UserWarning):
@@ -54,6 +63,10 @@ class Unit(Protocol):
         """Send the changes."""
         ...
 
+    def plan(self) -> Plan:
+        """Give the requests that a save would send."""
+        ...
+
     def discard(self) -> None:
         """Forget the changes."""
 
@@ -70,16 +83,28 @@ class Session:
     Attributes:
         known: The states of known Twins by UUID, as long as somebody holds them.
         asynchronous: Whether it was opened by ``async with``: reading attributes never blocks.
+        fetch: What looking at a part that a record lacks loads.
     """
 
-    def __init__(self, connection: Connection, *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        keep: bool = False,
+        fetch: Fetch = "peers",
+        budget: int | None = None,
+    ) -> None:
         # Weakly: the default sessions of a context must not keep closed connections.
         self._connection = weakref.ref(connection)
         self._kept = connection if keep else None
         self.known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self.asynchronous = False
+        self.fetch: Fetch = fetch
         self._held: dict[int, Unit] = {}
         self._open = False
+        self._home: tuple[int, Any] = (0, None)
+        self._limit = budget
+        self._budgets: list[Budget] = []
 
     @property
     def connection(self) -> Connection:
@@ -101,11 +126,64 @@ class Session:
     def hold(self, unit: Unit) -> None:
         """Keep a record with changes (or with a container somebody may change) until the flush."""
         if self._open:
+            self._check_home()
             self._held[id(unit)] = unit
 
     def release(self, unit: Unit) -> None:
         """Let go of a record, whatever was changed."""
         self._held.pop(id(unit), None)
+
+    def let_go(self) -> None:
+        """Let go of all records without changes: nothing here keeps them alive any more.
+
+        Changes made later, in containers that were handed out before, are not saved by the block.
+        """
+        for unit in list(self._held.values()):
+            if not unit.is_modified():
+                self.release(unit)
+
+    def _check_home(self) -> None:
+        """Refuse to be used by two threads or event loops at once: nothing here is locked."""
+        thread, loop = self._home
+        if thread != threading.get_ident():
+            raise StateError(
+                "this session block was opened by another thread: open one of its own in each "
+                "thread, with ttorm.session(), and hand over UUIDs instead of records",
+                code="other-thread",
+            )
+        if loop is not None and running_loop() not in (None, loop()):
+            raise StateError(
+                "this session block was opened in another event loop: open one of its own in each "
+                "loop, with ttorm.session(), and hand over UUIDs instead of records",
+                code="other-thread",
+            )
+
+    def budget(self, requests: int) -> Budget:
+        """Allow so many requests of its connection from now on, by this thread or task.
+
+        Args:
+            requests: How many.
+
+        Returns:
+            The budget, which counts, and ends with the session; as a block it ends before.
+
+        Raises:
+            StateError: The session is no open block.
+            BudgetExceededError: Raised by the verb that would send one more.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> with ttorm.session() as s:
+            ...     budget = s.budget(3)
+            ...     _ = Twin.get(pump.uuid).ledger["pressure"].value
+            >>> budget
+            <Budget: 2 of 3 requests>
+        """
+        if not self._open:
+            raise StateError("this session is no open block: write with ttorm.session() as s:")
+        budget = Budget(self.connection, requests)
+        self._budgets.append(budget)
+        return budget
 
     @property
     def dirty(self) -> list[Any]:
@@ -119,6 +197,21 @@ class Session:
             True
         """
         return [unit.record() for unit in self._held.values() if unit.is_modified()]
+
+    def plan(self) -> Plan:
+        """Give the requests that `flush` would send, without sending anything.
+
+        Example:
+            >>> with ttorm.session() as s:
+            ...     pump = Twin(description={"kind": "pump"})
+            ...     print(s.plan())
+            POST /twins
+            {"description": {"kind": "pump"}}
+        """
+        return Plan(request for unit in self._ready() for request in unit.plan())
+
+    def _ready(self) -> list[Unit]:
+        return [unit for unit in self._held.values() if unit.is_modified() and not unit.stuck]
 
     def flush(self) -> SaveResult:
         """Save every record with changes, except those whose last save failed.
@@ -138,21 +231,11 @@ class Session:
         return await self.connection.arun(self._flush())
 
     def _flush(self) -> Flow[SaveResult]:
-        units = [unit for unit in self._held.values() if unit.is_modified() and not unit.stuck]
-        outcomes = yield from gather(unit.save_flow() for unit in units)
-        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if self._open:
+            self._check_home()
         # Records with containers in users' hands stay: they may be changed again.
-        if errors:
-            for error in errors[1:]:
-                errors[0].add_note(f"also, in the same flush: {error}")
-            raise errors[0]
-        results = [outcome for outcome in outcomes if isinstance(outcome, SaveResult)]
-        return SaveResult(
-            tuple(name for result in results for name in result.created),
-            tuple(name for result in results for name in result.updated),
-            tuple(name for result in results for name in result.deleted),
-            sum(result.requests for result in results),
-        )
+        outcomes = yield from gather(unit.save_flow() for unit in self._ready())
+        return SaveResult.sum(all_of(outcomes))
 
     def rollback(self) -> None:
         """Forget all unsaved changes; requests already answered stay done."""
@@ -202,6 +285,10 @@ class Session:
         if self._open:
             raise StateError("this session is open already: make another with ttorm.session()")
         self._open = True
+        loop = running_loop()
+        self._home = threading.get_ident(), None if loop is None else weakref.ref(loop)
+        if self._limit is not None:
+            self.budget(self._limit)
         _blocks.set((*_blocks.get(), self))
 
     def _warn(self) -> None:
@@ -220,6 +307,8 @@ class Session:
         # generators do.
         _blocks.set(tuple(block for block in _blocks.get() if block is not self))
         self._open = False
+        while self._budgets:
+            self._budgets.pop().end()
         # Its records stay usable, and load like those of any other session.
         self.asynchronous = False
         self._held.clear()
@@ -231,11 +320,31 @@ _Sessions: TypeAlias = weakref.WeakKeyDictionary[Connection, Session]
 _defaults: ContextVar[tuple[object, _Sessions]] = ContextVar("ttorm_default_sessions")
 
 
-def session(connection: Connection | None = None) -> Session:
+def check_fetch(fetch: object) -> None:
+    """Refuse what is no way to fetch."""
+    if fetch is not None and fetch not in get_args(Fetch):
+        raise ValidationError(
+            f"fetch={fetch!r}: expected {', '.join(map(repr, get_args(Fetch)))}",
+            code="bad-argument",
+        )
+
+
+def session(
+    connection: Connection | None = None, *, fetch: Fetch = "peers", budget: int | None = None
+) -> Session:
     """Make a session to be used as a block.
+
+    A block belongs to the thread, and the event loop, that opened it.
 
     Args:
         connection: Whom its records talk to; the default connection when left out.
+        fetch: What looking at a part that a record lacks loads: ``"peers"`` for the next records
+            of the same listing as well, one round of the connection's concurrency at most;
+            ``"one"`` for this record alone; ``"raise"`` nothing, it raises `NotLoadedError`.
+        budget: How many requests the block may send, see `Session.budget`.
+
+    Raises:
+        ValidationError: There is no such way to fetch.
 
     Example:
         >>> with ttorm.session() as s:
@@ -244,7 +353,9 @@ def session(connection: Connection | None = None) -> Session:
         >>> Twin.get(pump.uuid, fresh=True).ledger["pressure"].value
         2.5
     """
-    return Session(connection or default_connection(), keep=True)
+    check_fetch(fetch)
+    connection = connection or default_connection()
+    return Session(connection, keep=True, fetch=fetch, budget=budget)
 
 
 def open_block(connection: Connection | None = None) -> Session | None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import ttorm
+import ttorm.sessions
 from ttorm import Field, Twin, description, entry
 from ttorm.rules import LEDGER, TWIN
 
@@ -213,3 +214,135 @@ async def test_what_a_scan_finds_belongs_to_where_it_began(do, world, connection
     await do(second, "save")
     assert connection.call("get_twin_ledger_entry", second.uuid)["entries"]["seen"]["value"] is True
     other.close()
+
+
+# What else a scan answers
+
+
+async def test_counting_reads_all_pages(do, make, sent):
+    make(7, kind="drone")
+    make(2)
+    assert await do(Drone.scan(page=4), "count") == 7
+    assert len(sent.take()) == 3
+    assert await do(Drone.scan().limit(5), "count") == 5
+
+
+async def test_existence_ends_with_the_first_page_that_has_one(do, make, sent):
+    make(3)
+    make(3, kind="drone")
+    make(3)
+    assert await do(Drone.scan(page=2), "exists")
+    assert len(sent.take()) == 2
+    assert not await do(Drone.scan(TWIN.label == "none", page=4), "exists")
+    assert len(sent.take()) == 3
+
+
+async def test_a_limit_ends_the_asking(do, make, sent):
+    uuids = make(9)
+    assert [twin.uuid for twin in await do(Twin.scan(page=2).limit(3), "all")] == uuids[:3]
+    assert len(sent.take()) == 2
+    assert await do(Twin.scan().limit(0), "all") == []
+    assert sent.lines() == []
+
+
+async def test_pages_carry_the_cursor_at_which_another_scan_goes_on(do, make, connect):
+    uuids = make(5)
+    scan = Twin.scan(page=2)
+    pages = await do.list(scan.pages())
+    assert [[twin.uuid for twin in page.records] for page in pages] == [
+        uuids[:2],
+        uuids[2:4],
+        uuids[4:],
+    ]
+    assert [page.cursor is None for page in pages] == [False, False, True]
+    again = await do(Twin.scan(page=2).after(pages[0].cursor), "all")
+    assert [twin.uuid for twin in again] == uuids[2:]
+
+
+async def test_narrowing_leaves_the_scan_as_it_was(do, make):
+    make(3)
+    scan = Twin.scan()
+    scan.limit(1)
+    scan.prefetch("ledger")
+    assert len(await do(scan, "all")) == 3
+    assert (await do(scan, "first")).uuid == (await do(scan, "all"))[0].uuid
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, "3", True])
+def test_wrong_numbers(number):
+    with pytest.raises(ttorm.ValidationError, match="expected 0 or more"):
+        Twin.scan().limit(number)
+    with pytest.raises(ttorm.ValidationError, match="expected 1 or more"):
+        Twin.scan().chunks(number)
+
+
+async def test_chunks(do, make, sent):
+    uuids = make(7)
+    chunks = await do.list(Twin.scan(page=3).chunks(2))
+    assert [[twin.uuid for twin in chunk] for chunk in chunks] == [
+        uuids[0:2],
+        uuids[2:4],
+        uuids[4:6],
+        uuids[6:],
+    ]
+    assert len(sent.take()) == 3
+
+
+async def test_a_block_saves_chunk_by_chunk_and_lets_go(do, make, sent):
+    make(4, kind="drone")
+    async with do.block(ttorm.session()) as s:
+        held = []
+        chunks = Drone.scan().chunks(2)
+        sent.take()
+        if do.asynchronous:
+            async for chunk in chunks:
+                held.append((len(s._held), len(sent.lines())))
+                for drone in chunk:
+                    drone.battery = 1.0
+        else:
+            for chunk in chunks:
+                held.append((len(s._held), len(sent.lines())))
+                for drone in chunk:
+                    drone.battery = 1.0
+        # The first chunk's two drones were saved, a PATCH and a POST each, and let go.
+        assert held == [(0, 1), (0, 4)]
+        assert len(sent.take()) == 4
+        assert s.dirty == []
+    assert sent.lines() == []
+
+
+def test_a_hundred_thousand_records_need_no_more_memory_than_a_page(connection, monkeypatch):
+    # The service is the test's own: this is about what ttorm keeps.
+    from itertools import count
+
+    from ttorm.api.http import HttpResponse
+
+    pages = count(1)
+
+    def answer(request):
+        number = next(pages)
+        twins = [
+            {
+                "creation_certificate": {
+                    "uuid": f"00000000-0000-4000-8000-{number:06d}{index:06d}",
+                    "creator": "c",
+                    "created_ts": 1.0,
+                },
+                "status": "alive",
+                "owner": "o",
+                "updated_ts": 1.0,
+                "description": {"kind": "drone", "label": str(index)},
+            }
+            for index in range(1000)
+        ]
+        body = {"twins": twins, "cursor": None if number == 100 else "more"}
+        return HttpResponse(200, {}, json.dumps(body).encode())
+
+    connection.transport.meddle = answer
+    most, seen, known = 0, 0, ttorm.sessions.current_session().known
+    for drone in Drone.scan():
+        seen += bool(drone.label)
+        if seen % 1000 == 0:
+            most = max(most, len(known))
+    assert seen == 100_000
+    assert most <= 2_000

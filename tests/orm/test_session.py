@@ -6,11 +6,12 @@ import asyncio
 import gc
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import ttorm
-from ttorm import Field, Twin, description, entry
+from ttorm import Field, StateError, Twin, description, entry
 from ttorm.api.http import HttpResponse
 from ttorm.sessions import current_session
 
@@ -163,7 +164,7 @@ async def test_all_errors_of_a_flush_are_told(do, make, wire):
         with pytest.raises(ttorm.ForbiddenError) as caught:
             await do(session, "flush")
         assert len(caught.value.__notes__) == 2
-        assert "also, in the same flush" in caught.value.__notes__[0]
+        assert "also, at the same time" in caught.value.__notes__[0]
         assert session.dirty == trucks
         session.rollback()
 
@@ -401,3 +402,72 @@ def test_blocks_of_tasks_do_not_meet(connection, make, sent):
 
     asyncio.run(both())
     assert len(sent) == 2
+
+
+# Plans
+
+
+async def test_the_plan_of_a_session_sends_nothing(do, connection, sent):
+    async with do.block(ttorm.session()) as s:
+        assert str(s.plan()) == "(nothing to send)"
+        Twin(description={"kind": "pump"})
+        Twin(description={"kind": "valve"})
+        plan = s.plan()
+        assert [request.method for request in plan] == ["POST", "POST"]
+        assert '{"description": {"kind": "valve"}}' in str(plan)
+        assert sent.lines() == []
+    assert sent.lines() == ["POST /twins", "POST /twins"]
+
+
+# Whose block it is
+
+
+def test_another_thread_cannot_write_into_a_block(connection):
+    with ttorm.session():
+        pump = Twin.create()
+        with (
+            ThreadPoolExecutor(1) as threads,
+            pytest.raises(StateError, match="opened by another thread"),
+        ):
+            threads.submit(pump.ledger.__setitem__, "x", 1).result()
+        pump.discard()
+
+
+def test_another_thread_cannot_flush_a_block(connection):
+    with (
+        ttorm.session() as s,
+        ThreadPoolExecutor(1) as threads,
+        pytest.raises(StateError, match="opened by another thread"),
+    ):
+        threads.submit(s.flush).result()
+
+
+def test_another_loop_cannot_write_into_a_block(connection):
+    async def begin():
+        block = ttorm.session()
+        await block.__aenter__()
+        return block, await Twin.acreate()
+
+    async def write(pump):
+        pump.ledger["x"] = 1
+
+    block, pump = asyncio.run(begin())
+    with pytest.raises(StateError, match="another event loop"):
+        asyncio.run(write(pump))
+    pump.discard()
+    block._end()
+
+
+def test_tasks_of_one_loop_share_a_block(connection, sent):
+    async def write(pump, name):
+        pump.ledger[name] = 1
+
+    async def main():
+        async with ttorm.session():
+            pump = await Twin.acreate()
+            await asyncio.gather(write(pump, "x"), write(pump, "y"))
+            sent.take()
+
+    asyncio.run(main())
+    [request] = sent.take()
+    assert set(request.body["entries"]) == {"x", "y"}

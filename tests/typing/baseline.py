@@ -15,6 +15,7 @@ from pydantic import BaseModel
 import ttorm
 from ttorm import (
     ApiError,
+    Budget,
     Cache,
     CacheStatistics,
     Change,
@@ -29,6 +30,7 @@ from ttorm import (
     Inspection,
     ItemError,
     Ledger,
+    Page,
     Plan,
     PlannedRequest,
     RetryPolicy,
@@ -181,6 +183,19 @@ assert_type(Scooter.scan(Scooter.battery < 20, terminated=True, page=10), Scan[S
 assert_type(Twin.scan("TWIN.kind == 'pump'"), Scan[Twin])
 assert_type(Scooter.scan().first(), Scooter | None)
 assert_type(Scooter.scan().all(), list[Scooter])
+assert_type(Scooter.scan(fetch="one").prefetch("ledger").limit(3).after("c"), Scan[Scooter])
+assert_type(Scooter.scan().match, str | None)
+assert_type(Scooter.scan().count(), int)
+assert_type(Scooter.scan().exists(), bool)
+for page in Scooter.scan().pages():
+    assert_type(page, Page[Scooter])
+    assert_type(page.records, list[Scooter])
+    assert_type(page.cursor, str | None)
+for chunk in Scooter.scan().chunks(10):
+    assert_type(chunk, list[Scooter])
+assert_type(ttorm.load_all([scooter], "ledger", progress=print), list[Scooter])
+assert_type(ttorm.refresh_all([scooter]), list[Scooter])
+assert_type(ttorm.save_all([scooter, racer], check=True), SaveResult)
 for found in Racer.scan():
     assert_type(found, Racer)
 
@@ -326,9 +341,16 @@ assert_type(list(twin.docs), list[str])
 # Sessions and inspection
 
 assert_type(ttorm.session(), Session)
-with ttorm.session(connection) as session:
+with ttorm.session(connection, fetch="raise", budget=10) as session:
     assert_type(session, Session)
     assert_type(session.flush(), SaveResult)
+    assert_type(session.plan(), Plan)
+    with session.budget(3) as budget:
+        assert_type(budget, Budget)
+        assert_type(budget.spent, int)
+        assert_type(budget.limit, int)
+        assert_type(budget.end(), None)
+    assert_type(session.let_go(), None)
     assert_type(session.rollback(), None)
     assert_type(session.dirty, list[Any])
     assert_type(session.connection, Connection)
@@ -386,6 +408,15 @@ async def asynchronous() -> None:
         assert_type(fast, Racer)
     assert_type(await Scooter.scan().afirst(), Scooter | None)
     assert_type(await Scooter.scan().aall(), list[Scooter])
+    assert_type(await Scooter.scan().acount(), int)
+    assert_type(await Scooter.scan().aexists(), bool)
+    async for page in Scooter.scan().pages():
+        assert_type(page, Page[Scooter])
+    async for chunk in Scooter.scan().chunks(10):
+        assert_type(chunk, list[Scooter])
+    assert_type(await ttorm.aload_all([scooter], "ledger"), list[Scooter])
+    assert_type(await ttorm.arefresh_all([scooter]), list[Scooter])
+    assert_type(await ttorm.asave_all([scooter]), SaveResult)
     assert_type(await made.asave(check=True), SaveResult)
     assert_type(await made.aload("ledger"), Scooter)
     assert_type(await made.arefresh(), Scooter)

@@ -30,6 +30,9 @@ ttorm.Scooter  # error
 ttorm.connect("memory:", secrt="x")  # error
 Twin.create(descripton={"a": 1})  # error
 scooter.save(chek=True)  # error
+ttorm.load_all([scooter], progres=print)  # error
+Scooter.scan(fetch="all")  # error
+ttorm.session(fetch="all")  # error
 
 # Values of wrong types
 

@@ -21,7 +21,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ttorm.api.errors import StateError
-from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
+from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait, gathering
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -158,6 +158,7 @@ class _Round:
 
         root = self._start(flows, None)
         pool = ThreadPoolExecutor(self._bound, thread_name_prefix="ttorm")
+        outside = gathering.set(True)
         try:
             while root.left:
                 self._step_ready()
@@ -168,6 +169,7 @@ class _Round:
             # Only an exception from outside (Ctrl-C) leaves flows and sends behind: it does not
             # wait for them.
             pool.shutdown(wait=False, cancel_futures=True)
+            gathering.reset(outside)
             for task in self._live:
                 task.flow.close()
         return root.results

@@ -12,6 +12,7 @@ from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.operations import Repeat
 from ttorm.api.request import ApiRequest, read_answer
 from ttorm.api.retry import Failure, failure_of_status, retry_after
+from ttorm.connection.budgets import spend
 from ttorm.connection.invalidation import after_failure, after_write
 from ttorm.flows import Flow, send, sleep, wait
 
@@ -98,7 +99,11 @@ def perform(
         ApiError: The service refused.
         TransportError: It could not be reached.
         OutcomeUnknownError: A write may or may not have happened.
+        BudgetExceededError: The work that asks has sent as many requests as it may.
     """
+    spend(connection, request)
+    if connection.watch is not None:
+        connection.watch.note(request.operation)
     http = connection.bind(request)._replace(sink=sink)
     cache, scope = connection.cache, connection.scope(request.dictionary)
     try:

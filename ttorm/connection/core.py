@@ -24,6 +24,7 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 
 if TYPE_CHECKING:
+    from ttorm.connection.watch import Watch
     from ttorm.emulator import Emulator
 
 __all__ = ["Connection"]
@@ -46,6 +47,7 @@ class Connection:
         concurrency: Most requests under way at once in one bulk operation.
         requests: How many requests were answered so far.
         emulator: The embedded emulator, or None for a served one.
+        watch: What warns of loops that send one request after the other, or None.
 
     Example:
         >>> connection = ttorm.connect("memory:")
@@ -68,6 +70,7 @@ class Connection:
         blocking: bool | None = None,
         concurrency: int = 16,
         emulator: Emulator | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.url = url
         self.address = address
@@ -77,6 +80,7 @@ class Connection:
         self.retry = retry or RetryPolicy()
         self.concurrency = concurrency
         self.emulator = emulator
+        self.watch = watch
         self.requests = 0
         self._credential = credential
         self._principal = principal

@@ -15,6 +15,7 @@ from ttorm.api.http import Transport
 from ttorm.api.retry import RetryPolicy
 from ttorm.connection.cache import Cache
 from ttorm.connection.core import Connection
+from ttorm.connection.watch import Watch
 
 __all__ = ["connect", "default_connection"]
 
@@ -36,6 +37,7 @@ def connect(
     blocking: bool | None = None,
     transport: Any = None,
     default: bool = True,
+    development: bool | None = None,
 ) -> Connection:
     """Connect to a service or an embedded emulator, and use it wherever no connection is named.
 
@@ -56,6 +58,8 @@ def connect(
         transport: A `ttorm.api.http.Transport`, or a transport of the HTTP library, to use in
             place of the network.
         default: Whether this becomes the default connection.
+        development: Warn of loops that send one request for each object
+            (`NPlusOneWarning`); by default when the environment has ``TTORM_DEVELOPMENT=1``.
 
     Raises:
         ConfigurationError: There is no URL, or no credential for a service that needs one.
@@ -84,6 +88,7 @@ def connect(
         retry=retry,
         concurrency=concurrency,
         blocking=blocking,
+        watch=_watch(development),
         **parts,
     )
     if default:
@@ -106,6 +111,12 @@ def default_connection() -> Connection:
                 )
             return connect()
         return _default
+
+
+def _watch(development: bool | None) -> Watch | None:
+    if development is None:
+        development = os.environ.get("TTORM_DEVELOPMENT", "") not in ("", "0")
+    return Watch() if development else None
 
 
 def _open(

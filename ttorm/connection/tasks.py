@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from ttorm.connection.blocking import BOUND
-from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait
+from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait, gathering
 
 __all__ = ["run"]
 
@@ -83,7 +83,10 @@ async def _until_done(future: Future[Any]) -> None:
 
 
 async def _gather(flows: tuple[Flow[Any], ...], slots: asyncio.Semaphore, bound: int) -> list[Any]:
+    # Tasks begin with a copy of the context.
+    outside = gathering.set(True)
     tasks = [asyncio.ensure_future(_drive(flow, slots, bound)) for flow in flows]
+    gathering.reset(outside)
     try:
         if tasks:
             await asyncio.wait(tasks)

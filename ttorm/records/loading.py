@@ -12,8 +12,19 @@ from ttorm.connection.calls import Answer, kept_answer, read
 from ttorm.flows import Flow, gather
 from ttorm.records.cells import UNKNOWN
 from ttorm.records.state import PERSONAL, TwinState
+from ttorm.results import all_of
+from ttorm.sessions import Fetch
 
-__all__ = ["PARTS", "check_blocking", "is_loaded", "load", "load_part", "loaded_parts", "require"]
+__all__ = [
+    "PARTS",
+    "check_blocking",
+    "check_part",
+    "is_loaded",
+    "load",
+    "load_part",
+    "loaded_parts",
+    "require",
+]
 
 PARTS = ("description", "ledger", "identities", "docs")
 """The parts of a Twin; one request brings one. Foreign Ledgers are ``ledgers/<alias>``."""
@@ -28,13 +39,44 @@ def require(state: TwinState, part: str, attribute: str) -> None:
     """
     if is_loaded(state, part):
         return
+    fetch = _fetch(state)
+    if fetch == "raise":
+        raise NotLoadedError(
+            f"{attribute} of {state.model.__name__} {state.uuid} is not loaded, and nothing is "
+            f'read by itself here (fetch="raise"): write record.load({part!r}) first, or '
+            f"scan(...).prefetch({part!r})"
+        )
     check_blocking(state, attribute, f"record.aload({part!r})")
     request = _request(state, part)
     kept = kept_answer(state.connection, request)
     if kept is not None and not signals.loaded.receivers:
         _absorb(state, part, kept)
+        return
+    peers = _peers(state, part) if fetch == "peers" else []
+    if peers:
+        state.connection.run(_load_with(state, peers, part))
     else:
         state.connection.run(load_part(state, part))
+
+
+def _fetch(state: TwinState) -> Fetch:
+    """Tell what a missing part of a record loads."""
+    return state.session.fetch if state.listing is None else state.listing.fetch
+
+
+def _peers(state: TwinState, part: str) -> list[TwinState]:
+    """Give the next ones of its listing that lack a part too: one round of requests at most."""
+    if state.listing is None:
+        return []
+    ahead = state.connection.concurrency - 1
+    return list(state.listing.following(state, ahead, lambda peer: not is_loaded(peer, part)))
+
+
+def _load_with(state: TwinState, peers: Iterable[TwinState], part: str) -> Flow[None]:
+    outcomes = yield from gather(load_part(one, part) for one in (state, *peers))
+    # Whoever looks at a peer that could not be read is told then.
+    if isinstance(outcomes[0], Exception):
+        raise outcomes[0]
 
 
 def check_blocking(state: TwinState, attribute: str, verb: str) -> None:
@@ -68,9 +110,7 @@ def load(state: TwinState, parts: Iterable[str], *, fresh: bool = False) -> Flow
         yield from load_part(state, wanted[0], fresh=fresh)
         return
     outcomes = yield from gather(load_part(state, part, fresh=fresh) for part in wanted)
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
+    all_of(outcomes)
 
 
 def load_part(state: TwinState, part: str, *, fresh: bool = False) -> Flow[None]:
@@ -104,15 +144,27 @@ def loaded_parts(state: TwinState) -> tuple[str, ...]:
     return tuple(part for part in (*PARTS, *foreign) if is_loaded(state, part))
 
 
+def check_part(part: str, hint: str = "") -> str:
+    """Return the name of a part.
+
+    Args:
+        part: The name.
+        hint: What else may have been meant.
+
+    Raises:
+        ValidationError: A Twin has no such part.
+    """
+    if part in PARTS or (part.startswith("ledgers/") and part != "ledgers/"):
+        return part
+    raise ValidationError(
+        f"a Twin has no part {part!r}{hint}: expected one of {', '.join(PARTS)} or "
+        "'ledgers/<alias>'",
+        code="bad-argument",
+    )
+
+
 def _alias(part: str) -> str:
-    if part == "ledger":
-        return PERSONAL
-    if not part.startswith("ledgers/"):
-        raise ValidationError(
-            f"a Twin has no part {part!r}: expected one of {', '.join(PARTS)} or 'ledgers/<alias>'",
-            code="bad-argument",
-        )
-    return part.removeprefix("ledgers/")
+    return PERSONAL if part == "ledger" else check_part(part).removeprefix("ledgers/")
 
 
 def _request(state: TwinState, part: str) -> ApiRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from ttorm.api.answers import listed
 from ttorm.api.errors import ValidationError
@@ -11,71 +11,265 @@ from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.models import ALIVE
+from ttorm.records.bulk import load_each
+from ttorm.records.listing import Listing
+from ttorm.records.loading import check_part
+from ttorm.records.models import ALIVE, did_you_mean
 from ttorm.rules import Expression, raw, rule_text
-from ttorm.sessions import Session, current_session
+from ttorm.sessions import Fetch, Session, check_fetch, current_session
 
-__all__ = ["Scan"]
+__all__ = ["Iteration", "Page", "Scan"]
 
 T = TypeVar("T")
-_Page = tuple[list[Any], str | None]
+_ROUNDS = 4
+"""Prefetching reads for so many rounds of the connection's concurrency at once."""
+
+
+class Page(NamedTuple, Generic[T]):
+    """What one request of a scan brought.
+
+    Attributes:
+        records: The records; there may be none although more follow.
+        cursor: Where the next page begins, for `Scan.after`; None at the end.
+    """
+
+    records: list[T]
+    cursor: str | None
+
+
+class Iteration(Generic[T]):
+    """What can be gone through by ``for`` and ``async for``, any number of times."""
+
+    def __init__(
+        self, items: Callable[[], Iterator[T]], aitems: Callable[[], AsyncIterator[T]]
+    ) -> None:
+        self._items = items
+        self._aitems = aitems
+
+    def __iter__(self) -> Iterator[T]:
+        return self._items()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._aitems()
+
+
+class _Options(NamedTuple):
+    """What a scan was asked for; see the methods of `Scan`."""
+
+    match: str | None
+    page: int
+    fetch: Fetch | None
+    parts: tuple[str, ...] = ()
+    limit: int | None = None
+    cursor: str | None = None
 
 
 class Scan(Generic[T]):
-    """The account's Twins of a class that fulfil a rule.
+    """The account's Twins of a class that fulfil a rule; made by `Twin.scan`.
 
     Iterate by ``for`` or ``async for``, any number of times; each time asks the service anew. A
-    page of up to 1,000 Twins is one request, sent when the one before is used up.
+    page of up to 1,000 Twins is one request, sent when the one before is used up. `prefetch`,
+    `limit` and `after` give other scans and ask nothing.
 
-    Attributes:
-        match: The rule the service evaluates, or None.
+    Example:
+        >>> for kind in ("pump", "valve"):
+        ...     _ = Twin.create(description={"kind": kind}, entries={"pressure": 2.5})
+        >>> scan = Twin.scan('TWIN.kind == "pump"').prefetch("ledger").limit(10)
+        >>> [pump.ledger["pressure"].value for pump in scan]
+        [2.5]
     """
 
     def __init__(
         self,
         model: type[T],
         show: Callable[[Any, Mapping[str, Any], Session], T | None],
-        kind: Expression | None,
-        rule: str | Expression | None,
-        terminated: bool,
-        page: int,
+        options: _Options,
     ) -> None:
-        if not 1 <= page <= 1000:
-            raise ValidationError(f"page={page}: expected 1 to 1000", code="bad-argument")
-        asked = raw(rule_text(rule)) if isinstance(rule, str) else rule
-        wanted = [None if terminated else ALIVE, kind, asked]
-        rules = [part for part in wanted if part is not None]
-        self.match = str(_all_of(rules)) if rules else None
         self._model = model
         self._show = show
-        self._page = page
+        self._options = options
+
+    @property
+    def match(self) -> str | None:
+        """The rule the service evaluates, or None."""
+        return self._options.match
 
     def __repr__(self) -> str:
         return f"<Scan of {self._model.__name__}: {self.match or 'all'}>"
 
+    def _with(self, **options: Any) -> Self:
+        return type(self)(self._model, self._show, self._options._replace(**options))
+
+    # Narrowing
+
+    def prefetch(self, *parts: str) -> Self:
+        """Read parts of the records before they are handed out, many at a time.
+
+        The way to go through listings under an event loop, where looking at an attribute cannot
+        wait; elsewhere it saves the pauses.
+
+        Args:
+            *parts: ``"ledger"``, ``"identities"``, ``"docs"``, ``"ledgers/<alias>"``, or names of
+                fields; the description comes with the listing.
+
+        Raises:
+            ValidationError: There is no such part or field.
+
+        Example:
+            >>> scan = Twin.scan().prefetch("ledger", "identities")
+        """
+        named = [self._part(part) for part in parts]
+        return self._with(parts=tuple(dict.fromkeys([*self._options.parts, *named])))
+
+    def _part(self, name: str) -> str:
+        fields: Mapping[str, Any] = getattr(self._model, "__fields__", {})
+        if name not in fields:
+            return check_part(name, did_you_mean(name, fields))
+        kinds = {"entry": "ledger", "identity": "identities"}
+        return kinds.get(fields[name].kind, "description")
+
+    def limit(self, number: int) -> Self:
+        """Stop after so many records.
+
+        Example:
+            >>> len(Twin.scan().limit(0).all())
+            0
+        """
+        _check_number("limit", number, 0)
+        return self._with(limit=number)
+
+    def after(self, cursor: str) -> Self:
+        """Begin where an earlier page ended.
+
+        Args:
+            cursor: `Page.cursor` of a scan with the same rule.
+
+        Example:
+            >>> for page in Twin.scan(page=100).pages():
+            ...     if page.cursor is not None:
+            ...         more = Twin.scan(page=100).after(page.cursor)
+        """
+        return self._with(cursor=cursor)
+
+    # Going through
+
     def __iter__(self) -> Iterator[T]:
-        session, cursor = current_session(), None
-        while True:
-            records, cursor = session.connection.run(self._read(session, cursor))
-            yield from records
-            if cursor is None:
-                return
+        session = current_session()
+        for page in self._pages(session):
+            for some in self._rounds(page.records, session):
+                if self._options.parts:
+                    session.connection.run(load_each(some, self._options.parts))
+                yield from some
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        session, cursor = current_session(), None
-        while True:
-            records, cursor = await session.connection.arun(self._read(session, cursor))
-            for record in records:
-                yield record
-            if cursor is None:
-                return
+        session = current_session()
+        async for page in self._apages(session):
+            for some in self._rounds(page.records, session):
+                if self._options.parts:
+                    await session.connection.arun(load_each(some, self._options.parts))
+                for record in some:
+                    yield record
 
-    def _read(self, session: Session, cursor: str | None) -> Flow[_Page]:
+    def _pages(self, session: Session) -> Iterator[Page[T]]:
+        options = self._options
+        while options.limit != 0:
+            page = session.connection.run(self._read(session, options))
+            yield page
+            if page.cursor is None:
+                return
+            options = _onward(options, page)
+
+    async def _apages(self, session: Session) -> AsyncIterator[Page[T]]:
+        options = self._options
+        while options.limit != 0:
+            page = await session.connection.arun(self._read(session, options))
+            yield page
+            if page.cursor is None:
+                return
+            options = _onward(options, page)
+
+    def _read(self, session: Session, options: _Options) -> Flow[Page[T]]:
         # An empty page is no end: the service filters after it has looked at `count` Twins.
-        query = {"cursor": cursor, "count": self._page, "match": self.match, "details": True}
+        query = {
+            "cursor": options.cursor,
+            "count": options.page,
+            "match": options.match,
+            "details": True,
+        }
         answer = yield from perform(session.connection, api_request("scan_twins", query=query))
         shown = [self._show(self._model, wire, session) for wire in listed(answer, "twins")]
-        return [record for record in shown if record is not None], answer.get("cursor")
+        records: list[Any] = [record for record in shown if record is not None][: options.limit]
+        states = [record._state for record in records]
+        listing = Listing(session, [state.uuid for state in states], options.fetch or session.fetch)
+        for state in states:
+            state.listing = listing
+        return Page(records, answer.get("cursor"))
+
+    def _rounds(self, records: list[T], session: Session) -> Iterator[list[T]]:
+        size = session.connection.concurrency * _ROUNDS if self._options.parts else len(records)
+        for start in range(0, len(records), size or 1):
+            yield records[start : start + size]
+
+    def pages(self) -> Iteration[Page[T]]:
+        """Go through it page by page: each has the cursor at which a later scan can go on.
+
+        Nothing is prefetched here. A page holds at most as many records as Twins were looked
+        through, and may hold none.
+
+        Example:
+            >>> sum(len(page.records) for page in Twin.scan('TWIN.kind == "unicorn"').pages())
+            0
+        """
+        return Iteration(
+            lambda: self._pages(current_session()), lambda: self._apages(current_session())
+        )
+
+    def chunks(self, size: int) -> Iteration[list[T]]:
+        """Go through it in lists of so many records, in constant memory.
+
+        Inside a session block, what was changed in a chunk is saved, and its records are let go,
+        before the next one is read.
+
+        Args:
+            size: How many records a list has, but for the last.
+
+        Example:
+            >>> for pumps in Twin.scan('TWIN.kind == "pump"').chunks(100):
+            ...     for pump in pumps:
+            ...         pump.ledger["checked"] = True
+        """
+        _check_number("chunks", size, 1)
+        return Iteration(lambda: self._chunks(size), lambda: self._achunks(size))
+
+    def _chunks(self, size: int) -> Iterator[list[T]]:
+        session = current_session()
+        chunk: list[T] = []
+        for record in self:
+            chunk.append(record)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+                if session.is_open:
+                    session.flush()
+                    session.let_go()
+        if chunk:
+            yield chunk
+
+    async def _achunks(self, size: int) -> AsyncIterator[list[T]]:
+        session = current_session()
+        chunk: list[T] = []
+        async for record in self:
+            chunk.append(record)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+                if session.is_open:
+                    await session.aflush()
+                    session.let_go()
+        if chunk:
+            yield chunk
+
+    # Answers
 
     def first(self) -> T | None:
         """Return the first one, or None.
@@ -84,11 +278,11 @@ class Scan(Generic[T]):
             >>> Twin.scan("TWIN.kind == 'unicorn'").first() is None
             True
         """
-        return next(iter(self), None)
+        return next(iter(self.limit(1)), None)
 
     @twin_of(first)
     async def afirst(self) -> T | None:
-        async for record in self:
+        async for record in self.limit(1):
             return record
         return None
 
@@ -104,6 +298,77 @@ class Scan(Generic[T]):
     @twin_of(all)  # noqa: A003 # the method above, not the built-in
     async def aall(self) -> list[T]:
         return [record async for record in self]
+
+    def count(self) -> int:
+        """Count them; the API has no shorter way than reading all pages.
+
+        Example:
+            >>> Twin.scan("TWIN.kind == 'unicorn'").count()
+            0
+        """
+        return sum(len(page.records) for page in self.pages())
+
+    @twin_of(count)
+    async def acount(self) -> int:
+        return sum([len(page.records) async for page in self.pages()])
+
+    def exists(self) -> bool:
+        """Tell whether there is any.
+
+        Example:
+            >>> Twin.scan("TWIN.kind == 'unicorn'").exists()
+            False
+        """
+        return any(page.records for page in self.limit(1).pages())
+
+    @twin_of(exists)
+    async def aexists(self) -> bool:
+        async for page in self.limit(1).pages():
+            if page.records:
+                return True
+        return False
+
+
+def scan_of(
+    model: type[T],
+    show: Callable[[Any, Mapping[str, Any], Session], T | None],
+    kind: Expression | None,
+    rule: str | Expression | None,
+    *,
+    terminated: bool,
+    page: int,
+    fetch: Fetch | None,
+) -> Scan[T]:
+    """Make the scan of a class.
+
+    Args:
+        model: The class.
+        show: Makes records of listed objects; None for those of other classes.
+        kind: The rule that Twins of the class fulfil.
+        rule: What else is asked for.
+        terminated: Whether terminated Twins are listed as well.
+        page: How many Twins the service looks through for one answer.
+        fetch: What a missing part of a listed record loads; None leaves it to the session.
+    """
+    _check_number("page", page, 1, 1000)
+    check_fetch(fetch)
+    asked = raw(rule_text(rule)) if isinstance(rule, str) else rule
+    wanted = [None if terminated else ALIVE, kind, asked]
+    rules = [part for part in wanted if part is not None]
+    match = str(_all_of(rules)) if rules else None
+    return Scan(model, show, _Options(match, page, fetch))
+
+
+def _onward(options: _Options, page: Page[Any]) -> _Options:
+    left = None if options.limit is None else options.limit - len(page.records)
+    return options._replace(cursor=page.cursor, limit=left)
+
+
+def _check_number(name: str, number: object, least: int, most: int | None = None) -> None:
+    fine = isinstance(number, int) and not isinstance(number, bool) and number >= least
+    if not fine or (most is not None and isinstance(number, int) and number > most):
+        wanted = f"{least} or more" if most is None else f"{least} to {most}"
+        raise ValidationError(f"{name}={number!r}: expected {wanted}", code="bad-argument")
 
 
 def _all_of(rules: list[Expression]) -> Expression:

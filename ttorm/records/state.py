@@ -16,13 +16,14 @@ from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
-from ttorm.results import SaveResult
+from ttorm.results import Plan, SaveResult
 from ttorm.sessions import Session, current_session, open_block
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ttorm.records.fields import FieldSpec
+    from ttorm.records.listing import Listing
     from ttorm.records.record import Record
 
 __all__ = ["PERSONAL", "TwinState", "check_own_ledger", "writable_entry"]
@@ -48,6 +49,7 @@ class TwinState:
         identity_fields: Identities assigned through fields while not all of their type were
             known, by type; None takes them away.
         docs: The account's own Docs.
+        listing: The listing that gave it last, or None.
         model: The class it is shown as where no other is named.
     """
 
@@ -65,6 +67,7 @@ class TwinState:
         "identities",
         "identity_fields",
         "ledgers",
+        "listing",
         "model",
         "replaced",
         "saving",
@@ -81,6 +84,7 @@ class TwinState:
         self._touched = False
         self.saving: tuple[object, Future[None]] | None = None
         self.stuck = False
+        self.listing: Listing | None = None
         self._connection = None if session is None else session.connection
         self._address = "" if self._connection is None else self._connection.address
         self.facts: dict[str, Any] | None = None
@@ -204,6 +208,12 @@ class TwinState:
         from ttorm.records.saving import save
 
         return save(self.record())
+
+    def plan(self) -> Plan:
+        """Give the requests that a save would send."""
+        from ttorm.records.plan import plan
+
+        return plan(self)
 
     def description_cell(self, key: str) -> Cell:
         """Return a description key's cell for writing.

@@ -16,14 +16,13 @@ from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
 from ttorm.records.loading import load, loaded_parts
 from ttorm.records.models import did_you_mean, kind_rule
-from ttorm.records.plan import plan
 from ttorm.records.record import Record
 from ttorm.records.saving import save, terminate
-from ttorm.records.scanning import Scan
+from ttorm.records.scanning import Scan, scan_of
 from ttorm.records.state import TwinState
 from ttorm.results import Plan, SaveResult
 from ttorm.rules import Expression
-from ttorm.sessions import current_session
+from ttorm.sessions import Fetch, current_session
 
 __all__ = ["Twin"]
 
@@ -203,6 +202,7 @@ class Twin(Record):
         *,
         terminated: bool = False,
         page: int = 1000,
+        fetch: Fetch | None = None,
     ) -> Scan[Self]:
         """Go through the account's Twins of this class, page by page.
 
@@ -211,6 +211,9 @@ class Twin(Record):
                 rule text. It is evaluated by the service.
             terminated: Whether terminated Twins are listed as well.
             page: How many Twins the service looks through for one answer, 1 to 1,000.
+            fetch: What looking at a part that a listed record lacks loads: ``"peers"`` for the
+                next records of the listing as well, ``"one"`` for this one alone, ``"raise"``
+                nothing. By default the session says.
 
         Returns:
             What can be iterated by ``for`` and ``async for``, any number of times.
@@ -223,7 +226,15 @@ class Twin(Record):
             >>> [twin.uuid for twin in Twin.scan('TWIN.kind == "pump"')] == [pump.uuid]
             True
         """
-        return Scan(cls, lookup.show_listed, kind_rule(cls), rule, terminated, page)
+        return scan_of(
+            cls,
+            lookup.show_listed,
+            kind_rule(cls),
+            rule,
+            terminated=terminated,
+            page=page,
+            fetch=fetch,
+        )
 
     # Record verbs
 
@@ -351,7 +362,7 @@ class Twin(Record):
             POST /twins
             {"description": {"kind": "pump"}}
         """
-        return plan(self._state)
+        return self._state.plan()
 
     def _own_parts(self) -> tuple[str, ...]:
         kinds = {spec.kind for spec in type(self).__fields__.values()}
