@@ -104,6 +104,12 @@ class TestSwitching:
         update(twin, x={"history": "INF"})
         assert list(history(twin).values()) == [2]
 
+    def test_a_longer_period_brings_nothing_back(self, twin, add, update, history, clock):
+        add(twin, x={"value": 1, "history": "1D"})
+        clock.advance(2 * DAY)
+        update(twin, x={"value": 2, "history": "INF"})
+        assert list(history(twin).values()) == [2]
+
     def test_on_together_with_a_value(self, twin, add, update, history):
         add(twin, x={"value": 1})
         update(twin, x={"value": 2, "history": "INF"})

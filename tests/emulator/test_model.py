@@ -525,6 +525,7 @@ class Requests(RuleBasedStateMachine):
     @rule(hours=st.integers(1, 20))
     def time_passes(self, hours):
         self.clock.advance(hours * 3_600)
+        self.look_into_the_tables()
 
     @rule(by=st.integers(0, 6), which=st.sampled_from([*OPEN]), text=shown_to)
     def a_role_changes(self, by, which, text):
@@ -542,7 +543,6 @@ class Requests(RuleBasedStateMachine):
         body = {"description": description}
         self.answer_to(admin, "update_user", self.users[by].uuid, body=body)
 
-    @rule()
     def look_into_the_tables(self):
         for number_, account in enumerate(self.accounts, 1):
             for table in ("ts_{}_series", "ix_{}_levels"):

@@ -31,7 +31,10 @@ def record(tx: Transaction, old: EntryRow | None, new: EntryRow, now: float) -> 
             new.value_changed_ts,
             to_json(new.value),
         )
-    tx.run("DELETE FROM history WHERE entry = ? AND changed_ts < ?", new.seq, _start(tx, new, now))
+    # What was too old for the former period does not come back with a longer one.
+    periods = {new.history, old.history if old else None} - {None}
+    start = max(_start(tx, new._replace(history=period), now) for period in periods)
+    tx.run("DELETE FROM history WHERE entry = ? AND changed_ts < ?", new.seq, start)
 
 
 def records(
