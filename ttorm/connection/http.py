@@ -82,6 +82,7 @@ class HttpTransport:
         self._loops: _Loops = weakref.WeakKeyDictionary()
         self._finalizer: Callable[[], object] = _nothing
         self._closed = False
+        self._sending = 0
         phases = self._limits
         self._extensions = {
             "timeout": {
@@ -102,15 +103,17 @@ class HttpTransport:
             RequestTimeoutError: A time-out passed.
             ResponseTooLargeError: The answer is over the limit.
         """
-        client = self._sync_client()
+        client = self._enter()
         # The pool of httpx mixes up its connections when more threads ask than it has: they wait
         # in front of it.
         if not self._slots.acquire(timeout=self._limits.pool):
+            self._leave()
             raise _translate(httpx.PoolTimeout(""))
         try:
             return self._exchange(client, request)
         finally:
             self._slots.release()
+            self._leave()
 
     def _exchange(self, client: httpx.Client, request: HttpRequest) -> HttpResponse:
         content = _chunks(request.body) if isinstance(request.body, Upload) else request.body
@@ -135,9 +138,22 @@ class HttpTransport:
                 reader.feed(chunk)
         return reader.finish()
 
+    def _enter(self) -> httpx.Client:
+        client = self._sync_client()
+        with self._lock:
+            self._check_process()
+            self._sending += 1
+        return client
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._sending -= 1
+            self._close_idle()
+
     def _sync_client(self) -> httpx.Client:
         self._check_process()
         with self._lock:
+            self._check_process()
             if self._client is None:
                 self._client = httpx.Client(
                     transport=self._transport,
@@ -237,14 +253,22 @@ class HttpTransport:
             self._lock = threading.Lock()
             self._slots = threading.Semaphore(self._limits.connections)
             self._client = None
+            self._sending = 0
             self._loops.clear()
 
     def close(self) -> None:
-        """Close the threads' client; the loops' clients close with their loops."""
+        """Close the threads' client, after the requests under way.
+
+        The loops' clients close with their loops.
+        """
         self._closed = True
         with self._lock:
-            if self._client is not None and self._pid == os.getpid():
-                self._finalizer()
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        # The pool would never close a connection that a request gives back after the pool's end.
+        if self._closed and not self._sending and self._pid == os.getpid():
+            self._finalizer()
             self._client = None
 
     async def aclose(self) -> None:
