@@ -82,12 +82,15 @@ class Background:
                 self._thread = Thread(target=self._run, name="ttorm-background", daemon=True)
                 self._thread.start()
 
-    def spawn(self, name: str, task: Callable[[], None]) -> None:
+    def spawn(self, name: str, task: Callable[[], None]) -> bool:
         """Do something on a thread of its own, and look for work when it is done.
 
         Args:
             name: What `tasks` says about it.
             task: Does it.
+
+        Returns:
+            False when all is to end, and it is not done.
         """
 
         def run() -> None:
@@ -101,10 +104,12 @@ class Background:
                 self.wake()
 
         with self._lock:
-            if not self.stopping:
-                thread = Thread(target=run, name=f"ttorm-task {name}", daemon=True)
-                self._tasks[thread] = name
-                thread.start()
+            if self.stopping:
+                return False
+            thread = Thread(target=run, name=f"ttorm-task {name}", daemon=True)
+            self._tasks[thread] = name
+            thread.start()
+            return True
 
     def tasks(self) -> list[str]:
         """Return the names of the tasks that are being done."""

@@ -179,8 +179,9 @@ def work(world: Emulator) -> float | None:
         if row is None:
             return _next_look(world)
         leased = _lease(world, row["uuid"])
-        if leased is not None:
-            world.background.spawn(row["target"], partial(_deliver, world, leased))
+        if leased and not world.background.spawn(row["target"], partial(_deliver, world, leased)):
+            _advance(world, leased, 0)
+            return None
 
 
 def _due(world: Emulator, busy: list[str] | None = None, limit: int = 1) -> list[Row]:
@@ -238,8 +239,8 @@ def _send_next(world: Emulator, leased: _Round) -> bool:
         return False
     letter, subscription = _Letter.from_row(row), leased.subscription
     outcome = world.callbacks.post(subscription.callback_url, letter.content(world, subscription))
-    if world.background.stopping:
-        # It may have been broken off: it counts as not sent.
+    if world.background.stopping and not outcome.delivered:
+        # Broken off by ourselves: it counts as not sent.
         _advance(world, leased, letter.number - 1)
         return False
     if outcome.delivered or outcome.hopeless or letter.tries + 1 >= world.policy.delivery_tries:
