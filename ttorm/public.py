@@ -7,6 +7,7 @@ from ttorm._version import __version__
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import (
     AlreadyDoneError,
+    AmbiguousIdentityError,
     ApiError,
     BadRequestError,
     BudgetExceededError,
@@ -69,6 +70,7 @@ from ttorm.sessions import Session, UnsavedChangesWarning, session
 
 __all__ = [
     "AlreadyDoneError",
+    "AmbiguousIdentityError",
     "ApiError",
     "Attempt",
     "Attempts",

@@ -73,6 +73,29 @@ async def test_the_oldest_of_several(do, make, emulator, connection):
     assert (await do(Crate, "find", serial="A17")).uuid == first
 
 
+async def test_several_are_an_error_where_one_is_expected(do, make, emulator, connection):
+    emulator.clock.freeze(1_718_000_000)
+    first = make("CRATE#A17", kind="crate")
+    make("CRATE#A17", kind="pallet")
+    assert (await do(Crate, "find", serial="A17", strict=True)).uuid == first
+    emulator.clock.advance(1)
+    second = make("CRATE#A17", kind="crate")
+    with pytest.raises(ttorm.AmbiguousIdentityError, match="2 alive Twins have") as caught:
+        await do(Crate, "find", serial="A17", strict=True)
+    assert caught.value.candidates == (first, second)
+
+
+async def test_all_of_several(do, make, others, emulator, sent):
+    emulator.clock.freeze(1_718_000_000)
+    uuids = [make("CRATE#A17", kind="crate") for _ in range(3)]
+    make("CRATE#A17", kind="pallet")
+    others.call("terminate_twin", uuids.pop(1))
+    found = await do(Crate, "find_all", serial="A17")
+    assert {crate.uuid for crate in found} == set(uuids)
+    assert sent.take() == [("GET", "/resolve/CRATE#A17", (("details", "true"),), None)]
+    assert await do(Crate, "find_all", "CRATE#B18") == []
+
+
 async def test_the_class_of_the_kind(do, make):
     make("SN#P", kind="pallet")
     assert type(await do(Twin, "find", "SN#P")) is Pallet

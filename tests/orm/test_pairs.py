@@ -54,6 +54,7 @@ def test_the_walk_finds_the_verbs():
     found = {f"{owner.__name__}.{verb}" for owner, verb in PAIRS}
     assert {
         "ModelMeta.create",
+        "ModelMeta.find_or_create",
         "Twin.get",
         "Twin.find",
         "Twin.save",

@@ -178,6 +178,13 @@ assert_type(Scooter.at("uuid"), Scooter)
 assert_type(Scooter.find(serial="A17"), Scooter)
 assert_type(Scooter.find("SN#A17", context="system"), Scooter)
 assert_type(Twin.find("SN#A17", context=["uuid"]), Twin)
+assert_type(Scooter.find(serial="A17", strict=True), Scooter)
+assert_type(Scooter.find_all(serial="A17"), list[Scooter])
+assert_type(Twin.find_all("SN#A17", context="system"), list[Twin])
+assert_type(
+    Scooter.find_or_create(model="X1", battery=99.0, place=Place(hall=4), serial="A17"),
+    tuple[Scooter, bool],
+)
 assert_type(Scooter.scan(), Scan[Scooter])
 assert_type(Scooter.scan(Scooter.battery < 20, terminated=True, page=10), Scan[Scooter])
 assert_type(Twin.scan("TWIN.kind == 'pump'"), Scan[Twin])
@@ -404,6 +411,11 @@ async def asynchronous() -> None:
     assert_type(await Scooter.aget("uuid", fresh=True), Scooter)
     assert_type(await Scooter.afind(serial="A17"), Scooter)
     assert_type(await Scooter.afind("SN#A17", context="system"), Scooter)
+    assert_type(await Scooter.afind_all(serial="A17"), list[Scooter])
+    assert_type(
+        await Scooter.afind_or_create(model="X1", battery=99.0, place=Place(hall=4), serial="A17"),
+        tuple[Scooter, bool],
+    )
     async for fast in Racer.scan(Racer.speed > 3):
         assert_type(fast, Racer)
     assert_type(await Scooter.scan().afirst(), Scooter | None)

@@ -22,6 +22,7 @@ scooter = Scooter(model="X1", battery=99.0, serial="A17")
 
 Scooter(model="X1", battery=99.0, serial="A17", sped=1)  # error
 Scooter.create(model="X1", battery=99.0, serial="A17", sped=1)  # error
+Scooter.find_or_create(model="X1", battery=99.0, serial="A17", sped=1)  # error
 scooter.spede  # error
 scooter.spede = 5  # error
 Scooter.spede  # error
@@ -62,6 +63,7 @@ ttorm.merge({}, {}, {}, prefer="base")  # error
 
 Scooter(model="X1", battery=99.0)  # error
 Scooter.create(model="X1")  # error
+Scooter.find_or_create(serial="A17")  # error
 scooter.docs.upload("a.txt")  # error
 
 # Rules

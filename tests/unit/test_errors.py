@@ -160,6 +160,7 @@ def filled(cls):
         "base": {"a": 1},
         "mine": {"a": 2},
         "theirs": {"a": 3},
+        "candidates": ("u1", "u2"),
         "errors": {"battery": ItemError("refused", "update_twin_ledger_entry")},
         "result": SaveResult(created=("x",), requests=2),
     }

@@ -7,6 +7,7 @@ TtormError
 ├── NotLoadedError (RuntimeError)            a read that would block where blocking is not allowed
 ├── MissingEntryError (AttributeError)       a declared Entry that the Ledger lacks
 ├── WrongKindError (LookupError)             a Twin of another kind than the class says
+├── AmbiguousIdentityError (LookupError)     several Twins where one is expected
 ├── StateError (RuntimeError)                the record or connection is past doing that
 ├── ConflictError                            somebody else changed the same thing
 ├── SaveError                                some items of a save were refused
@@ -37,12 +38,13 @@ Every message ends in a short code in brackets; `docs/errors.md` has a section f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 __all__ = [
     "SUBCODES",
     "AlreadyDoneError",
+    "AmbiguousIdentityError",
     "ApiError",
     "BadRequestError",
     "BudgetExceededError",
@@ -133,6 +135,22 @@ class WrongKindError(TtormError, LookupError):
     """The Twin exists but is of another kind than the model class says."""
 
     code = "wrong-kind"
+
+
+class AmbiguousIdentityError(TtormError, LookupError):
+    """Several alive Twins have an Identity that is expected to lead to one.
+
+    Attributes:
+        candidates: Their UUIDs, the oldest Twin first.
+    """
+
+    code = "ambiguous-identity"
+
+    def __init__(
+        self, message: str = "", *, candidates: Sequence[str] = (), code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.candidates = tuple(candidates)
 
 
 class StateError(TtormError, RuntimeError):

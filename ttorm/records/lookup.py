@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ttorm.api import names
 from ttorm.api.answers import listed, member, needed
-from ttorm.api.errors import NotFoundError, WrongKindError
+from ttorm.api.errors import AmbiguousIdentityError, NotFoundError, WrongKindError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow
@@ -17,9 +17,21 @@ from ttorm.records.models import model_of
 from ttorm.records.state import TwinState
 from ttorm.sessions import Session, current_session
 
-__all__ = ["find", "get", "show_listed", "state_at"]
+__all__ = [
+    "Context",
+    "age",
+    "find",
+    "find_all",
+    "get",
+    "resolve",
+    "show_listed",
+    "shown_found",
+    "state_at",
+]
 
 T = TypeVar("T")
+Context: TypeAlias = str | list[str] | None
+"""Whose Identities count."""
 _UUID = ("creation_certificate", "uuid")
 
 
@@ -49,21 +61,53 @@ def get(model: type[T], uuid: str, *, fresh: bool) -> Flow[T]:
 def find(
     model: type[T],
     identity: str | None,
-    context: str | list[str] | None,
+    context: Context,
+    strict: bool,
     field: Mapping[str, Any],
 ) -> Flow[T]:
     """Resolve an Identity; of several alive Twins of the class, take the oldest.
 
     Raises:
         NotFoundError: There is none.
+        AmbiguousIdentityError: There are several, and only one is expected.
     """
     text = _identity(model, identity, field)
+    found = yield from resolve(model, text, context)
+    if not found:
+        raise NotFoundError(
+            f"no alive {model.__name__} has the Identity {text!r}: create one, or give context= "
+            "to look among other accounts' Identities",
+            operation="resolve_twin_identity",
+        )
+    if strict and len(found) > 1:
+        uuids = [needed(wire, *_UUID) for wire in found]
+        raise AmbiguousIdentityError(
+            f"{len(uuids)} alive Twins have the Identity {text!r}, the oldest first: "
+            f"{', '.join(uuids)}; take the Identity away from all but one, or leave strict= out to "
+            "take the oldest",
+            candidates=uuids,
+        )
+    record: T = shown_found(model, found[0], text, context)
+    return record
+
+
+def find_all(
+    model: type[T], identity: str | None, context: Context, field: Mapping[str, Any]
+) -> Flow[list[T]]:
+    """Resolve an Identity to all alive Twins of the class, the oldest first."""
+    text = _identity(model, identity, field)
+    found = yield from resolve(model, text, context)
+    return [shown_found(model, wire, text, context) for wire in found]
+
+
+def resolve(model: Any, text: str, context: Context = None) -> Flow[list[dict[str, Any]]]:
+    """Resolve an Identity to the alive Twins of a class, the oldest first."""
     connection = current_session().connection
     request = api_request("resolve_twin_identity", [text], {"context": context, "details": True})
     try:
         answer = yield from perform(connection, request)
     except NotFoundError:
-        answer = {}
+        return []
     fitting = [
         wire
         for wire in listed(answer, "twins")
@@ -71,22 +115,20 @@ def find(
         and wire.get("status") == "alive"
         and model_of(member(wire, "description"), model)
     ]
-    if not fitting:
-        raise NotFoundError(
-            f"no alive {model.__name__} has the Identity {text!r}: create one, or give context= "
-            "to look among other accounts' Identities",
-            operation="resolve_twin_identity",
-        )
-    oldest = min(fitting, key=_age)
-    state = state_at(model, needed(oldest, *_UUID))
-    state.absorb_twin(oldest, fresh=False)
+    return sorted(fitting, key=age)
+
+
+def shown_found(model: Any, wire: Mapping[str, Any], text: str, context: Context = None) -> Any:
+    """Return the record for an object that an Identity was resolved to."""
+    state = state_at(model, needed(wire, *_UUID))
+    state.absorb_twin(wire, fresh=False)
     if context in (None, "personal") and text not in state.identities.base:
         state.absorb_identities({"identities": {text: {}}}, complete=False)
-    found: T = _shown(model, state)
-    return found
+    return _shown(model, state)
 
 
-def _age(wire: Mapping[str, Any]) -> tuple[float, str]:
+def age(wire: Mapping[str, Any]) -> tuple[float, str]:
+    """Give what orders Twins by age."""
     certificate = member(wire, "creation_certificate")
     return float(certificate.get("created_ts") or 0), str(certificate.get("uuid"))
 

@@ -100,6 +100,50 @@ class ModelMeta(type):
             await cast(Any, record).asave()
         return record
 
+    def find_or_create(cls: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> tuple[R, bool]:
+        """Find the Twin with the key of some values, or create it with them.
+
+        The key is the class's one field that is declared as ``identity(..., key=True)``. A Twin
+        that is found is returned as it is. One that is created gets a random mark in its
+        description, by which it is found again when the answer of its creation is lost.
+
+        Takes what the constructor takes.
+
+        Returns:
+            The record, and whether it was created.
+
+        Raises:
+            TypeError: The class has no such field, or not exactly one; or a value is missing.
+            OutcomeUnknownError: No answer came, and the Twin may still come to exist: call again
+                after a while.
+            ValidationError: A value does not fit its field.
+            SaveError: The service refused some of the items.
+
+        Example:
+            >>> class Pump(Twin):
+            ...     serial: Field[str] = identity("SN", key=True)
+            >>> pump, created = Pump.find_or_create(serial="A17")
+            >>> Pump.find_or_create(serial="A17") == (pump, False)
+            True
+        """
+        from ttorm.records.creating import find_or_create
+
+        record = cls(*args, **kwargs)
+        with _nobody_has(record):
+            found: tuple[R, bool] = cast(Any, record)._connection.run(find_or_create(record))
+        return found
+
+    @twin_of(find_or_create)
+    async def afind_or_create(
+        cls: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[R, bool]:
+        from ttorm.records.creating import find_or_create
+
+        record = cls(*args, **kwargs)
+        with _nobody_has(record):
+            found: tuple[R, bool] = await cast(Any, record)._connection.arun(find_or_create(record))
+        return found
+
     def __dir__(cls) -> list[str]:
         return [*super().__dir__(), *cls.__fields__]
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from ttorm import signals
 from ttorm.api.answers import is_settled, items, member, needed, refusal
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ItemError, NotFoundError, SaveError, StateError
+from ttorm.api.errors import (
+    ItemError,
+    NotFoundError,
+    OutcomeUnknownError,
+    SaveError,
+    StateError,
+)
 from ttorm.api.request import api_request
 from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
@@ -31,14 +37,22 @@ from ttorm.records.plan import (
 from ttorm.records.state import TwinState
 from ttorm.results import SaveResult
 
-__all__ = ["remove_now", "save", "terminate"]
+__all__ = ["Recovery", "remove_now", "save", "terminate"]
 
 _ROUNDS = 5
 """How often a save writes again what moved without getting in the way."""
 
 
+Recovery: TypeAlias = Callable[[OutcomeUnknownError], Flow[dict[str, Any] | None]]
+"""Finds the Twin of a creation in doubt; None has it created again."""
+
+
 def save(
-    record: Any, *, check: bool = False, only: tuple[Part, str] | None = None
+    record: Any,
+    *,
+    check: bool = False,
+    only: tuple[Part, str] | None = None,
+    recover: Recovery | None = None,
 ) -> Flow[SaveResult]:
     """Send what changed of a Twin.
 
@@ -46,6 +60,7 @@ def save(
         record: The Twin.
         check: Write only over what this record has seen.
         only: One item, by part and name, when not everything is to be saved.
+        recover: What to do when nobody knows whether the Twin was created; None raises.
 
     Raises:
         SaveError: Some items were refused.
@@ -66,7 +81,7 @@ def save(
     # Receivers may have changed more.
     heard = _anybody_listens()
     changes = changes_of(state) if heard else {}
-    saving = _Saving(state, check or record.__meta__.optimistic)
+    saving = _Saving(state, check=check or record.__meta__.optimistic, recover=recover)
     failure: Exception | None = None
     try:
         yield from _alone(state, saving.run(only))
@@ -116,9 +131,10 @@ def _alone(state: TwinState, saving: Flow[None]) -> Flow[None]:
 class _Saving:
     """One save under way: what it did so far."""
 
-    def __init__(self, state: TwinState, check: bool) -> None:
+    def __init__(self, state: TwinState, *, check: bool, recover: Recovery | None) -> None:
         self.state = state
         self.check = check
+        self.recover = recover
         self.errors: dict[str, ItemError] = {}
         self._done: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
         self._requests = 0
@@ -158,12 +174,23 @@ class _Saving:
     def _create(self) -> Flow[None]:
         state = self.state
         sent = state.description.changes()
-        answer = yield from perform(state.connection, creation(state))
+        answer = yield from self._created()
         self._requests += 1
         self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
         state.uuid = needed(answer, "creation_certificate", "uuid")
         state.session.known[state.uuid] = state
         self._settle_description(sent, answer)
+
+    def _created(self) -> Flow[dict[str, Any]]:
+        answer: dict[str, Any] | None = None
+        while answer is None:
+            try:
+                answer = yield from perform(self.state.connection, creation(self.state))
+            except OutcomeUnknownError as error:
+                if self.recover is None:
+                    raise
+                answer = yield from self.recover(error)
+        return answer
 
     def _read_description(self) -> Flow[None]:
         """Read the whole afresh: the API replaces it, and others may have written other keys."""

@@ -163,7 +163,13 @@ class Twin(Record):
 
     @classmethod
     def find(
-        cls, identity: str | None = None, /, *, context: str | list[str] | None = None, **field: Any
+        cls,
+        identity: str | None = None,
+        /,
+        *,
+        context: str | list[str] | None = None,
+        strict: bool = False,
+        **field: Any,
     ) -> Self:
         """Find a Twin by one of its Identities.
 
@@ -172,6 +178,7 @@ class Twin(Record):
                 ``serial="A17"``.
             context: Whose Identities count: ``"personal"`` (the default), ``"system"``, or
                 account UUIDs.
+            strict: Whether several are an error.
             **field: One identity field with its value.
 
         Returns:
@@ -179,21 +186,61 @@ class Twin(Record):
 
         Raises:
             NotFoundError: No alive Twin of this class has the Identity.
+            AmbiguousIdentityError: Several have it (only with `strict`).
             ValidationError: That is no Identity.
 
         Example:
             >>> pump = Twin.create(identities=["SN#A17"])
-            >>> Twin.find("SN#A17") == pump
+            >>> Twin.find("SN#A17", strict=True) == pump
             True
         """
-        return current_session().connection.run(lookup.find(cls, identity, context, field))
+        return current_session().connection.run(lookup.find(cls, identity, context, strict, field))
 
     @classmethod
     @twin_of(find)
     async def afind(
-        cls, identity: str | None = None, /, *, context: str | list[str] | None = None, **field: Any
+        cls,
+        identity: str | None = None,
+        /,
+        *,
+        context: str | list[str] | None = None,
+        strict: bool = False,
+        **field: Any,
     ) -> Self:
-        return await current_session().connection.arun(lookup.find(cls, identity, context, field))
+        flow = lookup.find(cls, identity, context, strict, field)
+        return await current_session().connection.arun(flow)
+
+    @classmethod
+    def find_all(
+        cls, identity: str | None = None, /, *, context: str | list[str] | None = None, **field: Any
+    ) -> list[Self]:
+        """Find all alive Twins of this class that have an Identity.
+
+        Args:
+            identity: The Identity, such as ``"SN#A17"``; or one identity field by name.
+            context: Whose Identities count, as for `find`.
+            **field: One identity field with its value.
+
+        Returns:
+            The records, the oldest Twin first; none is no error.
+
+        Raises:
+            ValidationError: That is no Identity.
+
+        Example:
+            >>> pumps = [Twin.create(identities=["GROUP#7"]) for _ in range(2)]
+            >>> Twin.find_all("GROUP#7") == pumps
+            True
+        """
+        return current_session().connection.run(lookup.find_all(cls, identity, context, field))
+
+    @classmethod
+    @twin_of(find_all)
+    async def afind_all(
+        cls, identity: str | None = None, /, *, context: str | list[str] | None = None, **field: Any
+    ) -> list[Self]:
+        flow = lookup.find_all(cls, identity, context, field)
+        return await current_session().connection.arun(flow)
 
     @classmethod
     def scan(

@@ -1,0 +1,186 @@
+"""Creating a Twin once: by its key Identity, and by a mark when an answer is lost.
+
+The API cannot create a Twin under a name. So a Twin is created with a random mark in its
+description and gets its Identity in a second request. What is in doubt is read before it is
+repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from typing import Any, TypeVar, cast
+
+from ttorm.api.answers import listed, member, needed
+from ttorm.api.errors import (
+    AlreadyDoneError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ServerError,
+    ServerTimeoutError,
+    TransportError,
+    TtormError,
+)
+from ttorm.api.request import api_request
+from ttorm.connection.calls import perform
+from ttorm.flows import Flow, sleep
+from ttorm.records.loading import load
+from ttorm.records.lookup import age, resolve, shown_found
+from ttorm.records.retrying import backoff
+from ttorm.records.saving import Recovery, remove_now, save, terminate
+from ttorm.records.state import TwinState
+from ttorm.rules import TWIN
+
+__all__ = ["MARK", "find_or_create"]
+
+R = TypeVar("R")
+
+MARK = "_ttorm_key"
+"""The description key of the mark."""
+_LOOKS = (0.0, 0.5, 2.0)
+"""Seconds before each look for a Twin whose creation was not answered."""
+_ATTEMPTS = 8
+_PAUSE = 0.1
+"""Seconds of the longest wait before a second attempt; doubles with each."""
+_DOUBTFUL = (OutcomeUnknownError, ServerError, TransportError)
+
+
+def find_or_create(record: Any) -> Flow[tuple[Any, bool]]:
+    """Find the Twin that has the key of an unsaved record, or create it.
+
+    Returns:
+        The record that is found, or the given one; and whether it was created.
+
+    Raises:
+        TypeError: The class declares no key Identity, or not exactly one.
+        OutcomeUnknownError: The Twin may still come to exist.
+        SaveError: The service refused some of the items.
+    """
+    state: TwinState = record._state
+    model = cast(Any, type(record))
+    text = _key(record)
+    found = yield from resolve(model, text)
+    if found:
+        state.session.release(state)
+        return shown_found(model, found[0], text), False
+    yield from _create(record, text)
+    # Somebody else may have done the same at the same time.
+    found = yield from _insist(lambda: resolve(model, text))
+    oldest = min([*found, state.facts or {}], key=age)
+    if needed(oldest, "creation_certificate", "uuid") == state.uuid:
+        return record, True
+    yield from _withdraw(record, text)
+    return shown_found(model, oldest, text), False
+
+
+def _key(record: Any) -> str:
+    model = cast(Any, type(record))
+    keys = [spec for spec in model.__fields__.values() if spec.key]
+    if len(keys) != 1:
+        raise TypeError(
+            f"{model.__name__}.find_or_create() needs exactly one key to find the Twin by, found "
+            f"{len(keys)}: declare it, as in serial: Field[str] = identity('SN', key=True)"
+        )
+    [key] = keys
+    text: str | None = record._state.shown_identity(key.target)
+    if text is None:
+        raise TypeError(f"{model.__name__}.find_or_create() needs a value for {key.attribute}")
+    return text
+
+
+def _insist(make: Callable[[], Flow[R]]) -> Flow[R]:
+    """Do something that can be done again until it is answered."""
+    for attempt in count(1):
+        try:
+            return (yield from make())
+        except _DOUBTFUL:
+            if attempt == _ATTEMPTS:
+                raise
+        yield from backoff(attempt, _PAUSE)
+    raise AssertionError  # pragma: no cover - count() does not end
+
+
+def _create(record: Any, text: str) -> Flow[None]:
+    from uuid import uuid4
+
+    state: TwinState = record._state
+    mark = uuid4().hex
+    state.description.cell(MARK).assign(mark)
+    try:
+        yield from _save(record, lambda error: _recover(state, mark, error))
+    except TtormError:
+        if state.uuid is not None and not state.identities.item(text).present:
+            # Nobody would ever find it.
+            with suppress(TtormError):
+                yield from terminate(record)
+        raise
+
+
+def _save(record: Any, recover: Recovery) -> Flow[None]:
+    try:
+        yield from save(record, recover=recover)
+    except _DOUBTFUL:
+        if record._state.uuid is None:
+            raise
+        yield from _insist(lambda: _finish(record))
+
+
+def _finish(record: Any) -> Flow[None]:
+    """Save what is not saved yet, after reading what is in doubt."""
+    state: TwinState = record._state
+    doubtful = {"identities": state.identities, "ledger": state.ledger}
+    parts = [part for part, items in doubtful.items() if items.is_modified()]
+    yield from load(state, parts, fresh=True)
+    yield from save(record)
+
+
+def _recover(
+    state: TwinState, mark: str, error: OutcomeUnknownError
+) -> Flow[dict[str, Any] | None]:
+    """Look for the Twin of a creation whose outcome is not known.
+
+    Returns:
+        The Twin; None when it certainly was not created, so that it may be created again.
+
+    Raises:
+        OutcomeUnknownError: It is not there, but may come yet.
+    """
+    for pause in _LOOKS:
+        yield from sleep(pause)
+        found = yield from _insist(lambda: _marked(state, mark))
+        if found is not None:
+            return found
+    if _is_over(error):
+        return None
+    raise error
+
+
+def _is_over(error: OutcomeUnknownError) -> bool:
+    """Tell whether the service is done with a request, so that it cannot take effect any more."""
+    cause = error.__cause__
+    answered = isinstance(cause, ServerError) and cause.subcode is not None
+    return answered and not isinstance(cause, ServerTimeoutError)
+
+
+def _marked(state: TwinState, mark: str) -> Flow[dict[str, Any] | None]:
+    rule = str(TWIN[MARK] == mark)
+    cursor: str | None = None
+    while True:
+        query = {"cursor": cursor, "count": 1000, "match": rule, "details": True}
+        answer = yield from perform(state.connection, api_request("scan_twins", query=query))
+        for wire in listed(answer, "twins"):
+            if member(wire, "description").get(MARK) == mark:
+                return dict(wire)
+        cursor = answer.get("cursor")
+        if cursor is None:
+            return None
+
+
+def _withdraw(record: Any, text: str) -> Flow[None]:
+    """Take a Twin back that somebody else has created earlier."""
+    state: TwinState = record._state
+    with suppress(NotFoundError):
+        yield from _insist(lambda: remove_now(state, "identities", text))
+    with suppress(AlreadyDoneError):
+        yield from _insist(lambda: terminate(record))
