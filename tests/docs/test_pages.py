@@ -13,11 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import coverage_page
 import pytest
 
 from ttorm.api import errors
 from ttorm.api.operations import OPERATIONS
-from ttorm.emulator.handlers import registered
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -132,18 +132,18 @@ def test_every_error_code_has_its_section_and_every_section_its_code():
     assert set(re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)) == codes
 
 
-def operations_table() -> str:
-    areas: dict[str, tuple[list[str], list[str]]] = {}
-    for name, operation in OPERATIONS.items():
-        areas.setdefault(operation.category, ([], []))[name not in registered()].append(f"`{name}`")
-    rows = [[area, *(" ".join(names) or "-" for names in both)] for area, both in areas.items()]
-    table = [["area", "built", "not built yet"], ["---", "---", "---"], *rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+def test_the_page_of_coverage_is_current():
+    committed = (ROOT / "docs" / "coverage.md").read_text(encoding="utf-8")
+    assert committed == coverage_page.page(), (
+        "docs/coverage.md is old: run python tests/support/coverage_page.py > docs/coverage.md"
+    )
 
 
-def test_the_page_of_the_emulator_tells_which_operations_are_built():
-    page = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
-    assert operations_table() in page, f"docs/emulator.md has to say:\n{operations_table()}"
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.credential])
+def test_an_operation_is_called_by_the_tests_that_the_page_of_coverage_names(name):
+    tests, _ = coverage_page.AREAS[OPERATIONS[name].category]
+    files = [coverage_page.EMULATOR / f"test_{test}.py" for test in tests.split()]
+    assert any(f'"{name}"' in file.read_text(encoding="utf-8") for file in files)
 
 
 def test_an_example_that_is_wrong_is_noticed():
