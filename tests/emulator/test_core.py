@@ -15,13 +15,11 @@ import pytest
 
 from ttorm.api.errors import ConfigurationError, StateError
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
-from ttorm.api.operations import OPERATIONS
-from ttorm.api.request import MAX_BODY, api_request
+from ttorm.api.request import MAX_BODY
 from ttorm.emulator import Clock, Emulator
 from ttorm.emulator.bootstrap import make_account, new_secret
 from ttorm.emulator.clock import later
 from ttorm.emulator.faults import Faults
-from ttorm.emulator.handlers import registered
 from ttorm.emulator.ids import Ids
 from ttorm.emulator.policy import Policy
 from ttorm.emulator.transport import EmulatorTransport
@@ -226,21 +224,6 @@ class TestQueries:
         add(twin, a={"value": 1}, b={"value": 2}, c={"value": 3}, d={"value": 4})
         answer = send("GET", f"/twins/{twin}/ledgers/personal?entries=a,b&entries=c", user=user)
         assert json.loads(answer.body)["entries"].keys() == {"a", "b", "c"}
-
-
-UNBUILT = sorted(OPERATIONS.keys() - registered().keys())
-
-
-@pytest.mark.parametrize("name", UNBUILT)
-def test_operations_that_are_not_built_say_so(send, user, name):
-    operation = OPERATIONS[name]
-    request = api_request(name, [ABSENT] * len(operation.path_params))
-    answer = send(operation.method, request.path, user=user)
-    body = json.loads(answer.body)
-    assert (answer.status, body["subcode"]) == (400, 400979)
-    assert name in body["description"]
-    if operation.credential:
-        assert send(operation.method, request.path).status == 401
 
 
 def test_a_failure_of_the_emulator_is_an_answer_and_leaves_nothing(

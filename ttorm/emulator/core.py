@@ -188,8 +188,8 @@ class Emulator:
             request = request._replace(body=take_body(request))
             header = request.headers.get("authorization")
             who = note.caller(partial(authenticate, self, header=header, user=principal))
-            handler = self._handlers.get(route.operation.name)
-            with self.store.transaction(write=handler is not None and handler.writes) as tx:
+            handler = self._handlers[route.operation.name]
+            with self.store.transaction(write=handler.writes) as tx:
                 done = self.perform(tx, route, request, who)
             return done.finish()
         except StateError:
@@ -211,7 +211,7 @@ class Emulator:
         """
         origin, _, query = routing.split_url(request.url)
         operation = route.operation
-        handler = self._handlers.get(operation.name)
+        handler = self._handlers[operation.name]
         now = self.clock.now()
         principal = None
         if operation.credential:
@@ -219,8 +219,6 @@ class Emulator:
             authorize(principal, operation)
         body = read_body(take_body(request))
         dictionary = _dictionary(request, principal)
-        if handler is None:
-            raise Fault(400979, f"{operation.name} is not built in this version of the emulator.")
         call = Call(
             self,
             tx,
