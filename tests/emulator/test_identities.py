@@ -312,3 +312,10 @@ class TestResolve:
     def test_words_and_accounts_do_not_mix(self, api, account):
         answer = api("resolve_twin_identity", "SN#1", context=["personal", account])
         assert answer[1]["subcode"] == 400589
+
+
+def test_the_latest_time_that_there_is_can_be_sent_back(api, twin):
+    body = {"identities": {"SN#A17": {"validity_ts": 999_999_999_999.9999}}}
+    made = api("create_twin_identity", twin, body=body)[1]["identities"]["SN#A17"]
+    body = {"validity_ts": made["validity_ts"]}
+    assert api("update_twin_identity", twin, "SN#A17", body=body)[0] == 201

@@ -38,7 +38,7 @@ __all__ = [
 MAX_DICTIONARY = 8_192
 """Longest value of ``X-TrustedTwin``."""
 MAX_TIMESTAMP = 1e12
-"""No time is this far from 1970, in seconds."""
+"""The farthest that a time is from 1970, in seconds."""
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_ \-]{0,30}[0-9A-Za-z]")
 """What names of users and roles look like."""
 
@@ -183,7 +183,7 @@ def check_timestamp(value: Any, where: str = "'validity_ts'") -> float | None:
     if (
         isinstance(value, (int, float))
         and not isinstance(value, bool)
-        and abs(value) < MAX_TIMESTAMP
+        and abs(value) <= MAX_TIMESTAMP
     ):
         return round(float(value), 3)
     raise Fault(400589, f"{where} is {_shown(value)}: write Unix seconds or null.")

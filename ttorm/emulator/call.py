@@ -152,7 +152,7 @@ class Call:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if abs(value) < MAX_TIMESTAMP:
+        if abs(value) <= MAX_TIMESTAMP:
             return round(value, 3)
         raise Fault(400589, f"{name!r} is {text!r}: write Unix seconds.")
 

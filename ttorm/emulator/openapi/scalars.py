@@ -15,8 +15,8 @@ SCHEMAS: dict[str, Schema] = {
     "Timestamp": {
         "type": "number",
         "description": "Unix seconds in UTC, with up to three decimals.",
-        "exclusiveMinimum": -body.MAX_TIMESTAMP,
-        "exclusiveMaximum": body.MAX_TIMESTAMP,
+        "minimum": -body.MAX_TIMESTAMP,
+        "maximum": body.MAX_TIMESTAMP,
         "examples": [1718000000.125],
     },
     "Rule": {
