@@ -8,6 +8,7 @@ import random
 import time
 
 import pytest
+from hostile import LEAKS, WORDS, template_soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -262,15 +263,6 @@ def test_agrees_with_a_plain_reading_of_its_parts(variables, parts, data):
         assert made == dumped
 
 
-WORDS = [
-    *"{}[].!:_ \\\"'%$(",
-    *("entry_name", "entry_value", "LEDGER", "DICT", "now", "city", "tags", "nested", "list"),
-    *("__class__", "__mro__", "__globals__", "__init__", "__subclasses__", "__builtins__"),
-    *("{entry_name", "{LEDGER", "{LEDGER.tags[0", "{0", "{entry_value!r", "{now:{", "}}", "{{"),
-    *("0", "1", "-1", "99999999999999999999", "²", "\0", "é", "\U0001f600", "x" * 500),
-    *("{entry_name.__class__.__mro__[1].__subclasses__}", "{LEDGER.nested.list[0].x}"),
-]
-LEAKS = ("<class", "<function", "<built-in", "<module", "<method", " at 0x", "mappingproxy")
 SLOWEST = 0.050
 
 
@@ -303,7 +295,7 @@ def fuzz(count, seed):
     try:
         slowest, rendered = (0.0, ""), 0
         for _ in range(count):
-            text = "".join(random_.choices(WORDS, k=random_.randint(1, 14)))
+            text = template_soup(random_)
             seconds, made = hostile(text)
             if seconds > SLOWEST:  # if it was the machine that paused, it does not do so each time
                 seconds = min(hostile(text)[0] for _ in range(3))
