@@ -1,7 +1,8 @@
 """Signals: blinker signals that ttorm sends when records and requests do something.
 
-The sender of a record's signal is its model class. Receivers take keyword arguments and should end
-in ``**extra``, since later versions may send more.
+The sender of a record's signal is its model class; who asks for a class hears of its subclasses as
+well. Receivers take keyword arguments and should end in ``**extra``, since later versions may send
+more. They are called one after the other, in the order in which they were connected.
 
 | signal | sent | arguments |
 | --- | --- | --- |
@@ -10,17 +11,26 @@ in ``**extra``, since later versions may send more.
 | `created` | after a Twin was created | `record changes result` |
 | `changed` | after a save changed something | `record changes result` |
 | `entry_changed` | the same, with the changes of Ledger Entries only | `record changes result` |
+| `identity_changed` | the same, with the changes of Identities only | `record changes result` |
+| `doc_changed` | the same for Docs, and after an upload | `record changes result` |
+| `conflict` | after a checked save lost against somebody else's | `record error` |
 | `loaded` | after a part of a record was read from the service | `record part` |
 | `terminated` | after a Twin was terminated | `record` |
 | `request_sent` | after each answer of the service | `operation path connection status` |
+| `cache_invalidated` | when kept answers may be stale now | `operation path connection` |
 
-`changes` maps attributes to `Change(old, new)`. Receivers may be coroutine functions when the
-async verbs are used. An exception in a receiver is logged by the logger ``ttorm.signals`` and
-never undoes or hides a write (`pre_save` is the exception: it may refuse).
+`changes` maps attributes to `Change(old, new)`: one call for each save, with what the service has
+acknowledged, and none for what it refused. Receivers may be coroutine functions when the async
+verbs are used. An exception in a receiver is logged by the logger ``ttorm.signals`` and never
+undoes or hides a write (`pre_save` is the exception: it may refuse).
 """
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from inspect import iscoroutine
 from typing import Any
 
@@ -29,10 +39,15 @@ from blinker import NamedSignal, Namespace
 from ttorm.flows import Flow, finish
 
 __all__ = [
+    "cache_invalidated",
     "changed",
+    "conflict",
     "created",
+    "doc_changed",
     "entry_changed",
+    "identity_changed",
     "loaded",
+    "muted",
     "post_save",
     "pre_save",
     "request_sent",
@@ -48,7 +63,33 @@ changed = _namespace.signal("changed")
 terminated = _namespace.signal("terminated")
 loaded = _namespace.signal("loaded")
 entry_changed = _namespace.signal("entry_changed")
+identity_changed = _namespace.signal("identity_changed")
+doc_changed = _namespace.signal("doc_changed")
+conflict = _namespace.signal("conflict")
 request_sent = _namespace.signal("request_sent")
+cache_invalidated = _namespace.signal("cache_invalidated")
+
+_muted: ContextVar[frozenset[str]] = ContextVar("ttorm_muted", default=frozenset())
+
+
+@contextmanager
+def muted(*several: NamedSignal) -> Generator[None]:
+    """Have nobody told of what this thread or task does inside the block.
+
+    Args:
+        *several: The signals to hold back; without any, all of them.
+
+    Example:
+        >>> from ttorm import signals
+        >>> with signals.muted(signals.pre_save, signals.changed):
+        ...     pump = Twin.create(entries={"pressure": 2.5})
+    """
+    names = {signal.name for signal in several or _namespace.values()}
+    outside = _muted.set(_muted.get() | names)
+    try:
+        yield
+    finally:
+        _muted.reset(outside)
 
 
 def emit(signal: NamedSignal, sender: Any, **arguments: Any) -> Flow[None]:
@@ -59,7 +100,9 @@ def emit(signal: NamedSignal, sender: Any, **arguments: Any) -> Flow[None]:
     Raises:
         Exception: A receiver of `pre_save` raised it.
     """
-    for receiver in list(signal.receivers_for(sender)):
+    if signal.is_muted or signal.name in _muted.get():
+        return
+    for receiver in _receivers(signal, sender):
         try:
             result = receiver(sender, **arguments)
             if iscoroutine(result):
@@ -71,3 +114,18 @@ def emit(signal: NamedSignal, sender: Any, **arguments: Any) -> Flow[None]:
 
             log = logging.getLogger("ttorm.signals")
             log.exception("a receiver of %s failed: %r", signal.name, receiver)
+
+
+def _receivers(signal: NamedSignal, sender: Any) -> list[Callable[..., Any]]:
+    """Give who is to be told, in the order of connecting, each one once.
+
+    A sender that is a class stands for its base classes, too.
+    """
+    senders = sender.__mro__ if isinstance(sender, type) else (sender,)
+    wanted = [receiver for one in senders for receiver in signal.receivers_for(one)]
+    # blinker keeps the receivers in order, but gives those of a sender in any.
+    known = [
+        receiver() if isinstance(receiver, weakref.ref) else receiver
+        for receiver in list(signal.receivers.values())
+    ]
+    return [receiver for receiver in known if receiver is not None and receiver in wanted]

@@ -19,8 +19,14 @@ NAMES = [
     "terminated",
     "loaded",
     "entry_changed",
+    "identity_changed",
+    "doc_changed",
+    "conflict",
     "request_sent",
+    "cache_invalidated",
 ]
+NEWER = {"entries": {"flow": {"value": 2.0}}}
+OF_REQUESTS = ("request_sent", "cache_invalidated")
 
 
 class Pump(Twin):
@@ -67,7 +73,7 @@ def receive():
 
 def names(heard):
     """Name what was heard of records since the last time."""
-    found = [name for name, _, _ in heard if name != "request_sent"]
+    found = [name for name, _, _ in heard if name not in OF_REQUESTS]
     heard.clear()
     return found
 
@@ -75,8 +81,15 @@ def names(heard):
 async def test_creating(do, connection, heard):
     pump = await do(Pump, "create", label="a", flow=1, serial="7")
     told = {name: arguments for name, _, arguments in heard}
-    assert {sender for name, sender, _ in heard if name != "request_sent"} == {Pump}
-    assert names(heard) == ["pre_save", "created", "changed", "entry_changed", "post_save"]
+    assert {sender for name, sender, _ in heard if name not in OF_REQUESTS} == {Pump}
+    assert names(heard) == [
+        "pre_save",
+        "created",
+        "changed",
+        "entry_changed",
+        "identity_changed",
+        "post_save",
+    ]
     changes = {
         "label": Change(None, "a"),
         "flow": Change(None, 1.0),
@@ -153,7 +166,7 @@ async def test_saving_one_entry_tells_of_it_alone(do, connection, heard):
     await do(pump.ledger["flow"], "save")
     changes = {"flow": Change(0.0, 5.0), "flow.visibility": Change(None, "true")}
     for name, _, arguments in heard:
-        if name != "request_sent":
+        if name not in OF_REQUESTS:
             assert arguments["changes"] == changes
     assert names(heard) == ["pre_save", "changed", "entry_changed", "post_save"]
     heard.clear()
@@ -358,10 +371,15 @@ async def test_a_failing_receiver_loses_nothing(do, connection, receive, caplog,
         if name != "pre_save":
             receive(getattr(signals, name), fail)
     with caplog.at_level(logging.ERROR, logger="ttorm.signals"):
-        pump = await do(Pump, "create", label="a")
+        pump = await do(Pump, "create", label="a", serial="7")
         pump.label = "b"
         await do(pump, "save")
+        await do(pump.docs, "upload", "guide.txt", b"read me")
         await do(pump, "refresh")
+        others.call("update_twin_ledger_entry_value", pump.uuid, "personal", body=NEWER)
+        pump.flow = 3.0
+        with pytest.raises(ttorm.ConflictError):
+            await do(pump, "save", check=True)
         await do(pump, "terminate")
     assert (pump.label, pump.status) == ("b", "terminated")
     assert others.call("get_twin", pump.uuid)["description"] == {"label": "b"}
@@ -457,3 +475,145 @@ async def test_without_receivers_nothing_is_computed(do, connection, monkeypatch
     pump = await do(Pump, "create")
     pump.flow = 5
     await do(pump, "save")
+
+
+# Parts
+
+
+async def test_identities_and_docs_have_signals_of_their_own(do, connection, heard):
+    pump = await do(Pump, "create")
+    heard.clear()
+    pump.serial = "7"
+    await do(pump, "save")
+    assert names(heard) == ["pre_save", "changed", "identity_changed", "post_save"]
+    doc = await do(pump.docs, "upload", "guide.txt", b"read me")
+    [told] = [(name, arguments) for name, _, arguments in heard if name == "doc_changed"]
+    assert told[1]["changes"] == {"docs['guide.txt']": Change(None, doc)}
+    assert told[1]["result"].created == ("docs['guide.txt']",)
+    heard.clear()
+    doc.description = {"language": "en"}
+    await do(pump, "save")
+    assert names(heard) == ["pre_save", "changed", "doc_changed", "post_save"]
+
+
+async def test_a_conflict_is_told_and_no_change(do, connection, others, heard):
+    pump = await do(Pump, "create", flow=1.0)
+    others.call("update_twin_ledger_entry_value", pump.uuid, "personal", body=NEWER)
+    pump.flow = 3.0
+    heard.clear()
+    with pytest.raises(ttorm.ConflictError) as caught:
+        await do(pump, "save", check=True)
+    [told] = [arguments for name, _, arguments in heard if name == "conflict"]
+    assert told == {"record": pump, "error": caught.value}
+    assert "changed" not in names(heard)
+
+
+async def test_stale_answers_are_told(do, connection, heard):
+    pump = await do(Pump, "create")
+    heard.clear()
+    pump.flow = 1.0
+    await do(pump, "save")
+    [told] = [(sender, arguments) for name, sender, arguments in heard if name == OF_REQUESTS[1]]
+    assert told == (
+        connection,
+        {
+            "operation": "update_twin_ledger_entry_value",
+            "path": f"/twins/{pump.uuid}/ledgers/personal/value",
+            "connection": connection,
+        },
+    )
+
+
+async def test_reading_makes_nothing_stale(do, connection, heard):
+    pump = await do(Pump, "create")
+    heard.clear()
+    await do(pump, "refresh")
+    assert "cache_invalidated" not in [name for name, _, _ in heard]
+
+
+async def test_a_failed_write_may_have_made_answers_stale(do, connection, wire, heard):
+    pump = await do(Pump, "create", flow=1.0)
+    heard.clear()
+
+    def meddle(request):
+        if request.method == "PATCH":
+            raise ttorm.TransportError("cut off", sent=True)
+
+    wire.meddle = meddle
+    connection.retry = ttorm.RetryPolicy(attempts=1)
+    pump.flow = 2.0
+    with pytest.raises(ttorm.TtormError):
+        await do(pump, "save")
+    assert [name for name, _, _ in heard][-1] == "cache_invalidated"
+    assert "changed" not in names(heard)
+
+
+# Senders and order
+
+
+class HeatPump(Pump):
+    heat: Field[float] = entry(default=0.0)
+
+
+async def test_who_asks_for_a_class_hears_of_its_subclasses(do, connection, receive):
+    told = []
+    for model in (Pump, Twin, Valve):
+
+        def hear(sender, model=model, **_):
+            told.append((model, sender))
+
+        receive(signals.created, hear, sender=model, weak=False)
+    await do(HeatPump, "create")
+    assert told == [(Pump, HeatPump), (Twin, HeatPump)]
+
+
+async def test_each_receiver_is_called_once_in_the_order_of_connecting(do, connection, receive):
+    told = []
+    receivers = [lambda sender, number=number, **_: told.append(number) for number in range(9)]
+    for receiver in receivers:
+        receive(signals.created, receiver, sender=HeatPump)
+    # Also as a receiver of the base class, and of all.
+    receive(signals.created, receivers[3], sender=Pump)
+    receive(signals.created, receivers[4])
+    await do(HeatPump, "create")
+    assert told == list(range(9))
+
+
+class Listener:
+    def __init__(self):
+        self.told = []
+
+    def hear(self, sender, **_):
+        self.told.append(sender)
+
+
+async def test_methods_are_receivers(do, connection, receive):
+    listener = Listener()
+    receive(signals.created, listener.hear, sender=Pump)
+    await do(HeatPump, "create")
+    assert listener.told == [HeatPump]
+
+
+# Silence
+
+
+async def test_nobody_is_told_inside_a_muted_block(do, connection, heard):
+    with signals.muted():
+        pump = await do(Pump, "create", flow=1.0)
+    assert heard == []
+    with signals.muted(signals.changed, signals.pre_save):
+        pump.flow = 2.0
+        await do(pump, "save")
+    assert names(heard) == ["entry_changed", "post_save"]
+    with signals.changed.muted():
+        pump.flow = 3.0
+        await do(pump, "save")
+    assert names(heard) == ["pre_save", "entry_changed", "post_save"]
+
+
+def test_muting_is_for_one_thread_alone(connection, heard):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with signals.muted(), ThreadPoolExecutor(1) as threads:
+        threads.submit(Pump.create).result()
+    assert "created" in names(heard)

@@ -114,17 +114,40 @@ def perform(
     except ApiError as error:
         if cache is not None:
             after_failure(cache, scope, request, error.status)
+            yield from _tell_of_stale(connection, request, error.status)
         if isinstance(error, ServerError) and request.operation.repeat is Repeat.UNSAFE:
             raise _unknown(request, error.attempts, error) from error
         raise
-    except BaseException:
+    except BaseException as error:
         # Also a cancelled task: the request may have arrived.
         if cache is not None:
             after_failure(cache, scope, request, None)
+            if isinstance(error, Exception):
+                yield from _tell_of_stale(connection, request)
         raise
     if cache is not None:
         after_write(cache, scope, request, answer)
+        yield from _tell_of_stale(connection, request)
     return answer
+
+
+def _tell_of_stale(
+    connection: Connection, request: ApiRequest, status: int | None = None
+) -> Flow[None]:
+    stale = request.operation.method != "GET" or status in (401, 403)
+    if stale and signals.cache_invalidated.receivers:
+        yield from signals.emit(
+            signals.cache_invalidated, connection, **_about(connection, request)
+        )
+
+
+def _about(connection: Connection, request: ApiRequest) -> dict[str, Any]:
+    """Say which request it is, in the arguments of a signal."""
+    return {
+        "operation": request.operation.name,
+        "path": request.path if request.operation.credential else request.operation.path,
+        "connection": connection,
+    }
 
 
 def _exchange(
@@ -161,10 +184,8 @@ def _try(connection: Connection, request: ApiRequest, http: HttpRequest) -> Flow
         yield from signals.emit(
             signals.request_sent,
             connection,
-            operation=request.operation.name,
-            path=request.path if request.operation.credential else request.operation.path,
-            connection=connection,
             status=response.status,
+            **_about(connection, request),
         )
     asked = response.headers.get("retry-after")
     failure_or_none = failure_of_status(response.status, asked is not None)

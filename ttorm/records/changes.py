@@ -9,7 +9,7 @@ from ttorm.records.cells import Cell, Items, Marker
 from ttorm.records.state import TwinState
 from ttorm.records.values import PLAIN, Codec
 
-__all__ = ["Change", "attribute_name", "changes_of", "is_entry", "shown"]
+__all__ = ["Change", "attribute_name", "changes_of", "kind_of", "shown"]
 
 
 class Change(NamedTuple):
@@ -28,6 +28,8 @@ class Change(NamedTuple):
 
 
 _NOTHING = Change(None, None)
+_PARTS = {"description": "description", "identity": "identities", "doc": "docs"}
+"""Parts of a Twin by kind of field; all other kinds are Entries."""
 
 
 def attribute_name(state: TwinState, part: str, name: str, attribute: str = "value") -> str:
@@ -39,10 +41,12 @@ def attribute_name(state: TwinState, part: str, name: str, attribute: str = "val
     return known if attribute == "value" else f"{known}.{attribute}"
 
 
-def is_entry(name: str, state: TwinState) -> bool:
-    """Tell whether an attribute name stands for an Entry."""
+def kind_of(name: str, state: TwinState) -> str:
+    """Tell which part of a Twin an attribute name belongs to."""
     spec = state.model.__fields__.get(name.partition(".")[0])
-    return name.startswith("ledger[") if spec is None else spec.kind == "entry"
+    if spec is None:
+        return name.partition("[")[0]
+    return _PARTS.get(spec.kind, "ledger")
 
 
 def changes_of(state: TwinState) -> dict[str, Change]:

@@ -17,6 +17,7 @@ from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
+from ttorm.records.telling import tell_of_upload
 from ttorm.records.transfer import Source, Target, attach, fetch
 from ttorm.records.values import PLAIN
 from ttorm.results import SaveResult
@@ -318,7 +319,9 @@ class Docs(Mapping[str, Doc]):
             )
         wire = yield from attach(state.connection, twin, name, source, description, storage_class)
         state.docs.absorb({name: {"description": None, **wire}}, complete=False)
-        return Doc(state, name)
+        doc = Doc(state, name)
+        yield from tell_of_upload(state.record(), name, doc)
+        return doc
 
     def __repr__(self) -> str:
         return f"<Docs of {self._state.uuid or '(not saved)'}>"

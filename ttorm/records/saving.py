@@ -9,6 +9,7 @@ from ttorm import signals
 from ttorm.api.answers import is_settled, items, member, needed, refusal
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import (
+    ConflictError,
     ItemError,
     NotFoundError,
     OutcomeUnknownError,
@@ -20,7 +21,7 @@ from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow, wait
 from ttorm.records.cells import ABSENT, alike
-from ttorm.records.changes import Change, attribute_name, changes_of, is_entry
+from ttorm.records.changes import attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
 from ttorm.records.loading import is_loaded, load_part
 from ttorm.records.plan import (
@@ -35,6 +36,7 @@ from ttorm.records.plan import (
     steps,
 )
 from ttorm.records.state import TwinState
+from ttorm.records.telling import anybody_listens, of_items, tell
 from ttorm.results import SaveResult
 
 __all__ = ["Recovery", "remove_now", "save", "terminate"]
@@ -76,10 +78,10 @@ def save(
     if signals.pre_save.receivers:
         planned = changes_of(state)
         if only is not None:
-            planned = _of(planned, [attribute_name(state, *only)])
+            planned = of_items(planned, [attribute_name(state, *only)])
         yield from signals.emit(signals.pre_save, type(record), record=record, changes=planned)
     # Receivers may have changed more.
-    heard = _anybody_listens()
+    heard = anybody_listens()
     changes = changes_of(state) if heard else {}
     saving = _Saving(state, check=check or record.__meta__.optimistic, recover=recover)
     failure: Exception | None = None
@@ -89,10 +91,12 @@ def save(
         failure = error
     result = saving.result()
     if heard and (saving.done or (was_new and state.uuid is not None)):
-        yield from _tell(record, result, _of(changes, saving.done), was_new)
+        yield from tell(record, result, of_items(changes, saving.done), was_new)
     if failure is None and saving.errors:
         failure = _refused(state, saving.errors, result)
     if failure is not None:
+        if isinstance(failure, ConflictError) and signals.conflict.receivers:
+            yield from signals.emit(signals.conflict, type(record), record=record, error=failure)
         raise failure
     state.stuck = False
     return result
@@ -372,41 +376,6 @@ def _refused(state: TwinState, errors: Mapping[str, ItemError], result: SaveResu
         errors=errors,
         result=result,
     )
-
-
-# Signals
-
-
-def _anybody_listens() -> bool:
-    return bool(
-        signals.post_save.receivers
-        or signals.created.receivers
-        or signals.changed.receivers
-        or signals.entry_changed.receivers
-    )
-
-
-def _of(changes: Mapping[str, Change], names: Collection[str]) -> dict[str, Change]:
-    """Keep the changes of some items and of their properties."""
-    return {
-        name: change
-        for name, change in changes.items()
-        if name in names or name.rpartition(".")[0] in names
-    }
-
-
-def _tell(record: Any, result: SaveResult, saved: dict[str, Change], was_new: bool) -> Flow[None]:
-    state: TwinState = record._state
-    entries = {name: change for name, change in saved.items() if is_entry(name, state)}
-    about = {"record": record, "result": result}
-    if was_new and signals.created.receivers:
-        yield from signals.emit(signals.created, type(record), changes=saved, **about)
-    if saved and signals.changed.receivers:
-        yield from signals.emit(signals.changed, type(record), changes=saved, **about)
-    if entries and signals.entry_changed.receivers:
-        yield from signals.emit(signals.entry_changed, type(record), changes=entries, **about)
-    if signals.post_save.receivers:
-        yield from signals.emit(signals.post_save, type(record), changes=saved, **about)
 
 
 # Verbs without a plan
