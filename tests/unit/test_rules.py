@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ttorm
-from ttorm import Field, Twin, ValidationError, description, entry, identity
+from ttorm import Field, Twin, ValidationError, description, entry, identity, rules
+from ttorm.emulator.rules import compile_rule
 from ttorm.rules import DICT, LEDGER, TWIN, USER, Attribute, literal, raw, rule_text
 
 NAMES = {"TWIN": {}, "USER": {}, "LEDGER": {}, "DICT": {}}
@@ -338,3 +339,95 @@ def test_unknown_fields_of_the_class():
 
 def test_the_module_is_public():
     assert ttorm.rules.TWIN is TWIN
+
+
+# Values that are computed
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (LEDGER.a + 1 > LEDGER.b, "LEDGER.a + 1 > LEDGER.b"),
+        (1 - LEDGER.a == 0, "1 - LEDGER.a == 0"),
+        (LEDGER.a - (LEDGER.b - 1) == 0, "LEDGER.a - (LEDGER.b - 1) == 0"),
+        ((LEDGER.a + 1) * 2 == 4, "(LEDGER.a + 1) * 2 == 4"),
+        (LEDGER.a % 2 // 3 / 4 == 1, "LEDGER.a % 2 // 3 / 4 == 1"),
+        (LEDGER.a ** (LEDGER.b**2) == 1, "LEDGER.a ** (LEDGER.b ** 2) == 1"),
+        (-LEDGER.a < -1, "-LEDGER.a < -1"),
+        (LEDGER.a - -1 == 0, "LEDGER.a - -1 == 0"),
+        (2**LEDGER.a == 8, "2 ** LEDGER.a == 8"),
+        ("SN-" + TWIN.serial == DICT.name, '"SN-" + TWIN.serial == DICT.name'),
+        (TWIN.a == (TWIN.b == 1), "TWIN.a == (TWIN.b == 1)"),
+        (TWIN.tags.contains("a"), '"a" in TWIN.tags'),
+        (TWIN.a.in_([TWIN.b, 1]), "TWIN.a in [TWIN.b, 1]"),
+        (TWIN.tags[1:3] == ["a"], 'TWIN.tags&[1:3] == ["a"]'),
+        (LEDGER[DICT.name] == 1, "LEDGER&[DICT.name] == 1"),
+        (rules.length(TWIN) > 3, "TWIN.length > 3"),
+        (rules.length(TWIN["length"]) > 3, 'TWIN&["length"].length > 3'),
+        (rules.entry_name.in_(LEDGER.public), "entry_name in LEDGER.public"),
+        (rules.account == rules.ledger, "account == ledger"),
+        (
+            ~(LEDGER.a + LEDGER.b > LEDGER.a),
+            "not (LEDGER.a != null and LEDGER.b != null and LEDGER.a + LEDGER.b > LEDGER.a)",
+        ),
+        (
+            ~LEDGER.a.between(1, 2),
+            "not (LEDGER.a != null and LEDGER.a >= 1 and LEDGER.a <= 2)",
+        ),
+        (
+            LEDGER.a.any(lambda x: x.any(lambda y: y == x)),
+            "[x2 for x2 in LEDGER.a if x2 != null and [x for x in x2 if x == x2] != []] != []",
+        ),
+    ],
+)
+def test_rendering_of_computed_values(rule, text):
+    assert str(rule) == text
+    compile_rule(text)
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda: LEDGER.a * "x",
+        lambda: LEDGER.a + True,
+        lambda: LEDGER.a - None,
+        lambda: LEDGER.a * 2 > "x",
+        lambda: (LEDGER.a * 2).contains(1),
+        lambda: (LEDGER.a * 2).re_match("x"),
+        lambda: (LEDGER.a * 2).name,
+        lambda: (LEDGER.a * 2)[0],
+        lambda: rules.lower(LEDGER.a * 2),
+        lambda: (LEDGER.a * 2).any(lambda x: x > 1),
+    ],
+)
+def test_what_never_fits_is_refused_at_once_as_the_service_would(misuse):
+    with pytest.raises(TypeError, match=r"expected a|cannot compare"):
+        misuse()
+
+
+def test_patterns_are_checked_at_once():
+    with pytest.raises(ValidationError, match="'\\(' is no regular expression"):
+        TWIN.serial.re_match("(")
+
+
+@given(TEXT, TEXT)
+def test_any_text_is_found_at_both_ends(text, more):
+    assert evaluate(TWIN.name.startswith(text), TWIN={"name": text + more}) is True
+    assert evaluate(TWIN.name.endswith(text), TWIN={"name": more + text}) is True
+    found = evaluate(TWIN.name.startswith(text), TWIN={"name": more})
+    assert found is more.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("misuse", "mend"),
+    [
+        (lambda: "a" in TWIN.tags, r"TWIN.tags.contains\('a'\)"),
+        (lambda: list(TWIN.tags), r"TWIN.tags.any\(...\)"),
+        (lambda: "a" in LEDGER, r"keys\(LEDGER\).contains\('a'\)"),
+        (lambda: list(LEDGER), r"keys\(...\)"),
+        (lambda: TWIN.tags[::2], "without step"),
+    ],
+)
+def test_what_python_alone_would_answer_is_refused(misuse, mend):
+    with pytest.raises(TypeError, match=mend):
+        misuse()

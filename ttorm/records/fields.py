@@ -134,7 +134,7 @@ class FieldSpec:
         def dump(value: Any) -> Any:
             return self.codec.dump(self.codec.check(value, where), where)
 
-        return Attribute(str(variables[self.target]), dump, ordered=self._orders())
+        return Attribute(variables[self.target]._node, dump, ordered=self._orders())
 
     def _orders(self) -> bool:
         from datetime import timedelta

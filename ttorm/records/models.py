@@ -22,7 +22,7 @@ from typing import (
 from ttorm.api.names import check_description_key
 from ttorm.pairs import twin_of
 from ttorm.records.fields import FieldSpec, description, entry, identity
-from ttorm.rules import TWIN, Attribute, Expression
+from ttorm.rules import TWIN, Expression, twin_status
 
 __all__ = ["Meta", "ModelMeta", "kind_rule", "model_of"]
 
@@ -331,5 +331,5 @@ def _kinds_below(model: type) -> list[str]:
     return found
 
 
-ALIVE = Attribute("twin_status") == "alive"
+ALIVE = twin_status == "alive"
 """The rule that leaves terminated Twins out."""

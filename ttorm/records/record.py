@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -11,6 +12,7 @@ from ttorm.connection.core import Connection
 from ttorm.records.attributes import delete_field, read_field, write_field
 from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.loading import require
+from ttorm.records.matching import load_variables, variables
 from ttorm.records.models import ModelMeta, did_you_mean
 from ttorm.records.moments import moment
 from ttorm.records.state import TwinState
@@ -98,6 +100,14 @@ class Record(_Stateful, metaclass=ModelMeta):
         """When it was terminated, in UTC; None while it is alive."""
         certificate = self._fact("termination_certificate", "terminated_at")
         return None if certificate is None else moment(certificate["terminated_ts"])
+
+    # Rules
+
+    def _rule_variables(self, names: frozenset[str]) -> Mapping[str, Any]:
+        return variables(self._state, names)
+
+    async def _arule_variables(self, names: frozenset[str]) -> Mapping[str, Any]:
+        return await self._connection.arun(load_variables(self._state, names))
 
     # Fields
 

@@ -1,0 +1,395 @@
+"""Rule expressions: what Python's operators make of variables, and how they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NoReturn, TypeVar
+
+from ttorm.api.errors import ValidationError
+from ttorm.pairs import twin_of
+from ttorm.rules import logic, nodes, operators
+from ttorm.rules.matching import Source, avariables, holds, variables
+
+__all__ = ["Attribute", "Expression", "Variables", "raw", "rule_of", "rule_text"]
+
+T = TypeVar("T")
+
+
+class Expression:
+    """A rule, or a part of one; immutable.
+
+    Combine expressions by ``&``, ``|`` and ``~``; ``str`` gives the rule's text.
+    """
+
+    __slots__ = ("_node",)
+
+    def __init__(self, node: nodes.Node) -> None:
+        self._node = node
+
+    def __str__(self) -> str:
+        return self._node.text
+
+    def __repr__(self) -> str:
+        return f"<rule {self}>"
+
+    def __and__(self, other: Expression) -> Expression:
+        return Expression(logic.AllOf(self._node, rule_of(other)._node))
+
+    def __or__(self, other: Expression) -> Expression:
+        return Expression(logic.AnyOf(self._node, rule_of(other)._node))
+
+    def __invert__(self) -> Expression:
+        return Expression(logic.Not(self._node))
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"the rule {str(self)!r} has no truth value in Python: combine rules with &, | and ~ "
+            "in parentheses instead of 'and', 'or' and 'not', and a < x < b as x.between(a, b)"
+        )
+
+    __hash__ = object.__hash__
+
+    def matches(self, source: Source | None = None, /, **given: Any) -> bool:
+        """Tell whether the rule holds, without asking the service to evaluate it.
+
+        The answer is the service's: what is missing is null, and a rule that fails on the values
+        at hand does not hold.
+
+        Args:
+            source: A Twin, with its unsaved changes. Of what the rule mentions, what is not
+                loaded yet is loaded.
+            **given: Values of variables by name, in place of the Twin's: ``LEDGER={"battery": 5}``.
+
+        Raises:
+            TypeError: There is no such variable.
+            ValidationError: A part of the rule is text, which only the service reads.
+            NotLoadedError: Something has to be loaded, and waiting is not allowed here.
+
+        Example:
+            >>> from ttorm.rules import LEDGER
+            >>> low = LEDGER.battery < 20
+            >>> low.matches(LEDGER={"battery": 5}), low.matches(LEDGER={})
+            (True, False)
+            >>> low.matches(Twin.create(entries={"battery": 99}))
+            False
+        """
+        return holds(self._node, variables(self._node, source, given))
+
+    @twin_of(matches)
+    async def amatches(self, source: Source | None = None, /, **given: Any) -> bool:
+        return holds(self._node, await avariables(self._node, source, given))
+
+
+class Attribute(Expression, Generic[T]):
+    """A value that a rule can name or compute: a variable, a member of one, a field of a model.
+
+    Comparisons with Python values give rules; arithmetic gives attributes again. Any other name,
+    and any key in brackets, is a member: ``TWIN.site.hall``, ``TWIN["site"]["hall 4"]``.
+    """
+
+    __slots__ = ("_dump", "_ordered")
+
+    def __init__(
+        self, node: nodes.Node, dump: Callable[[Any], Any] | None = None, *, ordered: bool = True
+    ) -> None:
+        super().__init__(node)
+        self._dump = dump
+        self._ordered = ordered
+
+    # Members
+
+    def __getattr__(self, name: str) -> Attribute[Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Attribute(nodes.Member(self._node, name))
+
+    def __getitem__(self, key: str | int | slice[Any, Any, Any] | Attribute[Any]) -> Attribute[Any]:
+        if isinstance(key, str):
+            return Attribute(nodes.Member(self._node, key))
+        if isinstance(key, slice):
+            if key.step is not None:
+                raise TypeError(f"{self} has slices without step only, as in {self}[:3]")
+            return Attribute(nodes.Slice(self._node, key.start, key.stop))
+        return Attribute(nodes.Element(self._node, _operand(key)))
+
+    def __contains__(self, member: object) -> NoReturn:
+        raise TypeError(f"write {self}.contains({member!r}) instead of 'in'")
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{self} is known to the service only: write {self}.any(...) or .all(...)")
+
+    # Comparisons
+
+    def _literal(self, value: object) -> nodes.Node:
+        if isinstance(value, Expression) or self._dump is None:
+            return _operand(value)
+        return nodes.Literal(self._dump(value))
+
+    def _compare(self, sign: str, value: object) -> Expression:
+        if not self._ordered and sign not in ("==", "!="):
+            raise TypeError(
+                f"{self} does not order in JSON as its Python values do: "
+                "only == and != can be asked of the service"
+            )
+        return Expression(operators.Comparison(sign, self._node, self._literal(value)))
+
+    def __eq__(self, value: object) -> Expression:  # type: ignore[override] # an expression
+        return self._compare("==", value)
+
+    def __ne__(self, value: object) -> Expression:  # type: ignore[override] # an expression
+        return self._compare("!=", value)
+
+    def __lt__(self, value: T | Attribute[Any]) -> Expression:
+        return self._compare("<", value)
+
+    def __le__(self, value: T | Attribute[Any]) -> Expression:
+        return self._compare("<=", value)
+
+    def __gt__(self, value: T | Attribute[Any]) -> Expression:
+        return self._compare(">", value)
+
+    def __ge__(self, value: T | Attribute[Any]) -> Expression:
+        return self._compare(">=", value)
+
+    __hash__ = object.__hash__
+
+    def between(self, low: T, high: T) -> Expression:
+        """Hold for values from low to high, both included."""
+        return (self >= low) & (self <= high)
+
+    def in_(self, values: Iterable[T] | Attribute[Any]) -> Expression:
+        """Hold for values that a list, or an Entry holding a list, contains."""
+        if isinstance(values, Attribute):
+            return Expression(operators.Contains(values._node, self._node))
+        members = nodes.List(*(self._literal(value) for value in values))
+        return Expression(operators.Contains(members, self._node))
+
+    def contains(self, member: object) -> Expression:
+        """Hold for lists with an element, texts with a part, and mappings with a key.
+
+        Example:
+            >>> from ttorm.rules import LEDGER
+            >>> LEDGER.tags.contains("fast")
+            <rule "fast" in LEDGER.tags>
+        """
+        return Expression(operators.Contains(self._node, _operand(member)))
+
+    def is_null(self) -> Expression:
+        """Hold for values that are null or missing."""
+        return Expression(operators.Comparison("==", self._node, nodes.Literal(None)))
+
+    # Texts
+
+    def startswith(self, prefix: str) -> Expression:
+        """Hold for texts that begin with another one.
+
+        Example:
+            >>> from ttorm.rules import TWIN
+            >>> TWIN.model.startswith("X-")
+            <rule TWIN.model&[:2] == "X-">
+        """
+        start = nodes.Slice(self._node, None, len(prefix))
+        return Expression(operators.Comparison("==", start, nodes.Literal(prefix)))
+
+    def endswith(self, suffix: str) -> Expression:
+        """Hold for texts that end with another one.
+
+        Example:
+            >>> from ttorm.rules import TWIN
+            >>> TWIN.model.endswith("-S")
+            <rule TWIN.model&[-2:] == "-S">
+        """
+        if not suffix:
+            return self.startswith(suffix)
+        end = nodes.Slice(self._node, -len(suffix), None)
+        return Expression(operators.Comparison("==", end, nodes.Literal(suffix)))
+
+    def re_match(self, pattern: str) -> Expression:
+        """Hold for texts whose beginning fits a regular expression, in Python's syntax.
+
+        Raises:
+            ValidationError: That is none.
+
+        Example:
+            >>> from ttorm.rules import TWIN
+            >>> TWIN.serial.re_match("SN-[0-9]+$")
+            <rule TWIN.serial =~ "SN-[0-9]+$">
+        """
+        return Expression(operators.Pattern(self._node, pattern, anywhere=False))
+
+    def re_search(self, pattern: str) -> Expression:
+        """Hold for texts of which some part fits a regular expression, in Python's syntax.
+
+        Raises:
+            ValidationError: That is none.
+
+        Example:
+            >>> from ttorm.rules import TWIN
+            >>> TWIN.serial.re_search("[0-9]{3}")
+            <rule TWIN.serial =~~ "[0-9]{3}">
+        """
+        return Expression(operators.Pattern(self._node, pattern, anywhere=True))
+
+    # Lists
+
+    def any(self, rule: Callable[[Attribute[Any]], Expression]) -> Expression:
+        """Hold for lists, and keys of mappings, of which some element fulfils a rule.
+
+        Args:
+            rule: Makes the rule about an element.
+
+        Example:
+            >>> from ttorm.rules import LEDGER
+            >>> LEDGER.readings.any(lambda reading: reading > 30)
+            <rule [x for x in LEDGER.readings if x != null and x > 30] != []>
+        """
+        return self._some(rule, "!=")
+
+    def all(self, rule: Callable[[Attribute[Any]], Expression]) -> Expression:
+        """Hold for lists, and keys of mappings, of which all elements fulfil a rule.
+
+        Args:
+            rule: Makes the rule about an element.
+
+        Example:
+            >>> from ttorm.rules import LEDGER
+            >>> LEDGER.readings.all(lambda reading: reading > 30)
+            <rule [x for x in LEDGER.readings if not (x != null and x > 30)] == []>
+        """
+        return self._some(lambda element: ~rule_of(rule(element)), "==")
+
+    def _some(self, rule: Callable[[Attribute[Any]], Expression], sign: str) -> Expression:
+        variable = nodes.Bound()
+        fitting = logic.Comprehension(
+            variable, self._node, rule_of(rule(Attribute(variable)))._node
+        )
+        return Expression(operators.Comparison(sign, fitting, nodes.Literal([])))
+
+    # Arithmetic
+
+    def _computed(self, node: nodes.Node) -> Attribute[Any]:
+        return Attribute(node)
+
+    def _with(self, sign: str, other: object) -> Attribute[Any]:
+        return self._computed(operators.Arithmetic(sign, self._node, self._term(other)))
+
+    def _after(self, sign: str, other: object) -> Attribute[Any]:
+        return self._computed(operators.Arithmetic(sign, self._term(other), self._node))
+
+    def _term(self, other: object) -> nodes.Node:
+        return _operand(other)
+
+    def __add__(self, other: object) -> Attribute[Any]:
+        return self._with("+", other)
+
+    def __radd__(self, other: object) -> Attribute[Any]:
+        return self._after("+", other)
+
+    def __sub__(self, other: object) -> Attribute[Any]:
+        return self._with("-", other)
+
+    def __rsub__(self, other: object) -> Attribute[Any]:
+        return self._after("-", other)
+
+    def __mul__(self, other: object) -> Attribute[Any]:
+        return self._with("*", other)
+
+    def __rmul__(self, other: object) -> Attribute[Any]:
+        return self._after("*", other)
+
+    def __truediv__(self, other: object) -> Attribute[Any]:
+        return self._with("/", other)
+
+    def __rtruediv__(self, other: object) -> Attribute[Any]:
+        return self._after("/", other)
+
+    def __floordiv__(self, other: object) -> Attribute[Any]:
+        return self._with("//", other)
+
+    def __rfloordiv__(self, other: object) -> Attribute[Any]:
+        return self._after("//", other)
+
+    def __mod__(self, other: object) -> Attribute[Any]:
+        return self._with("%", other)
+
+    def __rmod__(self, other: object) -> Attribute[Any]:
+        return self._after("%", other)
+
+    def __pow__(self, other: object) -> Attribute[Any]:
+        return self._with("**", other)
+
+    def __rpow__(self, other: object) -> Attribute[Any]:
+        return self._after("**", other)
+
+    def __neg__(self) -> Attribute[Any]:
+        return self._computed(operators.Negative(self._node))
+
+
+class Variables:
+    """One of the mappings that rules read: its members are attributes.
+
+    Example:
+        >>> from ttorm.rules import LEDGER, TWIN
+        >>> str((LEDGER.serial > 3) | (TWIN["kind"] == "cat"))
+        'LEDGER.serial != null and LEDGER.serial > 3 or TWIN.kind == "cat"'
+    """
+
+    __slots__ = ("_node",)
+
+    def __init__(self, name: str) -> None:
+        self._node = nodes.Name(name)
+
+    def __getattr__(self, name: str) -> Attribute[Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, key: str | Attribute[Any]) -> Attribute[Any]:
+        if isinstance(key, str):
+            return Attribute(nodes.Member(self._node, key))
+        return Attribute(nodes.Element(self._node, _operand(key)))
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be gone through in Python: write keys(...)")
+
+    def __contains__(self, key: object) -> NoReturn:
+        raise TypeError(f"write keys({self._node.text}).contains({key!r}) instead of 'in'")
+
+    def __repr__(self) -> str:
+        return f"<rule variables {self._node.text}>"
+
+
+def raw(text: str) -> Expression:
+    """Take a rule's text as it is, to be combined with other expressions.
+
+    Example:
+        >>> from ttorm.rules import TWIN
+        >>> raw("TWIN.year % 4 == 0") & (TWIN.kind == "calendar")
+        <rule (TWIN.year % 4 == 0) and TWIN.kind == "calendar">
+    """
+    return Expression(nodes.Raw(text))
+
+
+def rule_of(rule: str | Expression) -> Expression:
+    """Return a rule that may be text as an expression.
+
+    Raises:
+        ValidationError: It is neither.
+    """
+    if isinstance(rule, Expression):
+        return rule
+    if isinstance(rule, str) and rule.strip():
+        return raw(rule)
+    raise ValidationError(
+        f"{rule!r} is no rule: expected an expression such as Scooter.battery < 20, or text",
+        code="bad-rule",
+    )
+
+
+def rule_text(rule: str | Expression) -> str:
+    """Give the text of a rule that may be text already."""
+    return str(rule_of(rule))
+
+
+def _operand(value: object) -> nodes.Node:
+    return value._node if isinstance(value, Expression) else nodes.Literal(value)
