@@ -473,7 +473,7 @@ class TestLimits:
             ended.set()
         assert outcome == Outcome("200", delivered=True)
 
-    def test_interrupting(self):
+    def test_the_end_breaks_off_what_is_being_sent(self):
         ended, reached = threading.Event(), threading.Event()
 
         def hang(connection):
@@ -486,8 +486,11 @@ class TestLimits:
             thread = threading.Thread(target=lambda: outcomes.append(sender.post(url, b"{}")))
             thread.start()
             assert reached.wait(10)
-            sender.interrupt()
+            sender.end()
             thread.join(5)
             assert not thread.is_alive()
             ended.set()
         assert not outcomes[0].delivered
+        with answering(send(OK)) as (port, got):
+            assert sender.post(f"http://127.0.0.1:{port}/", b"{}") == Outcome("no_connection")
+        assert got == []

@@ -7,6 +7,7 @@ are resolved once, and the connection is made to the very address that was check
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -226,6 +227,7 @@ class Callbacks:
         self._seconds = seconds
         self._resolver = resolver
         self._open: set[_Line] = set()
+        self._ended = False
 
     def addresses(self, callback: Callback) -> list[str]:
         """Return the addresses that a message may be sent to.
@@ -275,6 +277,8 @@ class Callbacks:
         line = _Line(_connect(callback, addresses, deadline), deadline)
         self._open.add(line)
         try:
+            if self._ended:
+                raise ConnectionAbortedError
             if callback.secure:
                 line.encrypt(callback.host)
             return _ask(callback, line, body)
@@ -282,8 +286,9 @@ class Callbacks:
             self._open.discard(line)
             line.hang_up()
 
-    def interrupt(self) -> None:
-        """Break what is being sent."""
+    def end(self) -> None:
+        """Break off what is being sent, and send nothing any more."""
+        self._ended = True
         for line in tuple(self._open):
             line.interrupt()
 
@@ -314,6 +319,7 @@ class _Line:
     def __init__(self, connected: socket.socket, deadline: float) -> None:
         self._socket = connected
         self._deadline = deadline
+        self._process = os.getpid()
 
     def encrypt(self, host: str) -> None:
         self._socket = _tls().wrap_socket(self._timed(), server_hostname=host)
@@ -340,8 +346,10 @@ class _Line:
         return self._timed().recv_into(buffer)
 
     def interrupt(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        # A forked child has inherited lines on which its parent is still talking.
+        if self._process == os.getpid():
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Do nothing: http.client closes before it reads what is left of the answer."""

@@ -126,7 +126,7 @@ class Emulator:
             self,
             (batchruns.work, stickers.work, deliveries.work, *(() if near else (usage.work,))),
             enabled=self.policy.background,
-            interrupt=self.callbacks.interrupt,
+            interrupt=self.callbacks.end,
             poll=None if near else _POLL,
         )
         if waiting or not near:
