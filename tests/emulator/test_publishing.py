@@ -270,7 +270,6 @@ class TestStickers:
         red, blue = put("red"), put("blue")
         api("remove_sticker", twin, "red")
         clock.advance(60)
-        api("list_stickers")
         messages = told()
         assert events(messages) == [
             ("sticker.put", red),

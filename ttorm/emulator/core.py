@@ -271,9 +271,12 @@ class Emulator:
     def deliver(self) -> int:
         """Send notifications here and now, instead of waiting until they go in the background.
 
+        Stickers whose time is over end first, so that this is told as well.
+
         Returns:
             How many wait: for another try, or because they came up meanwhile.
         """
+        stickers.sweep(self)
         return deliveries.run(self)
 
     def _counted(self, handler: Handler, call: Call) -> Answer:

@@ -30,7 +30,7 @@ class Policy:
         background: Run batches, deliver notifications, and let what expires publish that, on
             threads of the emulator. Without it batches run when `Emulator.run_batches` is called,
             notifications go when `Emulator.deliver` is called, and the end of a Sticker is
-            noticed when somebody asks for Stickers.
+            noticed then, or when somebody asks for Stickers.
         zip_downloads: Send a Doc's contents as the only member of a zip archive.
         topic_access: What it means that an account is given access to topics: it is listed and
             nothing else, or what that account publishes to these topics is also delivered to
