@@ -210,7 +210,7 @@ for found in Racer.scan():
 
 assert_type(scooter.save(), SaveResult)
 assert_type(scooter.save(check=True).created, tuple[str, ...])
-assert_type(scooter.save().requests, int)
+assert_type(scooter.save(check=True, atomic=True).requests, int)
 assert_type(scooter.load("description", "ledger"), Scooter)
 assert_type(scooter.refresh(), Scooter)
 assert_type(racer.terminate(), Racer)
@@ -283,6 +283,7 @@ assert_type(twin.ledger["battery"].value_changed_at, datetime)
 assert_type(twin.ledger["battery"].name, str)
 assert_type(twin.ledger["battery"].save(), SaveResult)
 assert_type(twin.ledger["battery"].refresh(), Entry)
+assert_type(twin.ledger["battery"].update(lambda value: value + 1, default=0, attempts=3), Any)
 assert_type(twin.ledger["battery"].delete(), SaveResult)
 assert_type(twin.ledger["battery"].touch(), None)
 for name, each in twin.ledger.items():
@@ -438,6 +439,7 @@ async def asynchronous() -> None:
     assert_type(await twin.ledger.aclear(), None)
     assert_type(await twin.ledger["a"].asave(), SaveResult)
     assert_type(await twin.ledger["a"].arefresh(), Entry)
+    assert_type(await twin.ledger["a"].aupdate(lambda value: value), Any)
     assert_type(await twin.ledger["a"].adelete(), SaveResult)
     async for old in twin.ledger["a"].history():
         assert_type(old, HistoryRecord)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from ttorm.records.loading import require
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
+from ttorm.records.updating import update
 from ttorm.records.values import PLAIN, is_scalar
 from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
@@ -311,6 +312,42 @@ class Entry:
     async def asave(self) -> SaveResult:
         state = self._attached()
         return await state.connection.arun(save(state.record(), only=("ledger", self.name)))
+
+    def update(
+        self, change: Callable[[Any], JSONValue], *, default: JSONValue = ABSENT, attempts: int = 20
+    ) -> JSONValue:
+        """Write what a function makes of the value, however many do so at the same time.
+
+        The value is written on the condition that nobody else has written since it was read. When
+        somebody has, it is read again and the function called again, after a short wait.
+
+        Args:
+            change: Gets the value and returns the new one; it may be called several times.
+            default: The value to begin with when the Ledger has no such Entry.
+            attempts: Most attempts.
+
+        Returns:
+            The value written.
+
+        Raises:
+            ConflictError: Somebody else was faster in each attempt; nothing was written.
+            MissingEntryError: The Ledger has no such Entry, and there is no default.
+            StateError: The Entry has unsaved changes, or belongs to another account.
+
+        Example:
+            >>> pump = Twin.create(entries={"starts": 1})
+            >>> pump.ledger["starts"].update(lambda starts: starts + 1)
+            2
+        """
+        check_own_ledger(self._alias)
+        return self._attached().connection.run(update(self, change, default, attempts))
+
+    @twin_of(update)
+    async def aupdate(
+        self, change: Callable[[Any], JSONValue], *, default: JSONValue = ABSENT, attempts: int = 20
+    ) -> JSONValue:
+        check_own_ledger(self._alias)
+        return await self._attached().connection.arun(update(self, change, default, attempts))
 
     def refresh(self) -> Self:
         """Read this Entry alone, from the service.

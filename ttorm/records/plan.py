@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from ttorm.api.codec import JSONValue, encode
-from ttorm.api.errors import QuotaError
+from ttorm.api.errors import QuotaError, StateError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
 from ttorm.records.cells import ABSENT, Item, Items
 from ttorm.records.state import PERSONAL, TwinState
 from ttorm.results import Plan, PlannedRequest
 
-__all__ = ["Step", "plan", "repeated", "steps"]
+__all__ = ["Step", "check_atomic", "plan", "repeated", "steps"]
 
 _URL_ROOM = 8_000
 """Bytes of ``entries=`` parameters in one URL."""
@@ -73,6 +73,37 @@ def description_needs_reading(state: TwinState) -> bool:
 def identities_need_reading(state: TwinState) -> bool:
     """Tell whether the present Identities decide what an assigned field removes."""
     return bool(state.identity_fields)
+
+
+def ledger_needs_reading(state: TwinState, only: tuple[Part, str] | None) -> bool:
+    """Tell whether a changed Entry was never seen, so that nothing is known to compare with."""
+    if only is not None and only[0] != "ledger":
+        return False
+    return any(
+        item.present is None and item.is_modified() for _, item in _chosen(state.ledger, only)
+    )
+
+
+def check_atomic(state: TwinState, found: list[Step]) -> None:
+    """Refuse an atomic save that the API cannot do: it has transactions of one request only.
+
+    Raises:
+        StateError: The changes are of several kinds.
+        QuotaError: They are too large for one request.
+    """
+    operations = dict.fromkeys(step.request.operation.name for step in found)
+    if state.uuid is None or len(operations) > 1 or any(step.part != "ledger" for step in found):
+        asked = "the Twin itself" if state.uuid is None else ", ".join(operations)
+        raise StateError(
+            "an atomic save is one request, which adds Entries, changes them or removes them; this "
+            f"one needs {asked}: save() the other changes first",
+            code="not-atomic",
+        )
+    if len(found) > 1:
+        raise QuotaError(
+            f"an atomic save is one request of at most {MAX_BODY:,} bytes, this one would be "
+            f"{len(found)}: write fewer or smaller values at a time, or store a Doc"
+        )
 
 
 def steps(state: TwinState, uuid: str, only: tuple[Part, str] | None = None) -> list[Step]:

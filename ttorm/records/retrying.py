@@ -14,16 +14,17 @@ from ttorm.flows import Flow, sleep
 __all__ = ["Attempt", "Attempts", "backoff", "retry_conflicts"]
 
 
-def backoff(attempt: int, base: float) -> Flow[None]:
+def backoff(attempt: int, base: float, cap: float = 1.0) -> Flow[None]:
     """Wait a while after a lost race, at random, so that the losers do not meet again.
 
     Args:
         attempt: How many attempts there were.
-        base: Longest wait in seconds after the first one; doubles with each, up to a second.
+        base: Longest wait in seconds after the first one; doubles with each.
+        cap: Longest wait in seconds after any of them.
     """
     from random import random
 
-    pause = RetryPolicy(base=base, cap=max(base, 1.0)).delay(attempt, None, random())  # noqa: S311 # jitter is no secret
+    pause = RetryPolicy(base=base, cap=cap).delay(attempt, None, random())  # noqa: S311 # jitter is no secret
     yield from sleep(pause)
 
 

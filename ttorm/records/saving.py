@@ -16,22 +16,24 @@ from ttorm.api.errors import (
     SaveError,
     StateError,
 )
-from ttorm.api.request import api_request
+from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow, wait
 from ttorm.records.cells import ABSENT, alike
 from ttorm.records.changes import attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
-from ttorm.records.loading import is_loaded, load_part
+from ttorm.records.loading import load_part
 from ttorm.records.plan import (
     Part,
     Sent,
     Step,
     adding,
+    check_atomic,
     creation,
     description_needs_reading,
     identities_need_reading,
+    ledger_needs_reading,
     repeated,
     steps,
 )
@@ -39,7 +41,7 @@ from ttorm.records.state import TwinState
 from ttorm.records.telling import anybody_listens, of_items, tell
 from ttorm.results import SaveResult
 
-__all__ = ["Recovery", "remove_now", "save", "terminate"]
+__all__ = ["Recovery", "remove_now", "save", "terminate", "turn"]
 
 _ROUNDS = 5
 """How often a save writes again what moved without getting in the way."""
@@ -53,6 +55,7 @@ def save(
     record: Any,
     *,
     check: bool = False,
+    atomic: bool = False,
     only: tuple[Part, str] | None = None,
     recover: Recovery | None = None,
 ) -> Flow[SaveResult]:
@@ -61,6 +64,7 @@ def save(
     Args:
         record: The Twin.
         check: Write only over what this record has seen.
+        atomic: Write all changes of Entries, or none.
         only: One item, by part and name, when not everything is to be saved.
         recover: What to do when nobody knows whether the Twin was created; None raises.
 
@@ -69,7 +73,7 @@ def save(
         ConflictError: Somebody else changed the same (only with `check`).
     """
     state: TwinState = record._state
-    yield from _turn(state)
+    yield from turn(state)
     if only is not None and state.uuid is None:
         raise StateError("the Twin was not saved yet: save() the Twin first")
     if not state.is_modified():
@@ -83,7 +87,9 @@ def save(
     # Receivers may have changed more.
     heard = anybody_listens()
     changes = changes_of(state) if heard else {}
-    saving = _Saving(state, check=check or record.__meta__.optimistic, recover=recover)
+    saving = _Saving(
+        state, check=check or record.__meta__.optimistic, atomic=atomic, recover=recover
+    )
     failure: Exception | None = None
     try:
         yield from _alone(state, saving.run(only))
@@ -93,7 +99,7 @@ def save(
     if heard and (saving.done or (was_new and state.uuid is not None)):
         yield from tell(record, result, of_items(changes, saving.done), was_new)
     if failure is None and saving.errors:
-        failure = _refused(state, saving.errors, result)
+        failure = _refused(state, saving.errors, result, atomic=atomic)
     if failure is not None:
         if isinstance(failure, ConflictError) and signals.conflict.receivers:
             yield from signals.emit(signals.conflict, type(record), record=record, error=failure)
@@ -102,7 +108,7 @@ def save(
     return result
 
 
-def _turn(state: TwinState) -> Flow[None]:
+def turn(state: TwinState) -> Flow[None]:
     """Wait until nobody else saves the same record.
 
     Raises:
@@ -122,7 +128,7 @@ def _alone(state: TwinState, saving: Flow[None]) -> Flow[None]:
     from concurrent.futures import Future
 
     # A receiver of pre_save may have let another save begin.
-    yield from _turn(state)
+    yield from turn(state)
     done: Future[None] = Future()
     state.saving, state.stuck = (runner(), done), True
     try:
@@ -135,9 +141,12 @@ def _alone(state: TwinState, saving: Flow[None]) -> Flow[None]:
 class _Saving:
     """One save under way: what it did so far."""
 
-    def __init__(self, state: TwinState, *, check: bool, recover: Recovery | None) -> None:
+    def __init__(
+        self, state: TwinState, *, check: bool, atomic: bool, recover: Recovery | None
+    ) -> None:
         self.state = state
         self.check = check
+        self.atomic = atomic
         self.recover = recover
         self.errors: dict[str, ItemError] = {}
         self._done: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
@@ -156,7 +165,7 @@ class _Saving:
     def run(self, only: tuple[Part, str] | None) -> Flow[None]:
         state = self.state
         # Everything is checked before anything is sent.
-        steps(state, state.uuid or "new", only)
+        self._steps(only)
         if state.uuid is None:
             creation(state).encode_body()
             yield from self._create()
@@ -167,29 +176,35 @@ class _Saving:
         if only is None and identities_need_reading(state):
             self._requests += 1
             yield from load_part(state, "identities", fresh=True)
-        if self.check and state.ledger.is_modified() and not is_loaded(state, "ledger"):
+        if (self.check or self.atomic) and ledger_needs_reading(state, only):
             self._requests += 1
             yield from load_part(state, "ledger", fresh=True)
-        for step in steps(state, str(state.uuid), only):
+        for step in self._steps(only):
             # Where more is saved, what somebody else has removed already holds up nothing.
             gone_is_fine = only is None and step.does == "delete" and step.part != "ledger"
             yield from self._execute(step, gone_is_fine=gone_is_fine)
 
+    def _steps(self, only: tuple[Part, str] | None) -> list[Step]:
+        found = steps(self.state, self.state.uuid or "new", only)
+        if self.atomic:
+            check_atomic(self.state, found)
+        return found
+
     def _create(self) -> Flow[None]:
         state = self.state
         sent = state.description.changes()
-        answer = yield from self._created()
+        answer = yield from self._created(creation(state))
         self._requests += 1
         self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
         state.uuid = needed(answer, "creation_certificate", "uuid")
         state.session.known[state.uuid] = state
         self._settle_description(sent, answer)
 
-    def _created(self) -> Flow[dict[str, Any]]:
+    def _created(self, request: ApiRequest) -> Flow[dict[str, Any]]:
         answer: dict[str, Any] | None = None
         while answer is None:
             try:
-                answer = yield from perform(self.state.connection, creation(self.state))
+                answer = yield from perform(self.state.connection, request)
             except OutcomeUnknownError as error:
                 if self.recover is None:
                     raise
@@ -223,9 +238,13 @@ class _Saving:
 
     def _execute(self, step: Step, *, gone_is_fine: bool = False) -> Flow[None]:
         request = step.request
-        conditions = self._conditions(step) if self.check else {}
-        if conditions:
-            request = request._replace(body={**(request.body or {}), "conditions": conditions})
+        guard: dict[str, JSONValue] = {}
+        if self.check and (conditions := self._conditions(step)):
+            guard["conditions"] = conditions
+        if self.atomic:
+            guard["transaction"] = True
+        if guard:
+            request = request._replace(body={**(request.body or {}), **guard})
         try:
             answer = yield from perform(self.state.connection, request)
         except NotFoundError:
@@ -325,9 +344,11 @@ class _Saving:
         self._rounds += 1
         if lost or self._rounds > _ROUNDS:
             raise conflict(state, lost or sides)
-        for name in moved:
+        # Of an atomic write all was refused for the sake of those that moved.
+        names = step.sent if self.atomic and moved else moved
+        for name in names:
             del self.errors[attribute_name(state, "ledger", name)]
-        for again in repeated(state, step, moved):
+        for again in repeated(state, step, names):
             yield from self._execute(again)
 
     # Identities and Docs
@@ -366,13 +387,15 @@ def _moment(entry: Mapping[str, Any]) -> object:
     return entry.get("value_changed_ts")
 
 
-def _refused(state: TwinState, errors: Mapping[str, ItemError], result: SaveResult) -> SaveError:
+def _refused(
+    state: TwinState, errors: Mapping[str, ItemError], result: SaveResult, *, atomic: bool
+) -> SaveError:
     shown = "; ".join(
         f"{name}: {error.message} ({error.operation})" for name, error in errors.items()
     )
     return SaveError(
         f"the service refused {len(errors)} of the changes of Twin {state.uuid}: {shown}. "
-        "They are still changed here; everything else was saved",
+        f"They are still changed here; {'nothing' if atomic else 'everything else'} was saved",
         errors=errors,
         result=result,
     )

@@ -285,11 +285,13 @@ class Twin(Record):
 
     # Record verbs
 
-    def save(self, check: bool = False) -> SaveResult:
+    def save(self, check: bool = False, atomic: bool = False) -> SaveResult:
         """Send what changed, in as few requests as the API allows; none when nothing changed.
 
         Args:
             check: Write only over values this record has seen; else the last writer wins.
+            atomic: Write all changes of Entries or none of them, in one request: for new Entries,
+                for changed or for removed ones, and for nothing else of the Twin.
 
         Returns:
             What was created, updated and deleted, and how many requests it took.
@@ -298,6 +300,8 @@ class Twin(Record):
             SaveError: The service refused some items; they stay changed, the others are saved.
             ConflictError: Somebody else changed the same (only with `check`).
             QuotaError: A value is too large; nothing was sent.
+            StateError: The changes need more than one request (only with `atomic`); nothing was
+                sent.
             ValidationError: A container was changed to what JSON cannot hold; nothing was sent.
 
         Example:
@@ -306,11 +310,11 @@ class Twin(Record):
             >>> pump.save()
             SaveResult(created=(), updated=("ledger['pressure']",), deleted=(), requests=1)
         """
-        return self._connection.run(save(self, check=check))
+        return self._connection.run(save(self, check=check, atomic=atomic))
 
     @twin_of(save)
-    async def asave(self, check: bool = False) -> SaveResult:
-        return await self._connection.arun(save(self, check=check))
+    async def asave(self, check: bool = False, atomic: bool = False) -> SaveResult:
+        return await self._connection.arun(save(self, check=check, atomic=atomic))
 
     def load(self, *parts: str) -> Self:
         """Read parts that were not read yet, side by side.
