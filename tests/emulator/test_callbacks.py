@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from ttorm.api.errors import ConfigurationError
-from ttorm.emulator import Emulator, callbacks
+from ttorm.emulator import Emulator, posting
 from ttorm.emulator.callbacks import CallbackError, Callbacks, Outcome, read_url
 
 OK = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
@@ -384,9 +384,9 @@ class TestTls:
         file = tmp_path / "authority.pem"
         authority.cert_pem.write_to_path(file)
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-        callbacks._tls.cache_clear()
+        posting._tls.cache_clear()
         yield authority
-        callbacks._tls.cache_clear()
+        posting._tls.cache_clear()
 
     @staticmethod
     def posted(authority, name, url="https://hooks.test"):

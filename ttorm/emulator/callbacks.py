@@ -7,29 +7,23 @@ are resolved once, and the connection is made to the very address that was check
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import ssl
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import cache
-from http.client import HTTPConnection, HTTPException
-from io import BufferedReader, RawIOBase
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from time import monotonic
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ttorm._version import __version__
 from ttorm.api.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ttorm.emulator.posting import Line
 
 __all__ = ["MAX_URL", "Callback", "CallbackError", "Callbacks", "Outcome", "read_url"]
 
 MAX_URL = 512
 """Longest address of a callback, in characters."""
 
-_MAX_ANSWER = 65_536
-"""How many bytes of an answer are read; nothing is done with them."""
 _URL = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[0-9a-z_.-]+)(?::([0-9]{1,5}))?"
     r"((?:[/?](?:[!$&'()*+,./:;=?@_~0-9a-z-]|%[0-9a-f]{2})*)?)",
@@ -194,6 +188,8 @@ def _is_address(host: str) -> bool:
 
 def resolve(host: str, port: int) -> list[str]:
     """Ask the computer for the addresses of a host, in the order in which to try them."""
+    import socket
+
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -226,7 +222,7 @@ class Callbacks:
         self._permits = tuple(map(_read_permit, allowed))
         self._seconds = seconds
         self._resolver = resolver
-        self._open: set[_Line] = set()
+        self._open: set[Line] = set()
         self._ended = False
 
     def addresses(self, callback: Callback) -> list[str]:
@@ -252,36 +248,27 @@ class Callbacks:
 
     def post(self, url: str, body: bytes) -> Outcome:
         """Send a JSON message, and tell what came of it. No redirect is followed."""
+        # What speaks HTTP and TLS takes long to import, and most emulators send nothing.
+        from ttorm.emulator.posting import post
+
+        deadline = monotonic() + self._seconds
         try:
             callback = read_url(url)
-            deadline = monotonic() + self._seconds
             addresses = self.addresses(callback)
-            status = self._exchange(callback, addresses, deadline, body)
         except CallbackError:
             return Outcome("not_allowed", hopeless=True)
-        except TimeoutError:
-            return Outcome("timeout")
-        except socket.gaierror:
-            return Outcome("unknown_host")
-        except ssl.SSLError:
-            return Outcome("tls")
-        except HTTPException:
-            return Outcome("no_http")
         except OSError:
-            return Outcome("no_connection")
-        return Outcome(str(status), delivered=200 <= status < 300)
+            return Outcome("unknown_host")
+        return post(callback, addresses, deadline, body, self._watched)
 
-    def _exchange(
-        self, callback: Callback, addresses: list[str], deadline: float, body: bytes
-    ) -> int:
-        line = _Line(_connect(callback, addresses, deadline), deadline)
+    @contextmanager
+    def _watched(self, line: Line) -> Generator[None]:
+        """Let a connection be broken off within a block, at whose end it ends."""
         self._open.add(line)
         try:
             if self._ended:
                 raise ConnectionAbortedError
-            if callback.secure:
-                line.encrypt(callback.host)
-            return _ask(callback, line, body)
+            yield
         finally:
             self._open.discard(line)
             line.hang_up()
@@ -291,99 +278,3 @@ class Callbacks:
         self._ended = True
         for line in tuple(self._open):
             line.interrupt()
-
-
-def _connect(callback: Callback, addresses: list[str], deadline: float) -> socket.socket:
-    """Connect to the first address that answers; half of the time is left for the message."""
-    latest = monotonic() + (deadline - monotonic()) / 2
-    error: OSError = TimeoutError()
-    for address in addresses:
-        left = latest - monotonic()
-        if left <= 0:
-            break
-        try:
-            return socket.create_connection((address, callback.port), left)
-        except OSError as failed:
-            error = failed
-    raise error
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-class _Line:
-    """A connection on which everything has to be done by a time."""
-
-    def __init__(self, connected: socket.socket, deadline: float) -> None:
-        self._socket = connected
-        self._deadline = deadline
-        self._process = os.getpid()
-
-    def encrypt(self, host: str) -> None:
-        self._socket = _tls().wrap_socket(self._timed(), server_hostname=host)
-
-    def _left(self) -> float:
-        left = self._deadline - monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    def _timed(self) -> socket.socket:
-        self._socket.settimeout(self._left())
-        return self._socket
-
-    # What http.client asks of a socket:
-
-    def sendall(self, data: bytes) -> None:
-        self._timed().sendall(data)
-
-    def makefile(self, _mode: str) -> BufferedReader:
-        return BufferedReader(_Reader(self))
-
-    def receive(self, buffer: memoryview) -> int:
-        return self._timed().recv_into(buffer)
-
-    def interrupt(self) -> None:
-        # A forked child has inherited lines on which its parent is still talking.
-        if self._process == os.getpid():
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Do nothing: http.client closes before it reads what is left of the answer."""
-
-    def hang_up(self) -> None:
-        self._socket.close()
-
-
-class _Reader(RawIOBase):
-    """What arrives on a line."""
-
-    def __init__(self, line: _Line) -> None:
-        self._line = line
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # BufferedReader passes this
-        return self._line.receive(buffer)
-
-
-def _ask(callback: Callback, line: _Line, body: bytes) -> int:
-    """Send a request and return the status of the answer."""
-    connection = HTTPConnection(callback.host, callback.port)
-    connection.default_port = 443 if callback.secure else 80
-    connection.sock = line
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": f"ttorm-emulator/{__version__}",
-        "Connection": "close",
-    }
-    connection.request("POST", callback.target, body, headers)
-    with connection.getresponse() as answer:
-        # The status has been sent: what comes behind it cannot make a success a failure.
-        with suppress(OSError, HTTPException):
-            answer.read(_MAX_ANSWER)
-        return answer.status
