@@ -6,15 +6,42 @@ import socket
 import ssl
 import threading
 from contextlib import contextmanager, nullcontext, suppress
+from ipaddress import ip_address
 from time import monotonic
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ttorm.api.errors import ConfigurationError
 from ttorm.emulator import Emulator, posting
 from ttorm.emulator.callbacks import CallbackError, Callbacks, Outcome, read_url
 
+FRAGMENTS = [
+    *(
+        "//",
+        "/",
+        "\\",
+        "@",
+        ":",
+        "#",
+        "?",
+        "[",
+        "]",
+        ".",
+        "-",
+        "_",
+        ";",
+        "&",
+        "=",
+        "%",
+        " ",
+        "\r\n",
+    ),
+    *("127.0.0.1", "[::1]", "::1", "localhost", "evil.test", ":80", ":0", "0", "%2f", "%40", "a"),
+]
 OK = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -115,6 +142,23 @@ class TestAddresses:
         assert Callbacks(["0.0.0.0/0", "::/0"]).post(url, b"{}") == Outcome(
             "not_allowed", hopeless=True
         )
+
+    @given(
+        st.sampled_from(["http://", "https://", "HTTP:", ""]),
+        st.lists(st.sampled_from(FRAGMENTS) | st.characters(), min_size=1, max_size=8).map("".join),
+    )
+    def test_others_read_it_in_the_same_way(self, scheme, rest):
+        url = scheme + rest
+        try:
+            callback = read_url(url)
+        except CallbackError:
+            return
+        parts = urlsplit(url)
+        assert parts.scheme == ("https" if callback.secure else "http")
+        assert (parts.username, parts.password, parts.fragment) == (None, None, "")
+        host = parts.hostname
+        assert callback.host == (str(ip_address(host)) if ":" in host else host)
+        assert callback.port == (parts.port or (443 if callback.secure else 80))
 
     def test_of_the_longest_length(self):
         longest = "http://127.0.0.1/".ljust(512, "x")

@@ -325,6 +325,33 @@ class TestInTheBackground:
         finally:
             ended.set()
 
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_a_forked_child_breaks_nothing_off(self, emulator, receiver):
+        ended, hangs = Event(), Event()
+
+        def respond(message):
+            hangs.set()
+            ended.wait(WAITS_FOR)
+            return 200
+
+        receiver.respond = respond
+        try:
+            subscribe(emulator, receiver.url)
+            publish(emulator, 1)
+            assert hangs.wait(WAITS_FOR)
+            child = os.fork()
+            if not child:
+                try:
+                    emulator.close()
+                finally:
+                    os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        finally:
+            ended.set()
+        until(lambda: not rows(emulator, "deliveries"))
+        assert len(receiver.messages) == 1
+
     def test_without_messages_there_is_no_thread(self, emulator, receiver):
         publish(emulator, 1, 2)
         assert emulator.background._thread is None
