@@ -39,6 +39,7 @@ from ttorm.api.errors import (
     ValidationError,
     WrongKindError,
 )
+from ttorm.api.names import hashed_identity
 from ttorm.api.retry import RetryPolicy
 from ttorm.connection.budgets import Budget
 from ttorm.connection.cache import Cache, CacheStatistics
@@ -134,6 +135,7 @@ __all__ = [
     "default_connection",
     "description",
     "entry",
+    "hashed_identity",
     "identity",
     "inspect",
     "load_all",

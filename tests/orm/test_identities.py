@@ -207,6 +207,28 @@ async def test_what_is_no_moment_is_refused_at_once(do, connection, when):
     assert not ttorm.inspect(twin).is_modified
 
 
+async def test_whether_one_has_expired(do, connection):
+    now = datetime.now(UTC)
+    twin = await do(Twin, "create")
+    twin.identities.add("SN#1", valid_until=now - timedelta(days=1))
+    twin.identities.add("SN#2", valid_until=now + timedelta(days=1))
+    twin.identities.add("SN#3")
+    await do(twin, "save")
+    expired = [text for text, one in twin.identities.items() if one.is_expired]
+    assert expired == ["SN#1"]
+    twin.identities["SN#1"].valid_until = None
+    assert not twin.identities["SN#1"].is_expired
+    await do(twin, "save")
+    assert await do(Twin, "find", "SN#1") == twin
+
+
+async def test_hashed_ones_are_found_by_who_knows_the_name(do, connection, sent):
+    hashed = ttorm.hashed_identity("email", "ann@example.com")
+    twin = await do(Twin, "create", identities=[hashed])
+    assert await do(Twin, "find", hashed) == twin
+    assert not any("ann" in f"{request.path} {request.body}" for request in sent)
+
+
 async def test_the_field_and_the_mapping_agree(do, connection):
     class Badge(Twin):
         number: Field[str | None] = identity("NO", default=None)

@@ -173,3 +173,26 @@ def test_encoded_segments_come_back_and_hold_nothing_special(text):
 def test_messages_name_what_is_checked():
     with pytest.raises(ValidationError, match="'x' is no account UUID"):
         names.check_uuid("x", "account UUID")
+
+
+# Hashed Identities
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_hashed_identities_are_those_of_the_platforms_own_tools(kind, data):
+    utils = pytest.importorskip("trustedtwin_utils.identity.hashed_id")
+    assume(not re.search("[\ud800-\udfff]", kind + data))
+    hashed = names.hashed_identity(kind, data)
+    assert hashed == utils.generate_hashed_id(kind, data)
+    assert names.check_identity(hashed) == hashed
+    assert len(hashed) == 32
+
+
+def test_a_hashed_identity_stays_what_it_is():
+    assert names.hashed_identity("email", "ann@example.com") == "HID#OKZSkehxv4Z32aVo00XvJf99Ws9K"
+
+
+@pytest.mark.parametrize("texts", [("", "a"), ("a", ""), ("a", 5), (None, "a")])
+def test_only_texts_are_hashed(texts):
+    with pytest.raises(ValidationError, match="cannot be hashed: expected two texts"):
+        names.hashed_identity(*texts)

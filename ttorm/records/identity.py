@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from ttorm.api.answers import member
@@ -93,6 +93,12 @@ class Identity:
     @valid_until.setter
     def valid_until(self, when: datetime | float | None) -> None:
         self._set("validity_ts", None if when is None else timestamp(when))
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether it does not lead to its Twin any more, by the clock of this machine."""
+        until = self.valid_until
+        return until is not None and until <= datetime.now(UTC)
 
     @property
     def created_at(self) -> datetime:
