@@ -40,7 +40,12 @@ def ttorm() -> None:
 @ttorm.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8787, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--store", default="memory:", show_default=True, help="memory: or sqlite:///FILE.")
+@click.option(
+    "--store",
+    default="memory:",
+    show_default=True,
+    help="memory:, sqlite:///FILE or postgresql://HOST/DATABASE.",
+)
 @click.option(
     "--accounts",
     default=1,
@@ -82,6 +87,13 @@ def ttorm() -> None:
     help="Largest file that is taken, in MiB.",
 )
 @click.option("--access-log", is_flag=True, help="Log each request on standard error.")
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1, max=64),
+    help="How many processes answer; not with memory:.",
+)
 def serve(
     *,
     host: str,
@@ -94,6 +106,7 @@ def serve(
     hosts: tuple[str, ...],
     max_upload: int,
     access_log: bool,
+    workers: int,
 ) -> None:
     """Serve the emulator over HTTP, until Ctrl-C.
 
@@ -114,6 +127,7 @@ def serve(
             hosts=hosts,
             max_upload=max_upload << 20,
             access_log=access_log,
+            workers=workers,
         )
 
 

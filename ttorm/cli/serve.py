@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import uvicorn
@@ -22,6 +23,9 @@ from ttorm.cli.impatient import impatient
 from ttorm.emulator import Emulator
 from ttorm.emulator.asgi import LOOPBACK, MAX_UPLOAD, application
 from ttorm.emulator.bootstrap import Credentials, make_account, new_secret
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
 
 __all__ = ["run"]
 
@@ -42,6 +46,7 @@ def run(
     hosts: Iterable[str] = (),
     max_upload: int = MAX_UPLOAD,
     access_log: bool = False,
+    workers: int = 1,
 ) -> None:
     """Serve until a signal ends it.
 
@@ -56,25 +61,73 @@ def run(
         hosts: More names under which the server answers.
         max_upload: Largest file that is taken, in bytes.
         access_log: Whether requests are logged on standard error.
+        workers: How many processes answer.
 
     Raises:
-        ConfigurationError: The address is taken, the store cannot be opened, the credentials
-            file exists, there is no such account, or a callback to be allowed is no target.
+        ConfigurationError: The address is taken, the store cannot be opened, or by one process
+            only, the credentials file exists, there is no such account, or a callback to be
+            allowed is no target.
     """
-    with _listen(host, port) as listener, closing(Emulator(store, callbacks=callbacks)) as emulator:
-        url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-        made = partial(_new_credentials, emulator, accounts, secret_for)
-        if secret_for is not None or not emulator.accounts():
-            _write_once(credentials, lambda: {"url": url, "accounts": made()})
-        names = {*LOOPBACK, _in_url(host), *hosts}
-        app = application(emulator, names, max_upload=max_upload)
-        if access_log:
+    service = _Service(
+        store, (*callbacks,), (*LOOPBACK, _in_url(host), *hosts), max_upload, access_log=access_log
+    )
+    with _listen(host, port) as listener:
+        with closing(service.emulator()) as emulator:
+            if workers > 1 and emulator.store.address is None:
+                raise ConfigurationError(
+                    f"{store} is in one process, {workers} workers cannot share it: name a store "
+                    "such as --store sqlite:///file.db or --store postgresql://host/database"
+                )
+            url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
+            made = partial(_new_credentials, emulator, accounts, secret_for)
+            if secret_for is not None or not emulator.accounts():
+                _write_once(credentials, lambda: {"url": url, "accounts": made()})
+            if not _is_loopback(host):
+                _warn(host)
+            shown = store if emulator.store.near else emulator.address
+            ready = partial(click.echo, f"ttorm: serving {shown} on {url}")
+            if workers == 1:
+                service.serve(emulator, listener, ready)
+                return
+        from ttorm.cli.workers import supervise
+
+        supervise(_work, (service, listener), workers, ready)
+
+
+class _Service(NamedTuple):
+    """What processes that serve the same have in common."""
+
+    store: str
+    callbacks: tuple[str, ...]
+    names: tuple[str, ...]
+    max_upload: int
+    access_log: bool
+
+    def emulator(self) -> Emulator:
+        """Open the store."""
+        return Emulator(self.store, callbacks=self.callbacks)
+
+    def serve(self, emulator: Emulator, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Answer requests until a signal ends that."""
+        if self.access_log:
             _log_requests()
-        if not _is_loopback(host):
-            _warn(host)
-        server = _Server(app, emulator, f"ttorm: serving {store} on {url}")
+        app = application(emulator, self.names, max_upload=self.max_upload)
         with suppress(KeyboardInterrupt):
-            server.run([listener])
+            _Server(app, emulator, ready).run([listener])
+
+
+def _work(service: _Service, listener: socket.socket, started: Event) -> None:
+    """Be one of several processes."""
+    from ttorm.cli.workers import end_with_parent
+
+    end_with_parent()
+    try:
+        emulator = service.emulator()
+    except ConfigurationError as error:
+        click.echo(f"ttorm: {error}", err=True)
+        sys.exit(1)
+    with closing(emulator):
+        service.serve(emulator, listener, started.set)
 
 
 def _is_loopback(host: str) -> bool:
@@ -152,9 +205,9 @@ def _write_once(target: Path | None, content: Callable[[], dict[str, Any]]) -> N
 
 
 class _Server(uvicorn.Server):
-    """Says in one line when it is ready, and closes the store however it is ended."""
+    """Says when it is ready, and closes the store however it is ended."""
 
-    def __init__(self, app: ASGIApp, emulator: Emulator, ready: str) -> None:
+    def __init__(self, app: ASGIApp, emulator: Emulator, ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
             ws="none",
@@ -172,7 +225,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        click.echo(self._ready)
+        self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
