@@ -10,6 +10,7 @@ from ttorm.api.errors import (
     AmbiguousIdentityError,
     ApiError,
     BadRequestError,
+    BrokenReferenceError,
     BudgetExceededError,
     ConfigurationError,
     Conflict,
@@ -55,14 +56,18 @@ from ttorm.records.bulk import (
     save_all,
 )
 from ttorm.records.changes import Change
+from ttorm.records.codecs import ValueCodec
+from ttorm.records.declarations import description, doc, entry, identity, include, reference
 from ttorm.records.doc import Doc
 from ttorm.records.entry import Entry
-from ttorm.records.fields import Field, description, entry, identity
+from ttorm.records.fields import Field, Reference
 from ttorm.records.history import HistoryRecord
 from ttorm.records.identity import Identity
 from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
+from ttorm.records.links import Link
 from ttorm.records.merging import merge
+from ttorm.records.references import source
 from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
 from ttorm.records.scanning import Page, Scan
 from ttorm.records.twin import Twin
@@ -76,6 +81,7 @@ __all__ = [
     "Attempt",
     "Attempts",
     "BadRequestError",
+    "BrokenReferenceError",
     "Budget",
     "BudgetExceededError",
     "Cache",
@@ -96,6 +102,7 @@ __all__ = [
     "InvalidRequestError",
     "ItemError",
     "Ledger",
+    "Link",
     "MissingEntryError",
     "NPlusOneWarning",
     "NotFoundError",
@@ -107,6 +114,7 @@ __all__ = [
     "Plan",
     "PlannedRequest",
     "QuotaError",
+    "Reference",
     "RequestTimeoutError",
     "ResponseFormatError",
     "ResponseTooLargeError",
@@ -126,6 +134,7 @@ __all__ = [
     "UnauthorizedError",
     "UnsavedChangesWarning",
     "ValidationError",
+    "ValueCodec",
     "WrongKindError",
     "__version__",
     "aload_all",
@@ -134,18 +143,22 @@ __all__ = [
     "connect",
     "default_connection",
     "description",
+    "doc",
     "entry",
     "hashed_identity",
     "identity",
+    "include",
     "inspect",
     "load_all",
     "merge",
+    "reference",
     "refresh_all",
     "retry_conflicts",
     "rules",
     "save_all",
     "session",
     "signals",
+    "source",
 ]
 
 for _public in [globals()[name] for name in __all__]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
+from collections.abc import Collection
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
@@ -20,6 +21,7 @@ from ttorm.connection.budgets import Budget
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow, gather
+from ttorm.ordering import waves
 from ttorm.pairs import twin_of
 from ttorm.results import Plan, SaveResult, all_of
 
@@ -59,8 +61,12 @@ class Unit(Protocol):
         """Tell whether a save would send anything."""
         ...
 
-    def save_flow(self) -> Flow[SaveResult]:
-        """Send the changes."""
+    def waits_for(self) -> Collection[object]:
+        """Return what has to be saved first."""
+        ...
+
+    def save_flow(self, *, early: bool = False) -> Flow[SaveResult]:
+        """Send the changes; early ones leave out what speaks of records not saved yet."""
         ...
 
     def plan(self) -> Plan:
@@ -234,7 +240,10 @@ class Session:
         if self._open:
             self._check_home()
         # Records with containers in users' hands stay: they may be changed again.
-        outcomes = yield from gather(unit.save_flow() for unit in self._ready())
+        outcomes: list[SaveResult | Exception] = []
+        for wave in waves(self._ready()):
+            flows = (unit.save_flow(early=wave.early) for unit in wave.units)
+            outcomes += yield from gather(flows)
         return SaveResult.sum(all_of(outcomes))
 
     def rollback(self) -> None:

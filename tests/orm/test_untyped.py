@@ -321,9 +321,12 @@ async def test_references_and_includes(do, connection, sent, emulator):
     assert not ttorm.inspect(twin).is_modified
 
 
-def test_a_reference_needs_a_saved_source(connection):
-    with pytest.raises(ttorm.StateError, match=r"save\(\) it before referring to it"):
-        Entry(ref=Twin(entries={"a": 1}).ledger["a"])
+async def test_a_reference_needs_a_saved_source(do, connection, sent):
+    source = Twin(entries={"a": 1})
+    twin = Twin(entries={"b": Entry(ref=source.ledger["a"])})
+    with pytest.raises(ttorm.StateError, match=r"of \(new Twin\).*save\(\) that first"):
+        await do(twin, "save")
+    assert sent == []
 
 
 async def test_saving_one_entry_alone(do, connection, sent):

@@ -6,6 +6,7 @@ TtormError
 ├── ValidationError (ValueError)             a name or value that cannot be sent or was not expected
 ├── NotLoadedError (RuntimeError)            a read that would block where blocking is not allowed
 ├── MissingEntryError (AttributeError)       a declared Entry that the Ledger lacks
+├── BrokenReferenceError (LookupError)       a reference whose source is gone or hidden
 ├── WrongKindError (LookupError)             a Twin of another kind than the class says
 ├── AmbiguousIdentityError (LookupError)     several Twins where one is expected
 ├── StateError (RuntimeError)                the record or connection is past doing that
@@ -47,6 +48,7 @@ __all__ = [
     "AmbiguousIdentityError",
     "ApiError",
     "BadRequestError",
+    "BrokenReferenceError",
     "BudgetExceededError",
     "ConfigurationError",
     "Conflict",
@@ -137,6 +139,20 @@ class WrongKindError(TtormError, LookupError):
     code = "wrong-kind"
 
 
+class BrokenReferenceError(TtormError, LookupError):
+    """A reference or include has no value: its source is gone, hidden or not copied yet.
+
+    Attributes:
+        status: What the service says of a reference, such as ``"not_found"``; None of an include.
+    """
+
+    code = "broken-reference"
+
+    def __init__(
+        self, message: str = "", *, status: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
 class AmbiguousIdentityError(TtormError, LookupError):
     """Several alive Twins have an Identity that is expected to lead to one.
 

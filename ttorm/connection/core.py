@@ -176,6 +176,10 @@ class Connection:
     async def awhoami(self) -> WhoAmI:
         return await self.arun(self._whoami())
 
+    def learn_account(self) -> Flow[None]:
+        """Ask for the credential's account."""
+        yield from self._whoami()
+
     def _whoami(self) -> Flow[WhoAmI]:
         answer = cast(WhoAmI, (yield from read(self, api_request("who_am_i"))).body)
         self._account = needed(answer, "account")
@@ -230,6 +234,11 @@ class Connection:
                 )
             self.whoami()
         return str(self._account)
+
+    @property
+    def known_account(self) -> str | None:
+        """UUID of the credential's account, when it was asked for before."""
+        return self._account
 
     def may_block(self) -> bool:
         """Tell whether reading an attribute may wait for the service here and now."""

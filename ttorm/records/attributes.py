@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from ttorm.api import names
 from ttorm.api.errors import MissingEntryError
-from ttorm.records.cells import ABSENT, UNKNOWN, Item
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
+from ttorm.records.doc import Doc
 from ttorm.records.loading import require
+from ttorm.records.references import read_linked, write_linked
+from ttorm.records.state import TwinState, check_own_ledger
 from ttorm.records.values import is_scalar
 
 if TYPE_CHECKING:
     from ttorm.records.fields import FieldSpec
-    from ttorm.records.state import TwinState
 
 __all__ = ["delete_field", "identity_text", "read_field", "touch_field", "write_field"]
 
@@ -27,13 +29,17 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
     """
     if spec.kind == "identity":
         return _read_identity(state, spec)
-    item, attribute = _place(state, spec)
+    if spec.kind == "doc":
+        return Doc(state, spec.target)
+    if spec.linked:
+        return read_linked(state, spec)
+    item, attribute = state.place(spec)
     now = item.current(attribute)
     if now is UNKNOWN:
-        require(state, "ledger" if spec.kind == "entry" else "description", spec.attribute)
+        require(state, spec.part, spec.attribute)
         now = item.current(attribute)
     if now is not ABSENT:
-        value = item.cell(attribute).read(spec.codec)
+        value = item.cell(attribute).read(spec.codec, state)
     elif spec.required:
         raise MissingEntryError(
             f"{state.model.__name__} {state.uuid} has no {spec.kind} {spec.target!r}, and "
@@ -50,20 +56,15 @@ def touch_field(state: TwinState, spec: FieldSpec) -> None:
     """Have a field's value written by the next save, changed or not.
 
     Raises:
-        TypeError: The field maps an Identity, which cannot be written again.
+        TypeError: The field has no value of its own that could be written again.
     """
-    if spec.kind == "identity":
-        raise TypeError(f"{spec.attribute} is an Identity: there is nothing to send again")
+    if spec.kind not in ("entry", "description"):
+        what = {"identity": "an Identity", "doc": "a Doc"}.get(spec.kind, "a copy of its source")
+        raise TypeError(f"{spec.attribute} is {what}: there is nothing to send again")
     read_field(state, spec)
-    item, attribute = _place(state, spec)
+    item, attribute = state.place(spec)
     item.cell(attribute).force()
     state.touch()
-
-
-def _place(state: TwinState, spec: FieldSpec) -> tuple[Item, str]:
-    if spec.kind == "entry":
-        return state.ledger.item(spec.target), "value"
-    return state.description, spec.target
 
 
 def _read_identity(state: TwinState, spec: FieldSpec) -> Any:
@@ -88,21 +89,33 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     """Take a new value of a field, without asking the service.
 
     Returns:
-        The value as validated.
+        The value as validated; NOTHING when reading gives another one than was assigned.
 
     Raises:
         ValidationError: The field's type, or JSON, refuses the value; nothing is changed.
-        StateError: The Twin is terminated, which freezes its description.
+        StateError: The Twin is terminated, which freezes its description; or the Ledger is another
+            account's.
+        AttributeError: The field holds a Doc, which is uploaded.
     """
-    if spec.kind == "identity":
+    if spec.kind == "doc":
+        raise AttributeError(
+            f"{spec.attribute} is the Doc {spec.target!r}: write "
+            f"record.{spec.attribute}.upload(...) with bytes, a path or a file"
+        )
+    if spec.linked:
+        write_linked(state, spec, value)
+        value = NOTHING
+    elif spec.kind == "identity":
         text = None if value is None and not spec.required else identity_text(spec, value)
         state.assign_identity(spec.target, text)
     else:
         if spec.kind == "description":
             state.check_alive()
-        item, attribute = _place(state, spec)
+        else:
+            check_own_ledger(spec.alias)
+        item, attribute = state.place(spec)
         cell = item.cell(attribute)
-        value = cell.assign(value, spec.codec)
+        value = cell.assign(value, spec.codec, state)
         if cell.base is ABSENT and _reads_alike(state, spec, value):
             # Nothing is there and nothing need be: the default says the same.
             cell.discard()
@@ -128,7 +141,10 @@ def delete_field(record: Any, spec: FieldSpec) -> None:
     state: TwinState = record._state
     if spec.kind == "identity":
         state.assign_identity(spec.target, None)
-    elif spec.kind == "entry":
+    elif spec.kind == "doc":
+        del record.docs[spec.target]
+    elif spec.in_ledger:
+        check_own_ledger(spec.alias)
         del record.ledger[spec.target]
     else:
         del record.description[spec.target]

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ttorm.api.codec import JSONValue, fingerprint, same
 from ttorm.api.errors import ConflictError, ValidationError
-from ttorm.records.values import PLAIN, Codec, is_scalar
+from ttorm.records.values import PLAIN, Codec, Need, is_scalar
+
+if TYPE_CHECKING:
+    from ttorm.records.state import TwinState
 
 __all__ = ["ABSENT", "NOTHING", "UNKNOWN", "Cell", "Item", "Items", "Marker", "alike"]
 
@@ -77,13 +80,13 @@ class Cell:
         """Whether a value can be read from it without asking the service."""
         return self.current() not in (UNKNOWN, ABSENT)
 
-    def assign(self, value: Any, codec: Codec = PLAIN) -> Any:
+    def assign(self, value: Any, codec: Codec = PLAIN, near: TwinState | None = None) -> Any:
         """Take a new value; returns it as validated.
 
         Raises:
             ValidationError: The codec refuses it; the cell is as before.
         """
-        value = codec.check(value, self.where)
+        value = codec.check(value, self.where, near)
         self._codec = codec
         if is_scalar(value):
             self._assigned, self._handouts = codec.dump(value, self.where), []
@@ -103,7 +106,7 @@ class Cell:
         """Have the value written by the next save even if it is the service's."""
         self._forced = True
 
-    def read(self, codec: Codec = PLAIN) -> Any:
+    def read(self, codec: Codec = PLAIN, near: TwinState | None = None) -> Any:
         """Give the value to a user. Call only when there `holds` one."""
         for handout in self._handouts:
             if handout.codec is codec:
@@ -111,7 +114,7 @@ class Cell:
         raw = self.current()
         # What was changed so far is the common start of all views.
         self._compare_with(self.base)
-        return self.lend(codec.load(raw, self.where), codec)
+        return self.lend(codec.load(raw, self.where, near), codec)
 
     def held(self, codec: Codec = PLAIN) -> Any:
         """Return the container that stands for the value; NOTHING when there is none.
@@ -177,6 +180,11 @@ class Cell:
             return now
         return NOTHING if self._agrees(now, self.base) else now
 
+    def needs(self) -> Iterator[Need]:
+        """Give the Twins and Entries that values in users' hands speak of."""
+        for held in self._handouts:
+            yield from held.codec.needs(held.value)
+
     def is_changed(self) -> bool:
         """Tell whether a save would write it, or refuse to."""
         try:
@@ -234,7 +242,9 @@ class Cell:
         """Tell whether a container shows a value, and so counts as unchanged; else let it go."""
         now = handout.codec.dump(handout.value, self.where)
         handout.print = fingerprint(now)
-        return isinstance(base, Marker) or self._shows(now, handout.codec, base)
+        # A record that is not saved yet has no JSON that could be read again.
+        same_now = isinstance(base, Marker) or alike(now, base)
+        return same_now or self._shows(now, handout.codec, base)
 
     def _shows(self, now: JSONValue, codec: Codec, base: JSONValue) -> bool:
         """Tell whether a value is what the service's reads as, through a codec."""

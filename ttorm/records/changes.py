@@ -28,15 +28,12 @@ class Change(NamedTuple):
 
 
 _NOTHING = Change(None, None)
-_PARTS = {"description": "description", "identity": "identities", "doc": "docs"}
-"""Parts of a Twin by kind of field; all other kinds are Entries."""
 
 
 def attribute_name(state: TwinState, part: str, name: str, attribute: str = "value") -> str:
     """Name an item as the user writes it: a field's name, or a path such as ``ledger['x']``."""
-    kind = {"ledger": "entry", "identities": "identity"}.get(part, part)
-    target = name.partition("#")[0] if kind == "identity" else name
-    spec = state.model.__targets__.get((kind, target))
+    target = name.partition("#")[0] if part == "identities" else name
+    spec = state.model.__targets__.get((part, target))
     known = spec.attribute if spec is not None else f"{part}[{name!r}]"
     return known if attribute == "value" else f"{known}.{attribute}"
 
@@ -44,9 +41,7 @@ def attribute_name(state: TwinState, part: str, name: str, attribute: str = "val
 def kind_of(name: str, state: TwinState) -> str:
     """Tell which part of a Twin an attribute name belongs to."""
     spec = state.model.__fields__.get(name.partition(".")[0])
-    if spec is None:
-        return name.partition("[")[0]
-    return _PARTS.get(spec.kind, "ledger")
+    return name.partition("[")[0] if spec is None else spec.part
 
 
 def changes_of(state: TwinState) -> dict[str, Change]:
@@ -55,7 +50,7 @@ def changes_of(state: TwinState) -> dict[str, Change]:
     for key, cell in state.description.cells.items():
         if cell.change() is not Marker.NOTHING:
             name = attribute_name(state, "description", key)
-            found[name] = _change(cell, _codec(state, "description", key))
+            found[name] = _change(state, cell, _codec(state, "description", key))
     found.update(_items(state, "ledger", state.ledger))
     found.update(_items(state, "identities", state.identities))
     found.update(_items(state, "docs", state.docs))
@@ -75,29 +70,30 @@ def _items(state: TwinState, part: str, items: Items) -> dict[str, Change]:
             continue
         for attribute, cell in item.cells.items():
             if cell.change() is not Marker.NOTHING:
-                codec = _codec(state, "entry", name) if attribute == "value" else PLAIN
-                found[attribute_name(state, part, name, attribute)] = _change(cell, codec)
+                codec = _codec(state, "ledger", name) if attribute == "value" else PLAIN
+                found[attribute_name(state, part, name, attribute)] = _change(state, cell, codec)
         if item.adding and not item.present and not item.changes():
             known = attribute_name(state, part, name)
             found[known] = found.get(known, _NOTHING)._replace(new=_after(name))
     return found
 
 
-def _codec(state: TwinState, kind: str, target: str) -> Codec:
-    spec = state.model.__targets__.get((kind, target))
+def _codec(state: TwinState, part: str, target: str) -> Codec:
+    spec = state.model.__targets__.get((part, target))
     return PLAIN if spec is None else spec.codec
 
 
-def _change(cell: Cell, codec: Codec) -> Change:
-    return Change(shown(cell.base, codec, cell.where), shown(cell.current(), codec, cell.where))
+def _change(state: TwinState, cell: Cell, codec: Codec) -> Change:
+    old, new = (shown(raw, codec, cell.where, state) for raw in (cell.base, cell.current()))
+    return Change(old, new)
 
 
-def shown(raw: Any, codec: Codec, where: str) -> Any:
+def shown(raw: Any, codec: Codec, where: str, near: TwinState | None = None) -> Any:
     """Give a JSON value as it reads; as it is when its codec refuses it, None for a marker."""
     if isinstance(raw, Marker):
         return None
     try:
-        return codec.load(raw, where)
+        return codec.load(raw, where, near)
     except ValidationError:
         return raw
 

@@ -74,8 +74,7 @@ class _Conflicts:
         return Conflict(attribute_name(state, one.part, one.name), *values)
 
     def _codec(self, one: Lost) -> Codec:
-        kind = "entry" if one.part == "ledger" else "description"
-        spec = self.record._state.model.__targets__.get((kind, one.name))
+        spec = self.record._state.model.__targets__.get((one.part, one.name))
         return PLAIN if spec is None else spec.codec
 
     def resolve(self, how: Resolution) -> None:

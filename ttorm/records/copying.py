@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ttorm.api.errors import StateError
 from ttorm.records.cells import ABSENT, Item, Items
+from ttorm.records.needs import needs
 from ttorm.records.state import TwinState
 
 if TYPE_CHECKING:
@@ -16,7 +18,18 @@ _Snapshot = dict[str, Any]
 
 
 def snapshot(state: TwinState) -> _Snapshot:
-    """Give what a record knows and what was changed of it, as plain data."""
+    """Give what a record knows and what was changed of it, as plain data.
+
+    Raises:
+        StateError: It speaks of a Twin that has no UUID yet, which plain data cannot.
+    """
+    for needed in needs(state):
+        if needed.state.uuid is None:
+            raise StateError(
+                f"{state.record()!r} cannot be copied or pickled: {needed.part}[{needed.name!r}] "
+                f"speaks of {needed}, which is not saved yet; save() that first",
+                code="unsaved-source",
+            )
     return {
         "uuid": state.uuid,
         "address": state.address,

@@ -118,6 +118,47 @@ class Doc:
         """When its description last changed, in UTC."""
         return moment(self._get("updated_ts"))
 
+    def upload(
+        self,
+        source: Source,
+        *,
+        description: Mapping[str, JSONValue] | None = None,
+        storage_class: str | None = None,
+    ) -> Self:
+        """Upload a file under this name, as `Docs.upload` does.
+
+        Args:
+            source: The bytes, a path, or a file opened for reading bytes.
+            description: What is said about it.
+            storage_class: ``"access_optimized"`` (the default) or ``"cost_optimized"``.
+
+        Raises:
+            SaveError: The service refused it, for example because there is such a Doc.
+            StateError: The Twin was not saved yet.
+
+        Example:
+            >>> class Pump(Twin):
+            ...     manual: Field[Doc] = doc("manuals/service.txt")
+            >>> Pump.create().manual.upload(b"Oil it.").size
+            7
+        """
+        docs = Docs(self._state)
+        self._state.connection.run(docs._upload(self.name, source, description, storage_class))
+        return self
+
+    @twin_of(upload)
+    async def aupload(
+        self,
+        source: Source,
+        *,
+        description: Mapping[str, JSONValue] | None = None,
+        storage_class: str | None = None,
+    ) -> Self:
+        docs = Docs(self._state)
+        flow = docs._upload(self.name, source, description, storage_class)
+        await self._state.connection.arun(flow)
+        return self
+
     @overload
     def download(self, to: None = None) -> bytes: ...
     @overload

@@ -19,9 +19,10 @@ from ttorm.records.history import History
 from ttorm.records.loading import require
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
+from ttorm.records.sources import SOURCES, Source
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.records.updating import update
-from ttorm.records.values import PLAIN, is_scalar
+from ttorm.records.values import PLAIN, Codec, is_scalar
 from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
 
@@ -96,6 +97,7 @@ class Entry:
 
     @classmethod
     def _of(cls, state: TwinState, alias: str, name: str) -> Entry:
+        """Return the Entry of a name, whether it is there or not."""
         entry = cls.__new__(cls)
         entry._state, entry._alias, entry._item, entry.name = state, alias, None, name
         return entry
@@ -118,6 +120,16 @@ class Entry:
         item = self._own()
         if (held := item.held(attribute)) is not NOTHING:
             return held
+        if self._now(attribute) is None:
+            return None
+        value = item.cell(attribute).read(PLAIN)
+        if not is_scalar(value) and self._state is not None:
+            self._state.touch()
+        return value
+
+    def _now(self, attribute: str) -> Any:
+        """Give an attribute as it is now, not to be changed."""
+        item = self._own()
         if item.current(attribute) is UNKNOWN:
             part = "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
             require(self._attached(), part, f"ledger[{self.name!r}].{attribute}")
@@ -128,15 +140,12 @@ class Entry:
                 f"the Ledger {self._alias!r} has no Entry {self.name!r}: assign a value to make "
                 "it, or ask `name in ledger` first"
             )
-        value = item.cell(attribute).read(PLAIN)
-        if not is_scalar(value) and self._state is not None:
-            self._state.touch()
-        return value
+        return item.current(attribute)
 
-    def _set(self, attribute: str, value: Any) -> None:
+    def _set(self, attribute: str, value: Any, codec: Codec = PLAIN) -> None:
         item = self._item or writable_entry(self._attached(), self._alias, self.name)
         item.removed = False
-        item.cell(attribute).assign(value)
+        item.cell(attribute).assign(value, codec)
         if self._state is not None:
             self._state.forget_values()
             self._state.touch()
@@ -199,49 +208,71 @@ class Entry:
     @property
     def ref(self) -> str | None:
         """What a reference is a copy of, ``twin://twin/ledger/entry``; None for other Entries."""
-        return _source(self._get("ref"))
+        return self._link("ref")
 
     @ref.setter
     def ref(self, source: Entry | str) -> None:
-        self._link("ref", source if isinstance(source, str) else source._url(with_ledger=True))
+        self._set("ref", _source(source), SOURCES["ref"])
 
     @property
     def ref_status(self) -> str | None:
         """``"ok"`` when a reference agrees with its source; None for other Entries."""
-        status: str | None = member({"ref": self._get("ref")}, "ref").get("status")
+        status: str | None = member({"ref": self._now("ref")}, "ref").get("status")
         return status
 
     @property
     def include(self) -> str | None:
         """What an include shows, ``twin://twin/entry``; None for other Entries."""
-        return _source(self._get("include"))
+        return self._link("include")
 
     @include.setter
     def include(self, source: Entry | str) -> None:
-        self._link("include", source if isinstance(source, str) else source._url(with_ledger=False))
+        self._set("include", _source(source), SOURCES["include"])
 
-    def _link(self, kind: str, source: str) -> None:
-        cell = self._own().cell(kind)
-        if _source(cell.base) == source:
-            # The stored form carries a status besides: writing the same source is no change.
-            cell.discard()
-        else:
-            self._set(kind, {"source": source})
+    def _link(self, kind: str) -> str | None:
+        text: str | None = member({kind: self._now(kind)}, kind).get("source")
+        return text
 
-    def _url(self, *, with_ledger: bool) -> str:
-        state = self._attached()
-        if state.uuid is None:
-            raise StateError(
-                "the source's Twin was not saved yet: save() it before referring to it"
-            )
-        ledger = f"/{self._account()}" if with_ledger else ""
-        return f"twin://{state.uuid}{ledger}/{self.name}"
+    @property
+    def source(self) -> Entry | None:
+        """The Entry that a reference copies or an include shows; None for other Entries.
+
+        Nothing is asked of the service for it; it loads when it is looked at.
+
+        Example:
+            >>> station = Twin.create(entries={"celsius": 21.5})
+            >>> pump = Twin()
+            >>> pump.ledger["outside"] = Entry(include=station.ledger["celsius"])
+            >>> pump.ledger["outside"].source.value
+            21.5
+        """
+        for kind, codec in SOURCES.items():
+            if (raw := self._now(kind)) is not None:
+                held = self._own().held(kind, codec)
+                source = codec.load(raw, self.name) if held is NOTHING else held
+                return None if source is None else _at(source, self._attached())
+        return None
+
+    @property
+    def twin(self) -> Any:
+        """The record of the Twin it belongs to.
+
+        Example:
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger["pressure"].twin == pump
+            True
+        """
+        return self._attached().record()
+
+    def _as_source(self) -> Source:
+        """Return it as what others may refer to."""
+        return Source(self.name, account=self._account(), state=self._attached())
 
     def _account(self) -> str:
-        state = self._attached()
+        """Return the account of its Ledger; empty for one's own."""
         if self._alias == PERSONAL:
-            return state.connection.account
-        facts: Mapping[str, Any] = state.facts or {}
+            return ""
+        facts: Mapping[str, Any] = self._attached().facts or {}
         aliases = {
             "owner": facts.get("owner"),
             "creator": member(facts, "creation_certificate").get("creator"),
@@ -449,11 +480,11 @@ class Entry:
         def copied(attribute: str) -> Any:
             return PLAIN.load(self._get(attribute), attribute)
 
-        linked = self.ref is not None or self.include is not None
+        source = self.source
         return Entry(
-            ABSENT if linked else copied("value"),
-            ref=self.ref,
-            include=self.include,
+            copied("value") if source is None else ABSENT,
+            ref=None if self.ref is None else source,
+            include=None if self.include is None else source,
             visibility=self.visibility,
             history=self.history_period,
             timeseries=copied("timeseries"),
@@ -465,9 +496,19 @@ class Entry:
         source = self if self._state is None else self._detached()
         for attribute, cell in source._own().cells.items():
             if cell.holds:
-                item.cell(attribute).assign(cell.read(PLAIN))
+                codec = SOURCES.get(attribute, PLAIN)
+                item.cell(attribute).assign(cell.read(codec), codec)
 
 
-def _source(link: Any) -> str | None:
-    source: str | None = member({"link": link}, "link").get("source")
-    return source
+def _source(entry: Entry | str) -> Source | str:
+    return entry if isinstance(entry, str) else entry._as_source()
+
+
+def _at(source: Source, near: TwinState) -> Entry:
+    """Return the Entry of a source, of a Twin that may be new to the session."""
+    from ttorm.records.lookup import state_at
+    from ttorm.records.twin import Twin
+
+    state = source.state or state_at(Twin, source.twin, near.session)
+    own = source.account in ("", state.known_account)
+    return Entry._of(state, PERSONAL if own else source.account, source.name)

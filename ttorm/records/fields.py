@@ -1,4 +1,4 @@
-"""Declared fields: `description`, `entry` and `identity`, and what type checkers see of them.
+"""Declared fields: what is known about one, and what type checkers see of it.
 
 A field is a `Field[T]` for type checkers, a descriptor of `T`. At run time the metaclass takes the
 fields off the class body, so that a loaded value is an ordinary instance attribute.
@@ -6,6 +6,7 @@ fields off the class body, so that a loaded value is an ordinary instance attrib
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typing import (
     Final,
     Generic,
     Literal,
+    Self,
     TypeVar,
     get_args,
     get_origin,
@@ -25,19 +27,40 @@ from typing import (
 
 from ttorm.api import names
 from ttorm.api.errors import ValidationError
+from ttorm.records.codecs import CustomCodec, ValueCodec
+from ttorm.records.targets import Target
 from ttorm.records.values import PLAIN, Codec, TypedCodec
-from ttorm.rules import LEDGER, TWIN, Attribute, Expression
+from ttorm.rules import LEDGER, TWIN, Attribute
 
-__all__ = ["Field", "FieldKind", "FieldSpec", "description", "entry", "identity"]
+if TYPE_CHECKING:
+    from ttorm.records.entry import Entry
+    from ttorm.records.record import Record
+
+__all__ = ["REQUIRED", "Field", "FieldAttribute", "FieldKind", "FieldSpec", "Reference"]
 
 T = TypeVar("T")
-FieldKind = Literal["description", "entry", "identity"]
-_REQUIRED: Final = object()
+FieldKind = Literal["description", "entry", "reference", "include", "identity", "doc"]
+REQUIRED: Final = object()
+"""The default of a field that has none."""
+PERSONAL: Final = "personal"
+
+_PARTS: Mapping[FieldKind, str] = {
+    "description": "description",
+    "entry": "ledger",
+    "reference": "ledger",
+    "include": "ledger",
+    "identity": "identities",
+    "doc": "docs",
+}
+_CHECKS: Mapping[str, Callable[[object], str]] = {
+    "description": names.check_description_key,
+    "ledger": names.check_entry_name,
+    "identities": names.check_identity_type,
+    "docs": names.check_doc_name,
+}
 
 
-class Field(Generic[T]):
-    """The type of a declared field: reading gives a `T`, on the class a typed rule expression."""
-
+class _Declared(Generic[T]):
     if TYPE_CHECKING:
 
         @overload
@@ -45,18 +68,48 @@ class Field(Generic[T]):
         @overload
         def __get__(self, instance: object, owner: Any) -> T: ...
         def __get__(self, instance: object | None, owner: Any) -> Any: ...
+
+
+class Field(_Declared[T]):
+    """The type of a declared field: reading gives a `T`, on the class a typed rule expression."""
+
+    if TYPE_CHECKING:
+
         def __set__(self, instance: object, value: T) -> None: ...
+
+
+class Reference(_Declared[T]):
+    """The type of a `reference` or `include`: reading gives a `T`, assigning takes its source."""
+
+    if TYPE_CHECKING:
+
+        def __set__(self, instance: object, value: Record | Entry | str | None) -> None: ...
+
+
+class FieldAttribute(Attribute[T]):
+    """A field asked for on its class: a rule expression that knows where it comes from."""
+
+    __slots__ = ("_model", "_spec")
+
+    def __init__(self, model: Any, spec: FieldSpec, dump: Callable[[Any], Any]) -> None:
+        variables = LEDGER if spec.part == "ledger" else TWIN
+        super().__init__(variables[spec.target]._node, dump, ordered=spec.codec.ordered)
+        self._model = model
+        self._spec = spec
 
 
 class FieldSpec:
     """What was declared about a field.
 
     Attributes:
-        kind: Which part of a Twin it maps.
+        kind: How it was declared.
         attribute: Its name in Python.
-        target: The description key, Entry name or Identity type it maps.
+        target: The description key, Entry, Identity type or Doc it maps.
         key: Whether it is the Identity that tells Twins of the class apart.
         options: Properties an Entry is created with.
+        source: What a reference or include is declared to copy.
+        codec: Between values and JSON.
+        alias: Whose Ledger an Entry is read from.
     """
 
     def __init__(
@@ -64,19 +117,32 @@ class FieldSpec:
         kind: FieldKind,
         *,
         name: str | None,
-        default: Any = _REQUIRED,
+        default: Any = REQUIRED,
         default_factory: Callable[[], Any] | None = None,
         key: bool = False,
         options: Mapping[str, Any] | None = None,
+        source: Target | None = None,
+        codec: ValueCodec[Any] | None = None,
     ) -> None:
-        if default is not _REQUIRED and default_factory is not None:
+        if default is not REQUIRED and default_factory is not None:
             raise TypeError(f"{kind}() takes default= or default_factory=, not both")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"{kind}(name={name!r}): expected text, the platform's name of it")
+        if default_factory is not None and not callable(default_factory):
+            raise TypeError(
+                f"{kind}(default_factory={default_factory!r}): expected what can be called, such "
+                "as list; give a value as default="
+            )
         self.kind: FieldKind = kind
         self.attribute = ""
         self.target = name or ""
         self.key = key
         self.options = {name: value for name, value in (options or {}).items() if value is not None}
+        self.source = source
         self.codec: Codec = PLAIN
+        self.alias = PERSONAL
+        self._custom = codec
+        self._type: Callable[[], Any] | None = None
         self._default = default
         self._factory = default_factory
 
@@ -84,14 +150,37 @@ class FieldSpec:
         return f"<{self.kind} field {self.attribute}>"
 
     @property
+    def part(self) -> str:
+        """The part of a Twin it maps, as `Twin.load` takes it."""
+        part = _PARTS[self.kind]
+        return part if part != "ledger" or self.alias == PERSONAL else f"ledgers/{self.alias}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What no other field of a class may map as well."""
+        return self.part, self.target
+
+    @property
+    def in_ledger(self) -> bool:
+        """Whether it maps an Entry."""
+        return _PARTS[self.kind] == "ledger"
+
+    @property
+    def linked(self) -> Literal["ref", "include"] | None:
+        """The attribute of an Entry that holds its source; None for ordinary values."""
+        return {"reference": "ref", "include": "include"}.get(self.kind)  # type: ignore[return-value] # of a dictionary of texts
+
+    @property
     def required(self) -> bool:
         """Whether it has no default."""
-        return self._default is _REQUIRED and self._factory is None
+        return self._default is REQUIRED and self._factory is None
 
     def default(self) -> Any:
         """Return a fresh default."""
         if self._factory is not None:
             return self._factory()
+        if self.linked or self.kind == "doc":
+            return self._default
         # A container given as default= is shared by nobody: it goes through the codec.
         return self.codec.load(self.codec.dump(self._default, self.attribute), self.attribute)
 
@@ -103,46 +192,66 @@ class FieldSpec:
         """
         self.attribute = attribute
         self.target = self.target or attribute
-        check = {
-            "description": names.check_description_key,
-            "entry": names.check_entry_name,
-            "identity": names.check_identity_type,
-        }[self.kind]
         try:
-            check(self.target)
+            _CHECKS[_PARTS[self.kind]](self.target)
         except ValidationError as error:
             raise TypeError(
                 f"{owner.__name__}.{attribute} = {self.kind}(...): {error}; "
                 f'give the platform\'s name as {self.kind}(name="...")'
             ) from None
+        declared = f"{owner.__name__}.{attribute}"
         if attribute in inspect.get_annotations(owner):
-            self.codec = TypedCodec(lambda: _resolve(owner, attribute, namespace))
+            self._type = lambda: _resolve(owner, attribute, namespace)
+            self.codec = TypedCodec(self._type, declared)
+        if self._custom is not None:
+            self.codec = CustomCodec(self._custom, self._type, declared)
+        elif self.source is not None:
+            self.source.bind(owner, declared)
+            self.codec = self.source
 
-    def expression(self) -> Attribute[Any]:
+    def of_class(self, owner: type, variables: Mapping[Any, Any], alias: str) -> Self:
+        """Return the field as a subclass has it: its type variables filled, its Ledger chosen."""
+        found = copy.copy(self)
+        found.alias = alias if self.in_ledger else PERSONAL
+        known = self._type
+        if variables and known is not None and isinstance(self.codec, TypedCodec):
+            found._type = lambda: _filled(known(), variables)
+            found.codec = TypedCodec(found._type, f"{owner.__name__}.{self.attribute}")
+        return found
+
+    def expression(self, model: Any) -> FieldAttribute[Any]:
         """Return the field as a rule expression.
 
         Raises:
-            AttributeError: Identities cannot be asked for in rules.
+            AttributeError: Rules do not see what it maps.
         """
-        if self.kind == "identity":
-            raise AttributeError(
-                f"rules do not see Identities: look the Twin up by find({self.attribute}=...)"
+        if self.part not in ("ledger", "description"):
+            mend = (
+                f"look the Twin up by find({self.attribute}=...)"
+                if self.kind == "identity"
+                else "they see the description and one's own Ledger only"
             )
-        variables = LEDGER if self.kind == "entry" else TWIN
+            what = {"identity": "Identities", "doc": "Docs"}.get(self.kind, "Ledgers of others")
+            raise AttributeError(f"rules do not see {what}: {mend}")
         where = f"the rule on {self.attribute!r}"
 
         def dump(value: Any) -> Any:
-            return self.codec.dump(self.codec.check(value, where), where)
+            checked = self.codec.check(value, where)
+            for state, _ in self.codec.needs(checked):
+                state.check_saved()
+            return self.codec.dump(checked, where)
 
-        return Attribute(variables[self.target]._node, dump, ordered=self._orders())
+        return FieldAttribute(model, self, dump)
 
-    def _orders(self) -> bool:
-        from datetime import timedelta
-        from decimal import Decimal
 
-        declared = self.codec.type if isinstance(self.codec, TypedCodec) else object
-        # These travel as text, which orders "10" before "9" and "PT10M" before "PT9M".
-        return {Decimal, timedelta}.isdisjoint((declared, *get_args(declared)))
+def _filled(annotation: Any, variables: Mapping[Any, Any]) -> Any:
+    """Put types in the places of type variables."""
+    if annotation in variables:
+        return variables[annotation]
+    parameters = getattr(annotation, "__parameters__", ())
+    if not parameters:
+        return annotation
+    return annotation[tuple(variables.get(one, one) for one in parameters)]
 
 
 def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
@@ -152,7 +261,10 @@ def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
     alone = SimpleNamespace(__annotations__={attribute: annotation})
     try:
         hints = get_type_hints(
-            alone, dict(module), {**vars(owner), **namespace}, include_extras=True
+            alone,
+            dict(module),
+            {**vars(owner), owner.__name__: owner, **namespace},
+            include_extras=True,
         )
     except NameError as error:
         raise TypeError(
@@ -161,128 +273,9 @@ def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
         ) from None
     annotation = hints[attribute]
     origin: Any = get_origin(annotation)
-    if origin is Field:
+    if origin in (Field, Reference):
         return get_args(annotation)[0]
     raise TypeError(
         f"{owner.__qualname__}.{attribute} is annotated as {annotation!r}: "
         "write Field[...] around it"
     )
-
-
-@overload
-def description(*, name: str | None = None, default: T) -> Field[T]: ...
-@overload
-def description(*, name: str | None = None, default_factory: Callable[[], T]) -> Field[T]: ...
-@overload
-def description(*, name: str | None = None) -> Any: ...
-def description(
-    *, name: str | None = None, default: Any = _REQUIRED, default_factory: Any = None
-) -> Any:
-    """Declare a field kept in the Twin's description.
-
-    Args:
-        name: The key in the description, when it differs from the field's name.
-        default: Value when the key is missing.
-        default_factory: Makes that value afresh each time.
-
-    Example:
-        >>> class Pump(Twin):
-        ...     model: Field[str] = description()
-        >>> Pump.create(model="X1").description["model"]
-        'X1'
-    """
-    return FieldSpec("description", name=name, default=default, default_factory=default_factory)
-
-
-@overload
-def entry(
-    *,
-    name: str | None = None,
-    default: T,
-    visibility: str | Expression | None = None,
-    history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
-) -> Field[T]: ...
-@overload
-def entry(
-    *,
-    name: str | None = None,
-    default_factory: Callable[[], T],
-    visibility: str | Expression | None = None,
-    history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
-) -> Field[T]: ...
-@overload
-def entry(
-    *,
-    name: str | None = None,
-    visibility: str | Expression | None = None,
-    history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
-) -> Any: ...
-def entry(
-    *,
-    name: str | None = None,
-    default: Any = _REQUIRED,
-    default_factory: Any = None,
-    visibility: str | Expression | None = None,
-    history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
-) -> Any:
-    """Declare a field kept as an Entry of the account's own Ledger.
-
-    Args:
-        name: The Entry's name, when it differs from the field's name.
-        default: Value when the Ledger lacks the Entry.
-        default_factory: Makes that value afresh each time.
-        visibility: Rule that lets users of other accounts see the Entry it is created with.
-        history: Period it is created with, such as ``"3M"`` or ``"INF"``.
-        timeseries: Timeseries tables it is created with.
-        publish: Notification rules and topics it is created with.
-
-    Example:
-        >>> class Pump(Twin):
-        ...     pressure: Field[float] = entry(history="3M")
-        >>> Pump.create(pressure=2.5).ledger["pressure"].history_period
-        '3M'
-    """
-    names.check_history(history)
-    options = {
-        "visibility": None if visibility is None else str(visibility),
-        "history": history,
-        "timeseries": timeseries,
-        "publish": publish,
-    }
-    return FieldSpec(
-        "entry", name=name, default=default, default_factory=default_factory, options=options
-    )
-
-
-@overload
-def identity(type: str | None = None, *, key: bool = False, default: T) -> Field[T]: ...
-@overload
-def identity(type: str | None = None, *, key: bool = False) -> Any: ...
-def identity(  # the platform calls the part before "#" the type
-    type: str | None = None,  # noqa: A002
-    *,
-    key: bool = False,
-    default: Any = _REQUIRED,
-) -> Any:
-    """Declare a field kept as an Identity of the Twin.
-
-    Args:
-        type: The Identity's type, the part before ``#``; the field's name when left out.
-        key: Whether the Identity tells Twins of the class apart.
-        default: Value when the Twin has no Identity of that type; None is the usual one.
-
-    Example:
-        >>> class Pump(Twin):
-        ...     serial: Field[str] = identity("SN", key=True)
-        >>> list(Pump.create(serial="A17").identities)
-        ['SN#A17']
-    """
-    return FieldSpec("identity", name=type, default=default, key=key)

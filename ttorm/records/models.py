@@ -21,7 +21,8 @@ from typing import (
 
 from ttorm.api.names import check_description_key
 from ttorm.pairs import twin_of
-from ttorm.records.fields import FieldSpec, description, entry, identity
+from ttorm.records.declarations import description, doc, entry, identity, include, reference
+from ttorm.records.fields import FieldSpec
 from ttorm.rules import TWIN, Expression, twin_status
 
 __all__ = ["Meta", "ModelMeta", "kind_rule", "model_of"]
@@ -44,7 +45,10 @@ class Meta(NamedTuple):
     optimistic: bool = False
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(description, entry, identity))
+@dataclass_transform(
+    kw_only_default=True,
+    field_specifiers=(description, entry, reference, include, identity, doc),
+)
 class ModelMeta(type):
     """Takes the declared fields off the class body, so that nothing shadows loaded values."""
 
@@ -67,7 +71,7 @@ class ModelMeta(type):
             spec.bind(cls, attribute, scope)
         inherited = [vars(base).get("__fields__", {}) for base in reversed(cls.__mro__[1:])]
         cls.__fields__ = {key: spec for fields in (*inherited, own) for key, spec in fields.items()}
-        cls.__targets__ = {(spec.kind, spec.target): spec for spec in cls.__fields__.values()}
+        cls.__targets__ = {spec.place: spec for spec in cls.__fields__.values()}
         _check_targets(cls)
         cls.__meta__ = _meta(cls, body.get("Meta"))
         return cls
@@ -152,7 +156,7 @@ class ModelMeta(type):
         def __getattr__(cls, name: str) -> Any:
             # Only misses come here: a field, asked for on the class, is a rule expression.
             if not name.startswith("__") and name in cls.__fields__:
-                return cls.__fields__[name].expression()
+                return cls.__fields__[name].expression(cls)
             raise AttributeError(
                 f"{cls.__name__} has no attribute {name!r}{did_you_mean(name, cls.__fields__)}"
             )
@@ -187,7 +191,7 @@ def _check_body(
             )
             raise TypeError(
                 f"the field {name}.{attribute} {why}: give it another name in Python and keep the "
-                f'platform\'s, as in other = {spec.kind}(name="{attribute.lstrip("_")}")'
+                f"platform's, as in other = {_renamed(spec, attribute.lstrip('_'))}"
             )
     for attribute, annotation in namespace.get("__annotations__", {}).items():
         if attribute not in namespace and _mentions_field(annotation):
@@ -212,6 +216,11 @@ def _check_body(
                 )
 
 
+def _renamed(spec: FieldSpec, name: str) -> str:
+    argument = f'"{name}"' if spec.kind in ("identity", "doc") else f'name="{name}"'
+    return f"{spec.kind}({argument})"
+
+
 def _check_mixins(name: str, bases: tuple[type, ...]) -> None:
     """Refuse fields of classes that are no models: nothing would ever save them."""
     parents = {parent for base in bases for parent in base.__mro__}
@@ -232,12 +241,13 @@ def _has_member(base: type, attribute: str) -> bool:
 
 def _mentions_field(annotation: Any) -> bool:
     text = annotation if isinstance(annotation, str) else str(annotation)
-    return text.startswith(("Field[", "ttorm.Field[", "ttorm.records.fields.Field["))
+    bare = text.removeprefix("ttorm.records.fields.").removeprefix("ttorm.")
+    return bare.startswith(("Field[", "Reference["))
 
 
 def _check_targets(cls: ModelMeta) -> None:
     for spec in cls.__fields__.values():
-        other = cls.__targets__[spec.kind, spec.target]
+        other = cls.__targets__[spec.place]
         if other is not spec:
             raise TypeError(
                 f"{cls.__name__}.{spec.attribute} and {cls.__name__}.{other.attribute} map the "

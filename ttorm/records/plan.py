@@ -21,6 +21,7 @@ _NEW = "new"
 Part = Literal["description", "identities", "ledger", "docs"]
 Does = Literal["create", "update", "delete"]
 Sent = dict[str, dict[str, JSONValue]]
+Spots = frozenset[tuple[str, str]]
 
 
 class Step(NamedTuple):
@@ -58,9 +59,9 @@ def plan(state: TwinState) -> Plan:
     )
 
 
-def creation(state: TwinState) -> ApiRequest:
-    """Give the request that creates the Twin."""
-    described = state.description.changes()
+def creation(state: TwinState, without: Spots = frozenset()) -> ApiRequest:
+    """Give the request that creates the Twin, without some keys of its description."""
+    described = _described(state, without)
     body = {"description": described} if described or state.replaced else None
     return api_request("create_twin", body=body)
 
@@ -106,13 +107,19 @@ def check_atomic(state: TwinState, found: list[Step]) -> None:
         )
 
 
-def steps(state: TwinState, uuid: str, only: tuple[Part, str] | None = None) -> list[Step]:
+def steps(
+    state: TwinState,
+    uuid: str,
+    only: tuple[Part, str] | None = None,
+    without: Spots = frozenset(),
+) -> list[Step]:
     """Give the writes of a save, each one checked and within the platform's limits.
 
     Args:
         state: The Twin; what decides about the requests has been read where it can be.
         uuid: Its UUID.
         only: One item, by part and name, when not everything is saved.
+        without: Keys and Entries, by part and name, that have to wait.
 
     Raises:
         QuotaError: A value is over the limit by itself.
@@ -121,11 +128,11 @@ def steps(state: TwinState, uuid: str, only: tuple[Part, str] | None = None) -> 
     """
     found: list[Step] = []
     if only is None and state.uuid is not None:
-        found.extend(_description(state, uuid))
+        found.extend(_description(state, uuid, without))
     if only is None or only[0] == "identities":
         found.extend(_identities(state, uuid, only))
     if only is None or only[0] == "ledger":
-        found.extend(_ledger(state, uuid, only))
+        found.extend(_ledger(state, uuid, only, without))
     if only is None or only[0] == "docs":
         found.extend(_docs(state, uuid, only))
     for step in found:
@@ -137,8 +144,13 @@ def _chosen(items: Items, only: tuple[Part, str] | None) -> Iterator[tuple[str, 
     return ((name, item) for name, item in items if only is None or only[1] == name)
 
 
-def _description(state: TwinState, uuid: str) -> Iterator[Step]:
+def _described(state: TwinState, without: Spots) -> dict[str, JSONValue]:
     changes = state.description.changes()
+    return {key: value for key, value in changes.items() if ("description", key) not in without}
+
+
+def _description(state: TwinState, uuid: str, without: Spots) -> Iterator[Step]:
+    changes = _described(state, without)
     if not changes and not state.replaced:
         return
     state.check_alive()
@@ -151,8 +163,12 @@ def _description(state: TwinState, uuid: str) -> Iterator[Step]:
 # Ledger
 
 
-def _ledger(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:
-    yield from _writes(state, uuid, _chosen(state.ledger, only))
+def _ledger(
+    state: TwinState, uuid: str, only: tuple[Part, str] | None, without: Spots
+) -> Iterator[Step]:
+    chosen = _chosen(state.ledger, only)
+    entries = ((name, item) for name, item in chosen if ("ledger", name) not in without)
+    yield from _writes(state, uuid, entries)
 
 
 def repeated(state: TwinState, step: Step, names: Iterable[str]) -> list[Step]:
@@ -181,7 +197,7 @@ def _writes(state: TwinState, uuid: str, entries: Iterable[tuple[str, Item]]) ->
 
 def _declared(state: TwinState, name: str) -> dict[str, JSONValue]:
     """Give the properties that the model declares for a new Entry."""
-    spec = state.model.__targets__.get(("entry", name))
+    spec = state.model.__targets__.get(("ledger", name))
     return {} if spec is None else dict(spec.options)
 
 

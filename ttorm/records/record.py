@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
 from ttorm.records.attributes import delete_field, read_field, write_field
+from ttorm.records.cells import NOTHING
 from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.loading import require
 from ttorm.records.matching import load_variables, variables
@@ -46,6 +47,11 @@ class Record(_Stateful, metaclass=ModelMeta):
     """
 
     # Facts
+
+    @property
+    def _is_scalar(self) -> bool:
+        # Of a saved record others store the UUID, which never changes.
+        return self._state.uuid is not None
 
     @property
     def _connection(self) -> Connection:
@@ -134,7 +140,9 @@ class Record(_Stateful, metaclass=ModelMeta):
         def __setattr__(self, name: str, value: Any) -> None:
             spec = type(self).__fields__.get(name)
             if spec is not None:
-                self.__dict__[name] = write_field(self._state, spec, value)
+                value = write_field(self._state, spec, value)
+                if value is not NOTHING:
+                    self.__dict__[name] = value
             elif name.startswith("_") or _assignable(type(self), name):
                 object.__setattr__(self, name, value)
             else:

@@ -24,9 +24,16 @@ from ttorm.records.cells import ABSENT, alike
 from ttorm.records.changes import attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
 from ttorm.records.loading import load_part
+from ttorm.records.needs import (
+    ask_account,
+    check_needs,
+    keys_about_itself,
+    spots_that_wait,
+)
 from ttorm.records.plan import (
     Part,
     Sent,
+    Spots,
     Step,
     adding,
     check_atomic,
@@ -57,6 +64,7 @@ def save(
     check: bool = False,
     atomic: bool = False,
     only: tuple[Part, str] | None = None,
+    early: bool = False,
     recover: Recovery | None = None,
 ) -> Flow[SaveResult]:
     """Send what changed of a Twin.
@@ -66,9 +74,11 @@ def save(
         check: Write only over what this record has seen.
         atomic: Write all changes of Entries, or none.
         only: One item, by part and name, when not everything is to be saved.
+        early: Leave out what speaks of records that are not saved yet, instead of refusing.
         recover: What to do when nobody knows whether the Twin was created; None raises.
 
     Raises:
+        StateError: It speaks of a record that has to be saved first.
         SaveError: Some items were refused.
         ConflictError: Somebody else changed the same (only with `check`).
     """
@@ -92,7 +102,7 @@ def save(
     )
     failure: Exception | None = None
     try:
-        yield from _alone(state, saving.run(only))
+        yield from _alone(state, saving.run(only, early=early))
     except Exception as error:  # noqa: BLE001 # raised when everybody was told what was done
         failure = error
     result = saving.result()
@@ -162,13 +172,16 @@ class _Saving:
         created, updated, deleted = self._done.values()
         return SaveResult(tuple(created), tuple(updated), tuple(deleted), self._requests)
 
-    def run(self, only: tuple[Part, str] | None) -> Flow[None]:
+    def run(self, only: tuple[Part, str] | None, *, early: bool) -> Flow[None]:
         state = self.state
         # Everything is checked before anything is sent.
-        self._steps(only)
+        without = spots_that_wait(state, only) if early else check_needs(state, only)
+        self._requests += yield from ask_account(state)
+        self._steps(only, without)
         if state.uuid is None:
-            creation(state).encode_body()
-            yield from self._create()
+            created = creation(state, without | keys_about_itself(state))
+            created.encode_body()
+            yield from self._create(created)
         elif only is None and (
             description_needs_reading(state) or (self.check and state.description.is_modified())
         ):
@@ -179,21 +192,21 @@ class _Saving:
         if (self.check or self.atomic) and ledger_needs_reading(state, only):
             self._requests += 1
             yield from load_part(state, "ledger", fresh=True)
-        for step in self._steps(only):
+        for step in self._steps(only, without):
             # Where more is saved, what somebody else has removed already holds up nothing.
             gone_is_fine = only is None and step.does == "delete" and step.part != "ledger"
             yield from self._execute(step, gone_is_fine=gone_is_fine)
 
-    def _steps(self, only: tuple[Part, str] | None) -> list[Step]:
-        found = steps(self.state, self.state.uuid or "new", only)
+    def _steps(self, only: tuple[Part, str] | None, without: Spots) -> list[Step]:
+        found = steps(self.state, self.state.uuid or "new", only, without)
         if self.atomic:
             check_atomic(self.state, found)
         return found
 
-    def _create(self) -> Flow[None]:
+    def _create(self, request: ApiRequest) -> Flow[None]:
         state = self.state
-        sent = state.description.changes()
-        answer = yield from self._created(creation(state))
+        sent: dict[str, JSONValue] = dict(member(request.body, "description"))
+        answer = yield from self._created(request)
         self._requests += 1
         self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
         state.uuid = needed(answer, "creation_certificate", "uuid")

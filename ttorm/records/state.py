@@ -107,6 +107,11 @@ class TwinState:
         return self._session
 
     @property
+    def joined(self) -> Session | None:
+        """The session it belongs to; None when it came from a pickle and needed none yet."""
+        return self._session
+
+    @property
     def connection(self) -> Connection:
         """The connection it talks through; the default one when it came from a pickle."""
         if self._connection is None:
@@ -121,6 +126,11 @@ class TwinState:
     @address.setter
     def address(self, address: str) -> None:
         self._address = address
+
+    @property
+    def known_account(self) -> str | None:
+        """The account of its connection, when it was asked for before."""
+        return None if self._connection is None else self._connection.known_account
 
     @property
     def ledger(self) -> Items:
@@ -155,10 +165,21 @@ class TwinState:
     def forget_value(self, spec: FieldSpec) -> None:
         """Have all views read the value of one field again."""
         for model, known in self._views.items():
-            same = model.__targets__.get((spec.kind, spec.target))
+            same = model.__targets__.get(spec.place)
             record = known()
             if record is not None and same is not None:
                 vars(record).pop(same.attribute, None)
+
+    def place(self, spec: FieldSpec) -> tuple[Item, str]:
+        """Return where the value of a description key or Entry is kept."""
+        if spec.in_ledger:
+            return self.foreign_or_own(spec.alias).item(spec.target), "value"
+        return self.description, spec.target
+
+    def holds(self, spec: FieldSpec) -> bool:
+        """Tell whether a value can be read without asking the service."""
+        item, attribute = self.place(spec)
+        return item.current(spec.linked or attribute) not in (UNKNOWN, ABSENT)
 
     def forget_values(self) -> None:
         """Have all views read their values again; nothing changed is lost."""
@@ -203,11 +224,21 @@ class TwinState:
         self._touched = self.stuck = False
         self.forget_values()
 
-    def save_flow(self) -> Flow[SaveResult]:
-        """Send the changes."""
+    def waits_for(self) -> list[TwinState]:
+        """Return the Twins that changes speak of and that have to be saved first."""
+        from ttorm.records.needs import needs
+
+        return [one.state for one in needs(self)]
+
+    def save_flow(self, *, early: bool = False) -> Flow[SaveResult]:
+        """Send the changes.
+
+        Args:
+            early: Leave out what speaks of Twins that are not saved yet.
+        """
         from ttorm.records.saving import save
 
-        return save(self.record())
+        return save(self.record(), early=early)
 
     def plan(self) -> Plan:
         """Give the requests that a save would send."""
@@ -223,6 +254,15 @@ class TwinState:
         """
         self.check_alive()
         return self.description.cell(key)
+
+    def check_saved(self) -> None:
+        """Refuse to speak of a Twin that the service does not know.
+
+        Raises:
+            StateError: It was not saved yet.
+        """
+        if self.uuid is None:
+            raise StateError(f"{self.record()!r} was not saved yet: save() it first")
 
     def check_alive(self) -> None:
         """Refuse to change the description of a terminated Twin."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ttorm.api import names
 from ttorm.api.codec import JSONValue
@@ -14,6 +14,7 @@ from ttorm.records.description import Description
 from ttorm.records.doc import Docs
 from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
+from ttorm.records.links import referring
 from ttorm.records.loading import load, loaded_parts
 from ttorm.records.models import did_you_mean, kind_rule
 from ttorm.records.record import Record
@@ -21,7 +22,7 @@ from ttorm.records.saving import save, terminate
 from ttorm.records.scanning import Scan, scan_of
 from ttorm.records.state import TwinState
 from ttorm.results import Plan, SaveResult
-from ttorm.rules import Expression
+from ttorm.rules import Attribute, Expression
 from ttorm.sessions import Fetch, current_session
 
 __all__ = ["Twin"]
@@ -283,6 +284,33 @@ class Twin(Record):
             fetch=fetch,
         )
 
+    def referrers(self, attribute: Attribute[Any]) -> Scan[Any]:
+        """Go through the Twins that link to this one.
+
+        Args:
+            attribute: A field of links, asked for on its class: ``Car.customer``.
+
+        Returns:
+            What `scan` returns, of the class that has the field.
+
+        Raises:
+            TypeError: That is no field of links.
+            StateError: The record was not saved yet.
+
+        Example:
+            >>> class Customer(Twin):
+            ...     name: Field[str] = description()
+            >>> class Car(Twin):
+            ...     customer: Field[Link[Customer]] = entry()
+            >>> ada = Customer.create(name="Ada")
+            >>> car = Car.create(customer=ada)
+            >>> ada.referrers(Car.customer).all() == [car]
+            True
+        """
+        rule = referring(self, attribute)
+        model: type[Twin] = cast(Any, attribute)._model
+        return model.scan(rule)
+
     # Record verbs
 
     def save(self, check: bool = False, atomic: bool = False) -> SaveResult:
@@ -416,8 +444,9 @@ class Twin(Record):
         return self._state.plan()
 
     def _own_parts(self) -> tuple[str, ...]:
-        kinds = {spec.kind for spec in type(self).__fields__.values()}
-        return ("description", "ledger", *(["identities"] if "identity" in kinds else ()))
+        parts = dict.fromkeys(spec.part for spec in type(self).__fields__.values())
+        parts.pop("docs", None)
+        return tuple(dict.fromkeys(("description", "ledger", *parts)))
 
     def _loaded(self) -> tuple[str, ...]:
         return loaded_parts(self._state) or ("description",)

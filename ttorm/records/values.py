@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from types import UnionType
-from typing import Any, Protocol, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Protocol, Union, cast, get_args, get_origin
 
 from ttorm.api.codec import JSONValue, check_json, decode, encode
 from ttorm.api.errors import ValidationError
 
-__all__ = ["PLAIN", "Codec", "PlainCodec", "TypedCodec", "is_scalar"]
+if TYPE_CHECKING:
+    from ttorm.records.state import TwinState
+
+__all__ = [
+    "LINK",
+    "PLAIN",
+    "Codec",
+    "Linking",
+    "Need",
+    "PlainCodec",
+    "TypedCodec",
+    "is_scalar",
+    "loses",
+    "short",
+]
 
 _UNIONS = (Union, UnionType)
 _JSON_SCALARS = frozenset((str, int, float, bool, type(None)))
+LINK = "ttorm-link"
+"""What marks the places of links in pydantic's schemas."""
+Need = tuple["TwinState", "str | None"]
+"""What a value speaks of: a Twin, or one of its Entries by name."""
 
 
 def is_scalar(value: object) -> bool:
-    """Tell whether a value cannot change in place."""
-    return type(value) in _JSON_SCALARS or isinstance(value, _immutable_types())
+    """Tell whether a value cannot change in place, seen from where it is stored.
+
+    A saved record is one: what is stored of it is its UUID.
+    """
+    return (
+        type(value) in _JSON_SCALARS
+        or isinstance(value, _immutable_types())
+        or getattr(value, "_is_scalar", False) is True
+    )
 
 
 @cache
@@ -32,16 +57,28 @@ def _immutable_types() -> tuple[type, ...]:
 
 
 class Codec(Protocol):
-    """Turns JSON into values and values into JSON."""
+    """Turns JSON into values and values into JSON.
 
-    def check(self, value: Any, where: str) -> Any:
+    `near` is the Twin the value belongs to: records that the value links to join its session.
+    """
+
+    @property
+    def ordered(self) -> bool:
+        """Whether JSON orders as the values do."""
+        ...
+
+    def check(self, value: Any, where: str, near: TwinState | None = None) -> Any:
         """Return the value to keep for one that was assigned, or raise `ValidationError`."""
 
-    def load(self, raw: JSONValue, where: str) -> Any:
+    def load(self, raw: JSONValue, where: str, near: TwinState | None = None) -> Any:
         """Return a value for JSON; containers are fresh. Raises `ValidationError`."""
 
     def dump(self, value: Any, where: str) -> JSONValue:
         """Return the JSON of a value, sharing nothing with it. Raises `ValidationError`."""
+
+    def needs(self, value: Any) -> Iterable[Need]:
+        """Return the Twins and Entries that a value speaks of."""
+        ...
 
 
 def _copy(raw: JSONValue) -> JSONValue:
@@ -52,12 +89,14 @@ def _copy(raw: JSONValue) -> JSONValue:
 class PlainCodec:
     """JSON values as they are."""
 
-    def check(self, value: Any, where: str) -> Any:
+    ordered = True
+
+    def check(self, value: Any, where: str, near: TwinState | None = None) -> Any:  # noqa: ARG002 # one shape for codecs
         """Refuse what JSON cannot hold."""
         check_json(value, where)
         return value
 
-    def load(self, raw: JSONValue, where: str) -> Any:  # noqa: ARG002 # one shape for codecs
+    def load(self, raw: JSONValue, where: str, near: TwinState | None = None) -> Any:  # noqa: ARG002 # one shape for codecs
         """Copy containers, so that nobody changes what others read."""
         return _copy(raw)
 
@@ -66,9 +105,26 @@ class PlainCodec:
         check_json(value, where)
         return _copy(value)
 
+    def needs(self, value: Any) -> Iterable[Need]:  # noqa: ARG002 # one shape for codecs
+        """Return nothing: plain JSON speaks of nobody."""
+        return ()
+
 
 PLAIN = PlainCodec()
 """The codec of untyped use."""
+
+
+class Linking:
+    """What validators and serialisers of links are told, one for each passage of a value.
+
+    Attributes:
+        near: The Twin the value belongs to; None leaves links as the text they are stored as.
+        records: Records met on the way out, by their text; those not saved have none of their own.
+    """
+
+    def __init__(self, near: TwinState | None = None) -> None:
+        self.near = near
+        self.records: dict[str, Any] = {}
 
 
 class TypedCodec:
@@ -76,20 +132,31 @@ class TypedCodec:
 
     Args:
         annotation: Returns the type; called when it is first needed.
+        name: What declares it, for messages.
     """
 
-    def __init__(self, annotation: Callable[[], Any]) -> None:
+    def __init__(self, annotation: Callable[[], Any], name: str = "the field") -> None:
         self._annotation = annotation
+        self._declared = name
 
     @cached_property
     def _adapter(self) -> Any:
         from pydantic import TypeAdapter
+        from pydantic.errors import PydanticUserError
 
-        return TypeAdapter(self._annotation())
+        try:
+            return TypeAdapter(self.type)
+        except PydanticUserError as error:
+            reason = error.message.partition("\n")[0]
+            raise TypeError(
+                f"{self._declared} is declared as Field[{_name(self.type)}], of which pydantic "
+                f"can make no validator: {reason} Or tell how it is stored: "
+                "entry(codec=ttorm.ValueCodec(to_json=..., from_json=...))"
+            ) from None
 
     @cached_property
-    def _validate(self) -> Callable[[Any], Any]:
-        validate: Callable[[Any], Any] = self._adapter.validator.validate_python
+    def _validate(self) -> Callable[..., Any]:
+        validate: Callable[..., Any] = self._adapter.validator.validate_python
         return validate
 
     @property
@@ -103,17 +170,52 @@ class TypedCodec:
         alternatives = get_args(self.type) if get_origin(self.type) in _UNIONS else (self.type,)
         return all(kind in _JSON_SCALARS for kind in alternatives)
 
+    @property
+    def ordered(self) -> bool:
+        """Whether JSON orders as the values do."""
+        return self._is_ordered
+
     @cached_property
-    def _validate_stored(self) -> Callable[[JSONValue], Any]:
+    def _is_ordered(self) -> bool:
+        from datetime import timedelta
+        from decimal import Decimal
+
+        # These travel as text, which orders "10" before "9" and "PT10M" before "PT9M".
+        travels_as_text = {Decimal, timedelta}.intersection((self.type, *get_args(self.type)))
+        return not travels_as_text and not self.is_linked
+
+    @cached_property
+    def is_linked(self) -> bool:
+        """Whether values may hold links to records."""
+        return not self._is_json and _any_part(self._adapter.core_schema, _is_link)
+
+    @cached_property
+    def _decodes(self) -> bool:
+        """Whether validating decodes text (`Json`, `Base64Bytes`), which must not happen twice."""
+        return _any_part(self._adapter.core_schema, _is_decoder)
+
+    @cached_property
+    def _validate_stored(self) -> Callable[..., Any]:
         if self._is_json:
             return self._validate
         # As JSON, where a text is all that a strict model can expect of a moment.
-        validate: Callable[[bytes], Any] = self._adapter.validator.validate_json
-        return lambda raw: validate(encode(raw))
+        validate: Callable[..., Any] = self._adapter.validator.validate_json
 
-    def _validated(self, validate: Callable[[Any], Any], value: Any, where: str, found: str) -> Any:
+        def validate_stored(raw: JSONValue, **options: Any) -> Any:
+            return validate(encode(raw), **options)
+
+        return validate_stored
+
+    def _validated(
+        self,
+        validate: Callable[..., Any],
+        value: Any,
+        where: str,
+        found: str,
+        linking: Linking | None,
+    ) -> Any:
         try:
-            return validate(value)
+            return validate(value) if linking is None else validate(value, context=linking)
         except ValueError as error:
             from pydantic import ValidationError as PydanticError
 
@@ -121,48 +223,81 @@ class TypedCodec:
                 raise
             reasons = "; ".join(_reason(detail) for detail in error.errors(include_url=False))
             raise ValidationError(
-                f"{where} expects {_name(self.type)}, {found} {_short(value)}: {reasons}",
+                f"{where} expects {_name(self.type)}, {found} {short(value)}: {reasons}",
                 code="invalid-value",
             ) from None
 
-    def check(self, value: Any, where: str) -> Any:
+    def _linking(self, near: TwinState | None = None) -> Linking | None:
+        return Linking(near) if self.is_linked else None
+
+    def check(self, value: Any, where: str, near: TwinState | None = None) -> Any:
         """Validate an assigned value and make sure that JSON can hold it, all of it."""
-        checked = self._validated(self._validate, value, where, "found")
-        raw = self.dump(checked, where)
-        if not self._is_json and _loses(checked, back := self.load(raw, where)):
+        linking = self._linking(near)
+        checked = self._validated(self._validate, value, where, "found", linking)
+        raw = self._dump(checked, where, linking)
+        if self._is_json:
+            return checked
+        back = self._load(raw, where, linking)
+        if loses(checked, back):
             raise ValidationError(
-                f"{where}: {_short(checked)} would come back as {_short(back)}, since JSON and "
+                f"{where}: {short(checked)} would come back as {short(back)}, since JSON and "
                 f"{_name(self.type)} hold no more of it: assign that, or declare the field as the "
                 "type of what is assigned",
                 code="invalid-value",
             )
         return checked
 
-    def load(self, raw: JSONValue, where: str) -> Any:
+    def load(self, raw: JSONValue, where: str, near: TwinState | None = None) -> Any:
         """Validate what the service stores."""
-        return self._validated(self._validate_stored, raw, where, "the service has")
+        return self._load(raw, where, self._linking(near))
+
+    def _load(self, raw: JSONValue, where: str, linking: Linking | None) -> Any:
+        return self._validated(self._validate_stored, raw, where, "the service has", linking)
 
     def dump(self, value: Any, where: str) -> JSONValue:
         """Validate again (a container may have been changed since), then encode."""
-        if is_scalar(value):
-            return self._json(value, where)
-        raw = self._json(self._validated(self._validate, value, where, "found"), where)
-        # Once more as JSON: pydantic takes instances of models and dataclasses as they are.
-        return self._json(self._validated(self._validate_stored, raw, where, "found"), where)
+        return self._dump(value, where, self._linking())
 
-    def _json(self, value: Any, where: str) -> JSONValue:
-        raw = value if self._is_json else self._dumped(value, where)
+    def _dump(self, value: Any, where: str, linking: Linking | None) -> JSONValue:
+        if is_scalar(value):
+            return self._json(value, where, linking)
+        if not self._decodes:
+            value = self._validated(self._validate, value, where, "found", linking)
+        raw = self._json(value, where, linking)
+        # Once more as JSON: pydantic takes instances of models and dataclasses as they are.
+        stored = self._validated(self._validate_stored, raw, where, "found", linking)
+        return self._json(stored, where, linking)
+
+    def needs(self, value: Any) -> Iterable[Need]:
+        """Return the Twins of the records that a value links to."""
+        linking = self._linking()
+        if linking is None:
+            return
+        try:
+            self._dumped(value, "", linking)
+        except ValidationError:
+            return  # refused when it is saved
+        for record in linking.records.values():
+            yield record._state, None
+
+    def _json(self, value: Any, where: str, linking: Linking | None) -> JSONValue:
+        raw = value if self._is_json else self._dumped(value, where, linking)
         check_json(raw, where)
         return raw
 
-    def _dumped(self, value: Any, where: str) -> JSONValue:
+    def _dumped(self, value: Any, where: str, linking: Linking | None) -> JSONValue:
         moment = _moment(value)
         if moment is not None:
             return moment
         try:
             # What can be read again: by the names that validation takes, nothing computed.
             return self._adapter.dump_python(
-                value, mode="json", by_alias=True, round_trip=True, warnings=False
+                value,
+                mode="json",
+                by_alias=True,
+                round_trip=True,
+                warnings=False,
+                context=linking,
             )
         except ValueError as error:  # also bytes that are no text
             raise ValidationError(
@@ -170,7 +305,27 @@ class TypedCodec:
             ) from None
 
 
-def _loses(value: Any, back: Any) -> bool:
+def _any_part(schema: Any, fits: Callable[[dict[str, Any]], bool]) -> bool:
+    """Tell whether any part of one of pydantic's schemas fits."""
+    if isinstance(schema, dict):
+        parts = cast(dict[str, Any], schema)
+        return fits(parts) or any(_any_part(part, fits) for part in parts.values())
+    return isinstance(schema, (list, tuple)) and any(
+        _any_part(part, fits) for part in cast(Iterable[Any], schema)
+    )
+
+
+def _is_link(schema: dict[str, Any]) -> bool:
+    return LINK in (schema.get("metadata") or ())
+
+
+def _is_decoder(schema: dict[str, Any]) -> bool:
+    function = schema.get("function")
+    called = cast(dict[str, Any], function).get("function") if isinstance(function, dict) else None
+    return schema.get("type") == "json" or hasattr(getattr(called, "__self__", None), "encoder")
+
+
+def loses(value: Any, back: Any) -> bool:
     """Tell whether a value that went through JSON is another one; unknown without ``==``."""
     compares = any("__eq__" in vars(kind) for kind in type(value).__mro__[:-1])
     return compares and not bool(value == back)
@@ -197,6 +352,7 @@ def _name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Show a value in a message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
