@@ -328,6 +328,13 @@ class Requests(RuleBasedStateMachine):
         entries = {name: {**more, "ref": {"source": self.source(source)}}}
         self.write(self.someone(by), "add_twin_ledger_entry", at, "personal", entries)
 
+    @rule(by=number, at=number, to=number)
+    def add_circle(self, by, at, to):
+        user, there, back = self.someone(by), self.twin(at), self.twin(to)
+        for twin, other in ((at, back), (to, there)):
+            entries = {"ref": {"ref": {"source": f"twin://{other}/{user.account}/ref"}}}
+            self.write(user, "add_twin_ledger_entry", twin, "personal", entries)
+
     @rule(
         by=number,
         at=number,
@@ -566,6 +573,7 @@ def run(steps):
     return machine.steps
 
 
+@pytest.mark.timeout(600)
 def test_requests_are_answered_as_the_model_says():
     assert run(5_000) >= 5_000
 
