@@ -209,9 +209,13 @@ def test_a_file_over_the_limit_is_refused():
     with served("--max-upload", "1") as server:
         secret = server.made["accounts"][0]["secret"]
         _, place = server.ask("POST", "/cache", secret)
-        path = urlsplit(place["url"]).path
-        status, answer = server.ask("PUT", path, body="x" * (1 << 20))
-    assert (status, answer["subcode"]) == (400, 400141)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+        connection.putrequest("PUT", urlsplit(place["url"]).path)
+        connection.putheader("Content-Length", str((1 << 20) + 1))
+        connection.endheaders()
+        with connection.getresponse() as answer:
+            assert (answer.status, json.loads(answer.read())["subcode"]) == (400, 400141)
+        connection.close()
 
 
 def test_a_head_without_end_is_refused_and_told_nothing():

@@ -194,14 +194,6 @@ class TestCalls:
         assert done[8]["response"]["entries"]["a"] == {"error": "Entry already exists."}
         assert entries(twin)["a"]["value"] == 1
 
-    def test_an_operation_that_is_not_built(self, emulator, new_batch, results, monkeypatch):
-        handlers = dict(emulator._handlers)
-        del handlers["create_twin"]
-        monkeypatch.setattr(emulator, "_handlers", handlers)
-        batch = new_batch("create_twin", {})
-        emulator.run_batches()
-        assert results(batch)[0]["response"]["subcode"] == 400979
-
     def test_a_failure_of_the_emulator_is_a_result_and_leaves_nothing(
         self, emulator, new_batch, results, get_batch, api, monkeypatch, caplog
     ):

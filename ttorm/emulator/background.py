@@ -7,6 +7,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from threading import Event, RLock, Thread, current_thread
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,7 +33,7 @@ class Background:
 
     Args:
         world: The emulator.
-        jobs: What is to be done; each is called in turn.
+        jobs: Returns what is to be done; each is called in turn.
         enabled: Whether there is a thread at all; else whoever calls the jobs does the work.
         interrupt: Breaks off what tasks wait for, when all is to end.
         poll: Seconds after which the thread looks for what other processes have left undone; None
@@ -45,14 +46,14 @@ class Background:
     def __init__(
         self,
         world: Emulator,
-        jobs: Iterable[Job],
+        jobs: Callable[[], Iterable[Job]],
         *,
         enabled: bool = True,
         interrupt: Callable[[], None] = lambda: None,
         poll: float | None = None,
     ) -> None:
         self._world = weakref.ref(world)
-        self._jobs = tuple(jobs)
+        self._find_jobs = jobs
         self._enabled = enabled
         self._interrupt = interrupt
         self._poll = poll
@@ -145,6 +146,10 @@ class Background:
                     self._thread = None
                     return
             self._woken.wait(pause or 0.0)
+
+    @cached_property
+    def _jobs(self) -> tuple[Job, ...]:
+        return tuple(self._find_jobs())
 
     def _work(self) -> float | None:
         world = self._world()

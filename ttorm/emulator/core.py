@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.emulator import batches, batchruns, bootstrap, deliveries, routing, stickers, usage
+from ttorm.emulator import bootstrap, jobs, routing
 from ttorm.emulator.access import Principal, Who, authenticate, authorize
 from ttorm.emulator.answers import Fault, fault_answer, json_answer
 from ttorm.emulator.background import Background
@@ -26,7 +26,6 @@ from ttorm.emulator.policy import Policy
 from ttorm.emulator.requestlog import Note, RequestLog
 from ttorm.emulator.routing import Route
 from ttorm.emulator.store import Transaction, open_store
-from ttorm.emulator.tables import drop_expired
 from ttorm.emulator.usage import Meter, hour_of
 from ttorm.emulator.vault import Vault
 
@@ -114,17 +113,13 @@ class Emulator:
         self.blobs = self.store.blobs()
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
-            waiting = (
-                batches.any_unfinished(tx)
-                or stickers.any_publishing(tx)
-                or deliveries.any_waiting(tx)
-            )
+            waiting = jobs.any_waiting(tx)
         self.address = self.store.address or f"memory:{self.ids.uuid()}"
         self._handlers = registered()
         near = self.store.near
         self.background = Background(
             self,
-            (batchruns.work, stickers.work, deliveries.work, *(() if near else (usage.work,))),
+            partial(jobs.jobs, near=near),
             enabled=self.policy.background,
             interrupt=self.callbacks.end,
             poll=None if near else _POLL,
@@ -266,6 +261,8 @@ class Emulator:
         Returns:
             How many batches are not finished.
         """
+        from ttorm.emulator import batchruns
+
         return batchruns.run(self, steps)
 
     def deliver(self) -> int:
@@ -276,6 +273,8 @@ class Emulator:
         Returns:
             How many wait: for another try, or because they came up meanwhile.
         """
+        from ttorm.emulator import deliveries, stickers
+
         stickers.sweep(self)
         return deliveries.run(self)
 
@@ -322,6 +321,8 @@ class Emulator:
         Returns:
             The rows, each a dictionary by column name.
         """
+        from ttorm.emulator.tables import drop_expired
+
         drop_expired(self.store, self.clock.now())
         return self.store.query(query, *parameters)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
 from ttorm.api.http import HttpResponse
-from ttorm.api.operations import operation
+from ttorm.api.operations import OPERATIONS, operation
 from ttorm.emulator.call import Call
 
 __all__ = ["Answer", "Function", "Handler", "handles", "registered"]
@@ -29,28 +29,13 @@ class Handler(NamedTuple):
     writes: bool
 
 
-_NOUNS = (
-    "account",
-    "batches",
-    "databases",
-    "docs",
-    "downloads",
-    "history",
-    "identities",
-    "indexes",
-    "ledgers",
-    "log",
-    "notifications",
-    "roles",
-    "secrets",
-    "stickers",
-    "timeseries",
-    "tokens",
-    "twins",
-    "uploads",
-    "usage",
-    "users",
-)
+_HOMES = {
+    "cache": "uploads",
+    "trace": "log",
+    "user_secrets": "secrets",
+    "user_token": "tokens",
+}
+"""Modules of the areas that are called otherwise."""
 _HANDLERS: dict[str, Handler] = {}
 
 
@@ -71,7 +56,26 @@ def handles(name: str, *, writes: bool | None = None) -> Callable[[Function], Fu
 
 
 def registered() -> Mapping[str, Handler]:
-    """Return the handlers by operation, importing their modules the first time."""
-    for noun in _NOUNS:
-        import_module(f"{__name__}.{noun}")
-    return _HANDLERS
+    """Return the handlers by operation."""
+    return _Registered()
+
+
+class _Registered(Mapping[str, Handler]):
+    """Imports the modules of an area when one of its operations is asked for: few are at first."""
+
+    def __getitem__(self, name: str) -> Handler:
+        if name not in _HANDLERS:
+            _import(OPERATIONS[name].category)
+        return _HANDLERS[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for area in {row.category for row in OPERATIONS.values()}:
+            _import(area)
+        return iter(_HANDLERS)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _import(area: str) -> None:
+    import_module(f"{__name__}.{_HOMES.get(area, area)}")

@@ -1,4 +1,4 @@
-"""The account, and who one is in it."""
+"""The account."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.series import check_log, read_log
 from ttorm.emulator.rows import AccountRow, to_json
 
-__all__ = ["get_account", "update_account", "who_am_i"]
-
-
-@handles("who_am_i")
-def who_am_i(call: Call) -> dict[str, Any]:
-    """Tell the caller's own UUIDs."""
-    principal = call.principal
-    return {"account": principal.account, "user": principal.user, "role": principal.role}
+__all__ = ["get_account", "update_account"]
 
 
 @handles("get_account")
