@@ -90,6 +90,8 @@ class Session:
         known: The states of known Twins by UUID, as long as somebody holds them.
         asynchronous: Whether it was opened by ``async with``: reading attributes never blocks.
         fetch: What looking at a part that a record lacks loads.
+        anchored: Whether a block is for the thread and the event loop alone that opened it; else
+            they may take turns.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Session:
         keep: bool = False,
         fetch: Fetch = "peers",
         budget: int | None = None,
+        anchored: bool = True,
     ) -> None:
         # Weakly: the default sessions of a context must not keep closed connections.
         self._connection = weakref.ref(connection)
@@ -106,6 +109,7 @@ class Session:
         self.known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self.asynchronous = False
         self.fetch: Fetch = fetch
+        self.anchored = anchored
         self._held: dict[int, Unit] = {}
         self._open = False
         self._home: tuple[int, Any] = (0, None)
@@ -150,6 +154,8 @@ class Session:
 
     def _check_home(self) -> None:
         """Refuse to be used by two threads or event loops at once: nothing here is locked."""
+        if not self.anchored:
+            return
         thread, loop = self._home
         if thread != threading.get_ident():
             raise StateError(
@@ -251,8 +257,35 @@ class Session:
         for unit in self._held.values():
             unit.discard()
 
+    def begin(self) -> None:
+        """Begin the block, where ``with`` cannot: what begins and ends it are two functions.
+
+        Raises:
+            StateError: It has begun already.
+        """
+        if self._open:
+            raise StateError("this session is open already: make another with ttorm.session()")
+        self._open = True
+        loop = running_loop()
+        self._home = threading.get_ident(), None if loop is None else weakref.ref(loop)
+        if self._limit is not None:
+            self.budget(self._limit)
+        _blocks.set((*_blocks.get(), self))
+
+    def end(self) -> None:
+        """End the block without sending anything; ending twice is harmless."""
+        # Not by a token: a block may end in another context than it began in, as blocks inside
+        # generators do.
+        _blocks.set(tuple(block for block in _blocks.get() if block is not self))
+        self._open = False
+        while self._budgets:
+            self._budgets.pop().end()
+        # Its records stay usable, and load like those of any other session.
+        self.asynchronous = False
+        self._held.clear()
+
     def __enter__(self) -> Self:
-        self._begin()
+        self.begin()
         return self
 
     def __exit__(
@@ -268,10 +301,10 @@ class Session:
             else:
                 self.rollback()
         finally:
-            self._end()
+            self.end()
 
     async def __aenter__(self) -> Self:
-        self._begin()
+        self.begin()
         self.asynchronous = True
         return self
 
@@ -288,17 +321,7 @@ class Session:
             else:
                 self.rollback()
         finally:
-            self._end()
-
-    def _begin(self) -> None:
-        if self._open:
-            raise StateError("this session is open already: make another with ttorm.session()")
-        self._open = True
-        loop = running_loop()
-        self._home = threading.get_ident(), None if loop is None else weakref.ref(loop)
-        if self._limit is not None:
-            self.budget(self._limit)
-        _blocks.set((*_blocks.get(), self))
+            self.end()
 
     def _warn(self) -> None:
         left = [unit for unit in self._held.values() if unit.stuck and unit.is_modified()]
@@ -310,17 +333,6 @@ class Session:
                 UnsavedChangesWarning,
                 stacklevel=3,
             )
-
-    def _end(self) -> None:
-        # Not by a token: a block may end in another context than it began in, as blocks inside
-        # generators do.
-        _blocks.set(tuple(block for block in _blocks.get() if block is not self))
-        self._open = False
-        while self._budgets:
-            self._budgets.pop().end()
-        # Its records stay usable, and load like those of any other session.
-        self.asynchronous = False
-        self._held.clear()
 
 
 _blocks: ContextVar[tuple[Session, ...]] = ContextVar("ttorm_session_blocks", default=())

@@ -455,7 +455,7 @@ def test_another_loop_cannot_write_into_a_block(connection):
     with pytest.raises(StateError, match="another event loop"):
         asyncio.run(write(pump))
     pump.discard()
-    block._end()
+    block.end()
 
 
 def test_tasks_of_one_loop_share_a_block(connection, sent):

@@ -1,0 +1,1 @@
+"""ttorm beside other libraries: each module needs the library that it is named after."""
