@@ -61,7 +61,7 @@ from ttorm.records.declarations import description, doc, entry, identity, includ
 from ttorm.records.doc import Doc
 from ttorm.records.entry import Entry
 from ttorm.records.fields import Field, Reference
-from ttorm.records.history import HistoryRecord
+from ttorm.records.history import History, HistoryRecord
 from ttorm.records.identity import Identity
 from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
@@ -70,6 +70,7 @@ from ttorm.records.merging import merge
 from ttorm.records.references import source
 from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
 from ttorm.records.scanning import Page, Scan
+from ttorm.records.timeline import HistoryRow, Timeline
 from ttorm.records.twin import Twin
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import Session, UnsavedChangesWarning, session
@@ -96,7 +97,9 @@ __all__ = [
     "Entry",
     "Field",
     "ForbiddenError",
+    "History",
     "HistoryRecord",
+    "HistoryRow",
     "Identity",
     "Inspection",
     "InvalidRequestError",
@@ -128,6 +131,7 @@ __all__ = [
     "ServiceDisabledError",
     "Session",
     "StateError",
+    "Timeline",
     "TransportError",
     "TtormError",
     "Twin",

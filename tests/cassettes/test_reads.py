@@ -6,7 +6,17 @@ from urllib.parse import quote
 
 import pytest
 
-from ttorm import Field, NotFoundError, Twin, WrongKindError, description, entry, identity
+from ttorm import (
+    Change,
+    Entry,
+    Field,
+    NotFoundError,
+    Twin,
+    WrongKindError,
+    description,
+    entry,
+    identity,
+)
 
 pytestmark = [pytest.mark.vcr, pytest.mark.block_network]
 
@@ -164,3 +174,33 @@ async def test_twin_that_is_not_there(connection, do, tape):
         await do(Twin.get, nobody)
     assert error.value.status == 404
     tape.shows(("GET", f"/twins/{nobody}", None))
+
+
+async def test_values_at_moments(connection, do, tape):
+    """One request for a moment, however many Entries there are; two for a difference."""
+    twin = await do(Twin.create)
+    twin.ledger["x"] = Entry(1, history="3M")
+    twin.ledger["y"] = Entry("a", history="3M")
+    await do(twin.save)
+    before = twin.ledger["y"].value_changed_at
+    twin.ledger["x"] = 2
+    await do(twin.save)
+    after = twin.ledger["x"].value_changed_at
+    assert await do(twin.ledger["x"].at, before) == 1
+    assert await do(twin.ledger.as_of, before) == {"x": 1, "y": "a"}
+    assert await do(twin.ledger.diff, before, after) == {"x": Change(1, 2)}
+    rows = await do.each(twin.history("x", "y", since=before))
+    assert [row.values for row in rows] == [{"x": 2}, {"x": 1, "y": "a"}]
+    ledger = f"/twins/{twin.uuid}/ledgers/personal"
+    entries = {"x": {"value": 1, "history": "3M"}, "y": {"value": "a", "history": "3M"}}
+    early, late = before.timestamp(), after.timestamp()
+    tape.shows(
+        ("POST", "/twins", None),
+        ("POST", ledger, {"entries": entries}),
+        ("PATCH", f"{ledger}/value", {"entries": {"x": {"value": 2}}}),
+        ("GET", f"{ledger}/history?le={early}&limit=1&entries=x", None),
+        ("GET", f"{ledger}/history?le={early}&limit=1", None),
+        ("GET", f"{ledger}/history?le={early}&limit=1", None),
+        ("GET", f"{ledger}/history?le={late}&limit=1", None),
+        ("GET", f"{ledger}/history?ge={early}&limit=100&entries=x&entries=y", None),
+    )

@@ -8,6 +8,8 @@ import ttorm
 from ttorm import Entry, Field, Twin, description, entry, rules
 from ttorm.rules import DICT, LEDGER, TWIN, USER, now, twin_status
 
+UUID = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
+
 
 class Pump(Twin):
     model: Field[str] = description()
@@ -70,7 +72,7 @@ async def test_unsaved_changes_count(do, connection, sent):
 
 async def test_an_unsaved_twin_asks_nothing(do, connection, sent):
     pump = Pump(model="X1", pressure=2)
-    pump.ledger["copy"] = Entry(ref="twin://x/y/z")
+    pump.ledger["copy"] = Entry(ref=f"twin://{UUID}/{UUID}/z")
     rule = (Pump.pressure == 2) & (Pump.model == "X1") & LEDGER.copy.is_null()
     assert await do(rule, "matches", pump)
     assert await do(rules.twin.is_null(), "matches", pump)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, assert_type
@@ -25,7 +25,9 @@ from ttorm import (
     Doc,
     Entry,
     Field,
+    History,
     HistoryRecord,
+    HistoryRow,
     Identity,
     Inspection,
     ItemError,
@@ -39,13 +41,28 @@ from ttorm import (
     Scan,
     Secret,
     Session,
+    Timeline,
     TtormError,
     Twin,
     description,
     entry,
     identity,
 )
-from ttorm.rules import DICT, LEDGER, TWIN, USER, Attribute, Expression, raw
+from ttorm.rules import (
+    DICT,
+    LEDGER,
+    TWIN,
+    USER,
+    Attribute,
+    Expression,
+    entry_name,
+    length,
+    lower,
+    now,
+    raw,
+    value_changed_ts,
+    when,
+)
 
 
 class Color(enum.Enum):
@@ -164,6 +181,23 @@ assert_type(TWIN.company == USER.company, Expression)
 assert_type(DICT.tags[0], Attribute[Any])
 assert_type(raw("true") & (TWIN.a == 1), Expression)
 assert_type(str(TWIN.a == 1), str)
+assert_type(Scooter.battery + 1 > Racer.speed * 2, Expression)
+assert_type(-Scooter.battery, Attribute[Any])
+assert_type("SN-" + TWIN.serial == DICT.name, Expression)
+assert_type(Scooter.tags.contains("fast"), Expression)
+assert_type(Scooter.tags.any(lambda tag: tag.startswith("f") | tag.endswith("t")), Expression)
+assert_type(Scooter.tags.all(lambda tag: tag.re_match("[a-z]+$")), Expression)
+assert_type(Scooter.model.re_search("X[0-9]"), Expression)
+assert_type(Scooter.tags[0], Attribute[Any])
+assert_type(Scooter.tags[1:], Attribute[Any])
+assert_type(length(Scooter.tags) > 3, Expression)
+assert_type(lower(Scooter.model) == "x1", Expression)
+assert_type(entry_name.in_(LEDGER.public), Expression)
+assert_type(now - value_changed_ts < timedelta(hours=1), Expression)
+assert_type(when(Scooter.zone.is_null(), 0, Scooter.battery) > 5, Expression)
+assert_type((Scooter.battery < 20).matches(scooter), bool)
+assert_type((Scooter.battery < 20).matches(scooter, USER={"team": "ops"}), bool)
+assert_type((LEDGER.battery < 20).matches(LEDGER={"battery": 5}), bool)
 
 # Verbs of classes
 
@@ -303,6 +337,24 @@ assert_type(twin.ledgers["uuid"]["battery"], Entry)
 for record in twin.ledger["battery"].history(since=datetime.now().astimezone(), until=5.0):
     assert_type(record, HistoryRecord)
     assert_type(record.at, datetime)
+moment = datetime.now().astimezone()
+history = twin.ledger["battery"].history(reverse=True)
+assert_type(history, History)
+assert_type(history.first(), HistoryRecord | None)
+assert_type(history.last(), HistoryRecord | None)
+assert_type(history.all(), list[HistoryRecord])
+assert_type(history.count(), int)
+history.to_frame("polars")
+twin.ledger["battery"].at(moment)
+assert_type(twin.ledger.as_of(moment, "battery"), dict[str, Any])
+assert_type(twin.ledger.diff(5.0, moment), dict[str, Change])
+timeline = scooter.history("battery", since=5.0, until=moment, reverse=True, fill=True)
+assert_type(timeline, Timeline)
+assert_type(timeline.all(), list[HistoryRow])
+timeline.to_frame()
+for row in timeline:
+    assert_type(row.at, datetime)
+    assert_type(row.values, dict[str, Any])
 
 # Identities and Docs
 
@@ -445,6 +497,19 @@ async def asynchronous() -> None:
     assert_type(await twin.ledger["a"].adelete(), SaveResult)
     async for old in twin.ledger["a"].history():
         assert_type(old, HistoryRecord)
+    assert_type(await history.afirst(), HistoryRecord | None)
+    assert_type(await history.alast(), HistoryRecord | None)
+    assert_type(await history.aall(), list[HistoryRecord])
+    assert_type(await history.acount(), int)
+    await history.ato_frame()
+    await twin.ledger["a"].aat(5.0)
+    assert_type(await twin.ledger.aas_of(5.0), dict[str, Any])
+    assert_type(await twin.ledger.adiff(5.0, 6.0, "a"), dict[str, Change])
+    assert_type(await timeline.aall(), list[HistoryRow])
+    await timeline.ato_frame("polars")
+    async for filled in timeline:
+        assert_type(filled, HistoryRow)
+    assert_type(await (Scooter.battery < 20).amatches(made), bool)
     assert_type(await twin.identities["SN#A17"].asave(), SaveResult)
     assert_type(await twin.identities["SN#A17"].arefresh(), Identity)
     assert_type(await twin.identities["SN#A17"].adelete(), SaveResult)

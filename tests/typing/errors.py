@@ -71,6 +71,10 @@ scooter.docs.upload("a.txt")  # error
 Scooter.battery < "low"  # error
 Scooter.battery.between("a", "b")  # error
 Scooter.model.in_([1, 2])  # error
+(Scooter.battery < 5).matches({"battery": 5})  # error
+scooter.ledger["a"].history(order="up")  # error
+scooter.history("battery").to_frame("excel")  # error
+scooter.ledger.as_of("yesterday")  # error
 Scooter.battery.betwen  # members of values are named freely
 
 # Declarations of wrong types

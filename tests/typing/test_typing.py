@@ -70,7 +70,16 @@ def test_the_baseline_tries_every_public_call():
     import ttorm
 
     text = BASELINE.read_text()
-    classes = [ttorm.Twin, ttorm.Ledger, ttorm.Entry, ttorm.Identity, ttorm.Doc, ttorm.Scan]
+    classes = [
+        ttorm.Twin,
+        ttorm.Ledger,
+        ttorm.Entry,
+        ttorm.Identity,
+        ttorm.Doc,
+        ttorm.Scan,
+        ttorm.History,
+        ttorm.Timeline,
+    ]
     for cls in [*classes, ttorm.Connection, ttorm.Session, ttorm.Inspection]:
         inner = {"run", "arun", "bind", "scope", "may_block", "hold", "release", "is_open"}
         for name in set(vars(cls)) - inner:

@@ -15,9 +15,9 @@ from ttorm.connection.calls import read
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
-from ttorm.records.history import History
+from ttorm.records.history import History, Place, Span, values_at
 from ttorm.records.loading import require
-from ttorm.records.moments import moment
+from ttorm.records.moments import moment, timestamp
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sources import SOURCES, Source
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
@@ -430,13 +430,18 @@ class Entry:
         return await state.connection.arun(remove_now(state, "ledger", self.name))
 
     def history(
-        self, since: datetime | float | None = None, until: datetime | float | None = None
+        self,
+        since: datetime | float | None = None,
+        until: datetime | float | None = None,
+        *,
+        reverse: bool = False,
     ) -> History:
         """Go through the values it had, newest first, the present one included.
 
         Args:
             since: Only values written then or later: an aware datetime or Unix seconds.
             until: Only values written then or earlier.
+            reverse: In the order of time, which reads them all before the first is shown.
 
         Returns:
             What can be iterated by ``for`` and ``async for``; each item has `at` and `value`.
@@ -448,8 +453,44 @@ class Entry:
             >>> [change.value for change in pump.ledger["pressure"].history()]
             [2.5]
         """
+        return History(self._place(), self.name, Span.of(since, until), reverse=reverse)
+
+    def at(self, when: datetime | float) -> JSONValue:
+        """Return the value it had at a moment.
+
+        Args:
+            when: An aware datetime or Unix seconds.
+
+        Raises:
+            MissingEntryError: The history has no record of that time: it began later, or older
+                records were dropped.
+            ForbiddenError: There is no such Entry, or it is not visible.
+
+        Example:
+            >>> pump = Twin.create()
+            >>> pump.ledger["pressure"] = Entry(2.5, history="INF")
+            >>> _ = pump.save()
+            >>> pump.ledger["pressure"].at(pump.ledger["pressure"].value_changed_at)
+            2.5
+        """
+        return self._attached().connection.run(self._at(timestamp(when)))
+
+    @twin_of(at)
+    async def aat(self, when: datetime | float) -> JSONValue:
+        return await self._attached().connection.arun(self._at(timestamp(when)))
+
+    def _at(self, when: float) -> Flow[JSONValue]:
+        held = yield from values_at(self._place(), [self.name], when, strict=True)
+        if self.name not in held:
+            raise MissingEntryError(
+                f"the history of {self.name!r} has no record of {moment(when)} or before: it began "
+                "later, older records were dropped, or history is off"
+            )
+        return held[self.name]
+
+    def _place(self) -> Place:
         state = self._attached()
-        return History(state.connection, state.uuid, self._alias, self.name, since, until)
+        return Place.of(state.connection, state.uuid, self._alias)
 
     # An ordinary object
 

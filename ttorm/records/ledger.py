@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from datetime import datetime
 from typing import Any, Self
 
 from ttorm.api.answers import items
@@ -13,8 +14,11 @@ from ttorm.connection.calls import perform
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT
+from ttorm.records.changes import Change
 from ttorm.records.entry import Entry
+from ttorm.records.history import Place, differences, values_at
 from ttorm.records.loading import load_part, require
+from ttorm.records.moments import timestamp
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.results import SaveResult
 
@@ -150,6 +154,62 @@ class Ledger(MutableMapping[str, Entry]):
     async def arefresh(self) -> Self:
         await self._state.connection.arun(load_part(self._state, self._part, fresh=True))
         return self
+
+    def as_of(self, when: datetime | float, *names: str) -> dict[str, JSONValue]:
+        """Return the values that Entries had at a moment, in one request.
+
+        Args:
+            when: An aware datetime or Unix seconds.
+            *names: Names of Entries; without any, all that have a history.
+
+        Returns:
+            Values by name, of the Entries whose history has a record of that time.
+
+        Example:
+            >>> pump = Twin.create()
+            >>> pump.ledger["pressure"] = Entry(2.5, history="INF")
+            >>> _ = pump.save()
+            >>> pump.ledger.as_of(pump.ledger["pressure"].value_changed_at)
+            {'pressure': 2.5}
+        """
+        return self._state.connection.run(values_at(self._place(), names, timestamp(when)))
+
+    @twin_of(as_of)
+    async def aas_of(self, when: datetime | float, *names: str) -> dict[str, JSONValue]:
+        return await self._state.connection.arun(values_at(self._place(), names, timestamp(when)))
+
+    def diff(
+        self, before: datetime | float, after: datetime | float, *names: str
+    ) -> dict[str, Change]:
+        """Compare the values that Entries had at two moments, in two requests.
+
+        Args:
+            before: An aware datetime or Unix seconds.
+            after: The moment compared with it.
+            *names: Names of Entries; without any, all that have a history.
+
+        Returns:
+            Changes by name; `old` or `new` is None where the history has no record of the time.
+
+        Example:
+            >>> pump = Twin.create()
+            >>> pump.ledger["pressure"] = Entry(2.5, history="INF")
+            >>> _ = pump.save()
+            >>> pump.ledger.diff(0, pump.ledger["pressure"].value_changed_at)
+            {'pressure': Change(old=None, new=2.5)}
+        """
+        flow = differences(self._place(), names, timestamp(before), timestamp(after))
+        return self._state.connection.run(flow)
+
+    @twin_of(diff)
+    async def adiff(
+        self, before: datetime | float, after: datetime | float, *names: str
+    ) -> dict[str, Change]:
+        flow = differences(self._place(), names, timestamp(before), timestamp(after))
+        return await self._state.connection.arun(flow)
+
+    def _place(self) -> Place:
+        return Place.of(self._state.connection, self._state.uuid, self._alias)
 
     def clear(self) -> None:
         """Delete all Entries of the account's own Ledger at once: the only way to do so.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ttorm.api import names
@@ -12,6 +13,7 @@ from ttorm.records import lookup
 from ttorm.records.attributes import touch_field, write_field
 from ttorm.records.description import Description
 from ttorm.records.doc import Docs
+from ttorm.records.history import Place, Span
 from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
 from ttorm.records.links import referring
@@ -20,7 +22,8 @@ from ttorm.records.models import did_you_mean, kind_rule
 from ttorm.records.record import Record
 from ttorm.records.saving import save, terminate
 from ttorm.records.scanning import Scan, scan_of
-from ttorm.records.state import TwinState
+from ttorm.records.state import PERSONAL, TwinState
+from ttorm.records.timeline import Timeline
 from ttorm.results import Plan, SaveResult
 from ttorm.rules import Attribute, Expression
 from ttorm.sessions import Fetch, current_session
@@ -432,6 +435,37 @@ class Twin(Record):
             touch_field(self._state, type(self).__fields__[name])
         if not fields:
             self.description.touch()
+
+    def history(
+        self,
+        *fields: str,
+        since: datetime | float | None = None,
+        until: datetime | float | None = None,
+        reverse: bool = False,
+        fill: bool = False,
+    ) -> Timeline:
+        """Go through the values of several Entries together, in rows of one moment each.
+
+        Args:
+            *fields: Names of fields, or of Entries without field; without any, all fields of
+                Entries, or all Entries with a history when the class has none.
+            since: Only values written then or later: an aware datetime or Unix seconds.
+            until: Only values written then or earlier.
+            reverse: In the order of time instead of newest first.
+            fill: Whether a row tells all values that held, not only those written at its moment.
+
+        Returns:
+            What can be iterated by ``for`` and ``async for``; each row has `at` and `values`.
+
+        Example:
+            >>> class Pump(Twin):
+            ...     pressure: Field[float] = entry(history="INF")
+            >>> [row.values for row in Pump.create(pressure=2.5).history("pressure")]
+            [{'pressure': 2.5}]
+        """
+        place = Place.of(self._connection, self._state.uuid, PERSONAL)
+        span = Span.of(since, until)
+        return Timeline.of(place, type(self), fields, span, reverse=reverse, fill=fill)
 
     def plan(self) -> Plan:
         """Give the requests that `save` would send, without sending anything.
