@@ -172,6 +172,79 @@ async def test_an_upload_that_was_spoiled(do, connection, wire, emulator):
     with pytest.raises(ttorm.SaveError, match="the copy ended as hash_mismatch") as caught:
         await do(twin.docs, "upload", "a.txt", CONTENT)
     assert list(caught.value.errors) == ["docs['a.txt']"]
+    # Nothing of it is left that would keep the name.
+    wire.meddle = lambda request: None
+    assert (await do(twin.docs, "upload", "a.txt", CONTENT)).status == "ok"
+
+
+async def test_a_spoilt_upload_that_cannot_be_taken_away(do, connection, wire, emulator):
+    twin = await do(Twin, "create")
+
+    def spoil(request):
+        if request.method == "DELETE":
+            raise ttorm.TransportError("gone")
+        if request.method == "PUT":
+            return emulator.handle(request._replace(body=b"spoiled"))
+        return None
+
+    wire.meddle = spoil
+    with pytest.raises(ttorm.SaveError, match="hash_mismatch"):
+        await do(twin.docs, "upload", "a.txt", CONTENT)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "path", "pipe"])
+async def test_the_hash_that_is_known(do, connection, sources, sent, kind):
+    twin = await do(Twin, "create")
+    sent.clear()
+    other = hashlib.sha256(b"other").hexdigest()
+    with pytest.raises(ttorm.ValidationError, match=rf"SHA-256 {SHA}, not {other}.*hash-mismatch"):
+        await do(twin.docs, "upload", "a.txt", sources[kind], sha256=other)
+    assert sent == []
+    if kind != "pipe":
+        doc = await do(twin.docs, "upload", "a.txt", sources[kind], sha256=SHA.upper())
+        assert doc.sha256 == SHA
+
+
+# Progress
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_progress(do, connection, sources, kind):
+    twin = await do(Twin, "create")
+    up, down = [], []
+    doc = await do(
+        twin.docs, "upload", "a.txt", sources[kind], progress=lambda *seen: up.append(seen)
+    )
+    assert await do(doc, "download", progress=lambda *seen: down.append(seen)) == CONTENT
+    for seen in (up, down):
+        assert seen[-1] == (len(CONTENT), len(CONTENT))
+        assert all(0 < done <= whole == len(CONTENT) for done, whole in seen)
+
+
+async def test_progress_to_a_path(do, connection, tmp_path):
+    twin = await do(Twin, "create")
+    doc = await do(twin.docs, "upload", "a.txt", CONTENT)
+    seen = []
+    await do(doc, "download", tmp_path / "a.txt", progress=lambda *told: seen.append(told))
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert (tmp_path / "a.txt").read_bytes() == CONTENT
+
+
+async def test_who_is_told_may_stop_it(do, connection, tmp_path):
+    twin = await do(Twin, "create")
+
+    def stop(done, whole):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        await do(twin.docs, "upload", "a.txt", CONTENT, progress=stop)
+    doc = await do(twin.docs, "upload", "a.txt", CONTENT)
+    with pytest.raises(KeyError, match="enough"):
+        await do(doc, "download", tmp_path / "a.txt", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Zips and redirects
 
 
 async def test_a_download_that_comes_as_a_zip(do, connection, wire):
@@ -262,7 +335,7 @@ async def test_an_upload_that_fails(do, connection, wire):
 
 
 async def test_a_copy_that_takes_its_time(do, connection, wire, monkeypatch):
-    monkeypatch.setattr("ttorm.records.transfer._POLLS", (0.0, 0.001, 0.001, 0.001))
+    monkeypatch.setattr("ttorm.records.transfer._SHORTEST", 0.001)
     twin = await do(Twin, "create")
     looks = []
 
@@ -276,6 +349,37 @@ async def test_a_copy_that_takes_its_time(do, connection, wire, monkeypatch):
     wire.meddle = slow
     doc = await do(twin.docs, "upload", "a.txt", b"hello")
     assert (len(looks), doc.status) == (3, "ok")
+
+
+async def test_waiting_apart(do, connection, wire, sent, monkeypatch):
+    monkeypatch.setattr("ttorm.records.transfer._SHORTEST", 0.001)
+    twin = await do(Twin, "create")
+    looks = []
+
+    def slow(request):
+        if request.method == "GET" and request.url.endswith("/docs/a.txt"):
+            looks.append(request)
+            if len(looks) < 4:
+                return HttpResponse(200, {}, b'{"status": "copying"}')
+        return None
+
+    wire.meddle = slow
+    doc = await do(twin.docs, "upload", "a.txt", b"hello", wait=False)
+    assert (len(looks), doc.status) == (1, "copying")
+    with pytest.raises(ttorm.RequestTimeoutError, match="still being copied after 0 seconds"):
+        await do(doc, "wait_ready", timeout=0)
+    assert len(looks) == 2
+    assert await do(doc, "wait_ready") is doc
+    assert (len(looks), doc.status, doc.size) == (4, "ok", 5)
+
+
+async def test_waiting_for_what_came_to_nothing(do, connection, wire):
+    twin = await do(Twin, "create")
+    doc = await do(twin.docs, "upload", "a.txt", b"hello")
+    wire.meddle = lambda request: HttpResponse(200, {}, b'{"status": "error"}')
+    with pytest.raises(ttorm.SaveError, match="the copy ended as error"):
+        await do(doc, "wait_ready")
+    assert doc.status == "error"
 
 
 async def test_a_doc_that_is_still_copied_cannot_be_fetched(do, connection, wire):
@@ -322,6 +426,60 @@ def test_the_blocking_look_reads_the_doc_itself(connection, others, sent):
     assert (doc.description, doc.status) == ({"x": 1}, "ok")
     assert len(doc.sha256) == 64
     assert sent.lines() == [f"GET /twins/{uuid}/docs/a.txt"]
+
+
+async def test_folders(do, connection, sent):
+    twin = await do(Twin, "create")
+    for name in ("b.txt", "Manuals/en/a.txt", "Manuals/b.txt", "Photos/c.jpg"):
+        await do(twin.docs, "upload", name, b"x")
+    manuals = twin.docs.folder("Manuals")
+    sent.clear()
+    assert twin.docs.folders == ["Manuals", "Photos"]
+    assert (sorted(manuals), len(manuals)) == (["b.txt", "en/a.txt"], 2)
+    assert (manuals.folders, list(manuals.folder("en"))) == (["en"], ["a.txt"])
+    assert list(twin.docs.folder("Manuals/en/")) == ["a.txt"]
+    assert manuals["b.txt"] == twin.docs["Manuals/b.txt"]
+    assert ("b.txt" in manuals, "c.jpg" in manuals) == (True, False)
+    assert (list(twin.docs.folder("Empty")), twin.docs.folder("Empty").folders) == ([], [])
+    assert repr(manuals) == f"<Docs in 'Manuals/' of {twin.uuid}>"
+    assert sent == []
+    assert (await do(manuals, "upload", "new.txt", b"y")).name == "Manuals/new.txt"
+    del manuals["b.txt"]
+    assert (await do(twin, "save")).deleted == ("docs['Manuals/b.txt']",)
+    assert sorted(manuals) == ["en/a.txt", "new.txt"]
+
+
+@pytest.mark.parametrize("name", ["a b", "", "/", "a/b/c/d/e/f", "x" * 33])
+async def test_what_is_no_folder(do, connection, name):
+    twin = await do(Twin, "create")
+    with pytest.raises(ttorm.ValidationError, match="is no Doc name"):
+        twin.docs.folder(name)
+
+
+async def test_copying(do, connection, sent):
+    one, other = await do(Twin, "create"), await do(Twin, "create")
+    described = {"description": {"lang": "en"}, "storage_class": "cost_optimized"}
+    doc = await do(one.docs, "upload", "Manuals/a.txt", CONTENT, **described)
+    sent.clear()
+    copied = await do(doc, "copy_to", other.docs)
+    assert [request.method for request in sent] == [
+        "GET",
+        "GET",
+        "GET",
+        "POST",
+        "PUT",
+        "POST",
+        "GET",
+    ]
+    attach = sent[5]
+    wish = attach.body["docs"]["Manuals/a.txt"]
+    assert wish.pop("handler")
+    assert wish == {"hash": SHA, **described}
+    assert await do(copied, "download") == CONTENT
+    again = await do(doc, "copy_to", one.docs.folder("Old"), "b.txt")
+    assert again.name == "Old/b.txt"
+    with pytest.raises(ttorm.SaveError, match="already exists"):
+        await do(doc, "copy_to", other.docs)
 
 
 async def test_changing_a_description(do, connection, sent):

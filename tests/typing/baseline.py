@@ -386,6 +386,14 @@ assert_type(doc.download(None), bytes)
 assert_type(doc.download(Path("a.txt")), None)
 assert_type(doc.download(to="a.txt"), None)
 assert_type(doc.download(BytesIO()), None)
+assert_type(doc.download(progress=lambda done, whole: None), bytes)
+assert_type(doc.wait_ready(timeout=5), Doc)
+assert_type(doc.copy_to(Twin.at("uuid").docs, "copy.pdf"), Doc)
+assert_type(
+    twin.docs.upload("a.txt", b"x", sha256="00", progress=lambda done, whole: None, wait=False), Doc
+)
+assert_type(twin.docs.folders, list[str])
+assert_type(twin.docs.folder("Manuals")["a.txt"], Doc)
 assert_type(doc.name, str)
 assert_type(doc.size, int | None)
 assert_type(doc.sha256, str | None)
@@ -517,6 +525,8 @@ async def asynchronous() -> None:
     assert_type(await doc.adownload(), bytes)
     assert_type(await doc.adownload(Path("a.txt")), None)
     assert_type(await doc.asave(), SaveResult)
+    assert_type(await doc.await_ready(), Doc)
+    assert_type(await doc.acopy_to(twin.docs), Doc)
     assert_type(await doc.arefresh(), Doc)
     assert_type(await doc.adelete(), SaveResult)
     async with ttorm.session() as block:

@@ -52,6 +52,7 @@ Scooter.scan(page="all")  # error
 ttorm.connect(5)  # error
 scooter.ledger["a"].history_period = 3  # error
 scooter.docs.upload("a.txt", 5)  # error
+scooter.docs.upload("a.txt", b"", progress=lambda done: None)  # error
 scooter.identities.add(5)  # error
 ttorm.signals.changed.connect(5)  # error
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from ttorm.api.codec import JSONValue, check_json
-from ttorm.api.errors import StateError, ValidationError
+from ttorm.api.errors import RequestTimeoutError, StateError, ValidationError
 from ttorm.api.names import check_description_key, check_doc_name
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
@@ -18,7 +18,16 @@ from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.telling import tell_of_upload
-from ttorm.records.transfer import Source, Target, attach, fetch
+from ttorm.records.transfer import (
+    FAILED,
+    Progress,
+    Source,
+    Target,
+    attach,
+    copied,
+    failure,
+    fetch,
+)
 from ttorm.records.values import PLAIN
 from ttorm.results import SaveResult
 
@@ -160,15 +169,21 @@ class Doc:
         return self
 
     @overload
-    def download(self, to: None = None) -> bytes: ...
+    def download(self, to: None = None, *, progress: Progress | None = None) -> bytes: ...
     @overload
-    def download(self, to: Target) -> None: ...
-    def download(self, to: Target | None = None) -> bytes | None:
+    def download(self, to: Target, *, progress: Progress | None = None) -> None: ...
+    def download(
+        self, to: Target | None = None, *, progress: Progress | None = None
+    ) -> bytes | None:
         """Fetch its content and check it against the certificate's hash.
+
+        What does not arrive whole leaves nothing behind: no half file, and no other one in the
+        place of what was there.
 
         Args:
             to: A path (written beside and moved into place at the end) or a file opened for
                 writing bytes; None returns the bytes.
+            progress: Called with the bytes that arrived and their number altogether.
 
         Raises:
             NotFoundError: There is no such Doc, or it is still being copied.
@@ -179,18 +194,95 @@ class Doc:
             >>> pump.docs.upload("note.txt", b"hello").download()
             b'hello'
         """
-        return self._state.connection.run(self._fetch(to))
+        return self._state.connection.run(self._fetch(to, progress))
 
     @overload
-    async def adownload(self, to: None = None) -> bytes: ...
+    async def adownload(self, to: None = None, *, progress: Progress | None = None) -> bytes: ...
     @overload
-    async def adownload(self, to: Target) -> None: ...
+    async def adownload(self, to: Target, *, progress: Progress | None = None) -> None: ...
     @twin_of(download)
-    async def adownload(self, to: Target | None = None) -> bytes | None:
-        return await self._state.connection.arun(self._fetch(to))
+    async def adownload(
+        self, to: Target | None = None, *, progress: Progress | None = None
+    ) -> bytes | None:
+        return await self._state.connection.arun(self._fetch(to, progress))
 
-    def _fetch(self, to: Target | None) -> Flow[bytes | None]:
-        return fetch(self._state.connection, _saved(self._state), self.name, to)
+    def _fetch(self, to: Target | None, progress: Progress | None = None) -> Flow[bytes | None]:
+        return fetch(self._state.connection, _saved(self._state), self.name, to, progress)
+
+    def wait_ready(self, timeout: float = 60.0) -> Self:
+        """Wait until the service has copied the file, so that it can be downloaded.
+
+        Args:
+            timeout: Most seconds to wait; 0 looks once.
+
+        Raises:
+            RequestTimeoutError: It is still being copied.
+            SaveError: The copy came to nothing: delete the Doc and upload it again.
+            NotFoundError: There is no such Doc.
+
+        Example:
+            >>> doc = Twin.create().docs.upload("note.txt", b"hello", wait=False)
+            >>> doc.wait_ready(timeout=10).status
+            'ok'
+        """
+        self._state.connection.run(self._ready(timeout))
+        return self
+
+    @twin_of(wait_ready)
+    async def await_ready(self, timeout: float = 60.0) -> Self:  # noqa: ASYNC109 # its twin's
+        await self._state.connection.arun(self._ready(timeout))
+        return self
+
+    def _ready(self, timeout: float) -> Flow[None]:
+        state = self._state
+        wire = yield from copied(state.connection, _saved(state), self.name, timeout)
+        state.docs.absorb({self.name: {"description": None, **wire}}, complete=False)
+        if wire.get("status") in FAILED:
+            raise failure(self.name, wire)
+        if wire.get("status") == "copying":
+            raise RequestTimeoutError(
+                f"the Doc {self.name!r} is still being copied after {timeout:g} seconds: wait "
+                "longer, or look again later",
+                operation="get_twin_doc",
+            )
+
+    def copy_to(self, docs: Docs, name: str | None = None) -> Doc:
+        """Attach the same file to another Twin, or under another name, with its description.
+
+        The platform does not copy: the file comes here and goes back, through a temporary file.
+
+        Args:
+            docs: Where it is to be: the Docs of a Twin, or a folder of them.
+            name: Its name there; None for its present one.
+
+        Raises:
+            NotFoundError: There is no such Doc, or it is still being copied.
+            SaveError: The service refused it, for example because the name is taken.
+
+        Example:
+            >>> doc = Twin.create().docs.upload("note.txt", b"hello", description={"lang": "en"})
+            >>> copy = doc.copy_to(Twin.create().docs, "copy.txt")
+            >>> copy.description, copy.download()
+            ({'lang': 'en'}, b'hello')
+        """
+        return self._state.connection.run(self._copy(docs, name))
+
+    @twin_of(copy_to)
+    async def acopy_to(self, docs: Docs, name: str | None = None) -> Doc:
+        return await self._state.connection.arun(self._copy(docs, name))
+
+    def _copy(self, docs: Docs, name: str | None) -> Flow[Doc]:
+        from tempfile import TemporaryFile
+
+        yield from self._refresh(fresh=True)
+        with TemporaryFile() as file:
+            yield from self._fetch(file)
+            file.seek(0)
+            known = self._item().known
+            copy = yield from docs._upload(
+                name or self.name, file, known.get("description"), known.get("storage_class")
+            )
+        return copy
 
     def save(self) -> SaveResult:
         """Send its changed description.
@@ -261,31 +353,38 @@ class Doc:
 
 
 class Docs(Mapping[str, Doc]):
-    """The account's own Docs of a Twin, by name.
+    """The account's own Docs of a Twin, by name; or those in one of its folders.
 
     Example:
         >>> pump = Twin.create()
         >>> _ = pump.docs.upload("Manuals/service.txt", b"Oil it.")
-        >>> list(pump.docs)
-        ['Manuals/service.txt']
+        >>> list(pump.docs), list(pump.docs.folder("Manuals"))
+        (['Manuals/service.txt'], ['service.txt'])
     """
 
-    __slots__ = ("_state",)
+    __slots__ = ("_folder", "_state")
 
-    def __init__(self, state: TwinState) -> None:
+    def __init__(self, state: TwinState, folder: str = "") -> None:
         self._state = state
+        self._folder = folder
+
+    def _full(self, name: str) -> str:
+        return check_doc_name(f"{self._folder}{name}" if isinstance(name, str) else name)
 
     def __getitem__(self, name: str) -> Doc:
-        item = self._state.docs.item(check_doc_name(name))
+        full = self._full(name)
+        item = self._state.docs.item(full)
         if item.present is None:
-            require(self._state, "docs", f"docs[{name!r}]")
+            require(self._state, "docs", f"docs[{full!r}]")
         if item.removed or item.present is False:
             raise KeyError(name)
-        return Doc(self._state, name)
+        return Doc(self._state, full)
 
     def _names(self) -> list[str]:
         require(self._state, "docs", "docs")
-        return self._state.docs.names()
+        here = len(self._folder)
+        names = self._state.docs.names()
+        return [name[here:] for name in names if name.startswith(self._folder)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())
@@ -294,11 +393,47 @@ class Docs(Mapping[str, Doc]):
         return len(self._names())
 
     def __delitem__(self, name: str) -> None:
-        item = self._state.docs.item(check_doc_name(name))
+        item = self._state.docs.item(self._full(name))
         if item.removed or item.present is False:
             raise KeyError(name)
         item.remove()
         self._state.touch()
+
+    # Folders
+
+    @property
+    def folders(self) -> list[str]:
+        """The names of the folders right here, in alphabetical order.
+
+        Example:
+            >>> pump = Twin.create()
+            >>> _ = pump.docs.upload("Manuals/en/service.txt", b"Oil it.")
+            >>> pump.docs.folders, pump.docs.folder("Manuals").folders
+            (['Manuals'], ['en'])
+        """
+        return sorted({name.partition("/")[0] for name in self._names() if "/" in name})
+
+    def folder(self, name: str) -> Docs:
+        """Give the Docs in a folder, by their names from there on; it need not exist yet.
+
+        Folders are parts of names: one is there as long as a Doc is in it.
+
+        Args:
+            name: The folder, or a path of folders such as ``"Manuals/en"``.
+
+        Raises:
+            ValidationError: That is no name of a folder.
+
+        Example:
+            >>> manuals = Twin.create().docs.folder("Manuals")
+            >>> manuals.upload("service.txt", b"Oil it.").name
+            'Manuals/service.txt'
+        """
+        path = f"{self._folder}{name.strip('/')}/"
+        check_doc_name(f"{path}x")
+        return Docs(self._state, path)
+
+    # Uploads
 
     def upload(
         self,
@@ -307,25 +442,37 @@ class Docs(Mapping[str, Doc]):
         *,
         description: Mapping[str, JSONValue] | None = None,
         storage_class: str | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
     ) -> Doc:
         """Upload a file and attach it.
+
+        The service compares what it got with the SHA-256 of what was sent.
 
         Args:
             name: Its name: up to 5 folders and a file name.
             source: The bytes, a path, or a file opened for reading bytes.
             description: What is said about it.
             storage_class: ``"access_optimized"`` (the default) or ``"cost_optimized"``.
+            sha256: What the SHA-256 of the content is known to be, in hexadecimal.
+            progress: Called with the bytes sent and their number altogether, perhaps on another
+                thread; starts anew when the file has to be sent again.
+            wait: Whether to wait half a minute for the service to copy the file; see
+                `Doc.wait_ready`.
 
         Raises:
-            ValidationError: The name, description or source is not allowed; nothing was sent.
-            SaveError: The service refused it, for example because the name is taken.
+            ValidationError: The name, description or source is not allowed, or the content has
+                another hash; nothing was sent.
+            SaveError: The service refused it, for example because the name is taken, or it got
+                something else than was sent; the name is free then.
             StateError: The Twin was not saved yet.
 
         Example:
             >>> Twin.create().docs.upload("note.txt", b"hello", description={"lang": "en"})
             <Doc 'note.txt' of ...>
         """
-        flow = self._upload(name, source, description, storage_class)
+        flow = self._upload(name, source, description, storage_class, sha256, progress, wait=wait)
         return self._state.connection.run(flow)
 
     @twin_of(upload)
@@ -336,36 +483,51 @@ class Docs(Mapping[str, Doc]):
         *,
         description: Mapping[str, JSONValue] | None = None,
         storage_class: str | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
     ) -> Doc:
-        flow = self._upload(name, source, description, storage_class)
+        flow = self._upload(name, source, description, storage_class, sha256, progress, wait=wait)
         return await self._state.connection.arun(flow)
 
     def _upload(
         self,
         name: str,
         source: Source,
-        description: Mapping[str, JSONValue] | None,
-        storage_class: str | None,
+        description: Mapping[str, JSONValue] | None = None,
+        storage_class: str | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+        *,
+        wait: bool = True,
     ) -> Flow[Doc]:
         state, twin = self._state, _saved(self._state)
-        check_doc_name(name)
+        full = self._full(name)
         for key in description or ():
             check_description_key(key)
-        check_json(dict(description or {}), f"the description of {name!r}")
+        check_json(dict(description or {}), f"the description of {full!r}")
         if storage_class not in (None, "access_optimized", "cost_optimized"):
             raise ValidationError(
                 f"{storage_class!r} is no storage class: expected 'access_optimized' or "
                 "'cost_optimized'",
                 code="bad-argument",
             )
-        wire = yield from attach(state.connection, twin, name, source, description, storage_class)
-        state.docs.absorb({name: {"description": None, **wire}}, complete=False)
-        doc = Doc(state, name)
-        yield from tell_of_upload(state.record(), name, doc)
+        wish = {
+            "hash": sha256,
+            "storage_class": storage_class,
+            "description": None if description is None else dict(description),
+        }
+        wire = yield from attach(
+            state.connection, twin, full, source, wish, progress=progress, wait=wait
+        )
+        state.docs.absorb({full: {"description": None, **wire}}, complete=False)
+        doc = Doc(state, full)
+        yield from tell_of_upload(state.record(), full, doc)
         return doc
 
     def __repr__(self) -> str:
-        return f"<Docs of {self._state.uuid or '(not saved)'}>"
+        folder = f" in {self._folder!r}" if self._folder else ""
+        return f"<Docs{folder} of {self._state.uuid or '(not saved)'}>"
 
 
 def _saved(state: TwinState) -> str:

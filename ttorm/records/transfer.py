@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import urljoin, urlsplit
 
 from ttorm.api.answers import member, needed, refusal
 from ttorm.api.errors import (
+    ApiError,
     ItemError,
     NotFoundError,
+    OutcomeUnknownError,
     ResponseFormatError,
     SaveError,
+    TransportError,
     ValidationError,
     api_error,
 )
@@ -28,13 +31,20 @@ from ttorm.flows import Flow, send, sleep
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["Source", "Target", "attach", "fetch"]
+__all__ = ["FAILED", "Progress", "Source", "Target", "attach", "copied", "failure", "fetch"]
 
 Source = bytes | str | os.PathLike[str] | IO[bytes]
 Target = str | os.PathLike[str] | IO[bytes]
+Progress: TypeAlias = Callable[[int, int | None], object]
+"""Called with the bytes done so far and their number altogether, None while that is not known."""
 _CHUNK = 1 << 16
 _REDIRECTS = 5
-_POLLS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+FAILED = ("hash_mismatch", "error")
+"""Statuses of Docs of which nothing is stored."""
+_PATIENCE = 30.0
+"""Seconds that an upload waits until the service has copied the file."""
+_SHORTEST, _LONGEST = 0.1, 15.0
+"""Seconds between two looks, which double from one to the next."""
 
 
 def attach(
@@ -42,19 +52,34 @@ def attach(
     twin: str,
     name: str,
     source: Source,
-    description: Mapping[str, Any] | None,
-    storage_class: str | None,
+    wish: Mapping[str, Any],
+    *,
+    progress: Progress | None = None,
+    wait: bool = True,
 ) -> Flow[dict[str, Any]]:
     """Upload a file, attach it to a Twin, and wait until the service has copied it.
+
+    Args:
+        connection: Whom to send it to.
+        twin: UUID of the Twin.
+        name: The Doc's name.
+        source: Its content.
+        wish: What is to be said of it; a `hash` that is given has to be the content's.
+        progress: Told what was sent.
+        wait: Whether to wait for the copy.
 
     Returns:
         The Doc's object.
 
     Raises:
+        ValidationError: The content has another hash than is given; nothing was sent.
         SaveError: The service refused the Doc, or found another hash than was sent.
     """
     with ExitStack() as copies:
         upload, digest = _upload(source, copies)
+        _check_hash(name, wish.get("hash"), digest)
+        if progress is not None:
+            upload = _watched(upload, progress)
         place = yield from perform(connection, api_request("create_upload_url"))
         response = yield from send(
             connection.transport, HttpRequest("PUT", needed(place, "url"), {}, upload)
@@ -63,31 +88,40 @@ def attach(
         raise api_error(
             response.status, None, operation="create_upload_url", request="PUT (upload)"
         )
-    wish = {
-        "handler": needed(place, "handler"),
-        "hash": digest,
-        "storage_class": storage_class,
-        "description": None if description is None else dict(description),
-    }
-    body = {"docs": {name: {key: value for key, value in wish.items() if value is not None}}}
+    wanted = {"handler": needed(place, "handler"), **wish, "hash": digest}
+    body = {"docs": {name: {key: value for key, value in wanted.items() if value is not None}}}
     answer = yield from perform(connection, api_request("attach_twin_doc", [twin], body=body))
     if (text := refusal(answer, "docs", name)) is not None:
         raise _refused(name, text, "attach_twin_doc")
-    return (yield from _copied(connection, twin, name))
-
-
-def _copied(connection: Connection, twin: str, name: str) -> Flow[dict[str, Any]]:
-    request = api_request("get_twin_doc", [twin, name])
-    doc: dict[str, Any] = {}
-    for pause in _POLLS:
-        if pause:
-            yield from sleep(pause)
-        doc = yield from perform(connection, request)
-        if doc.get("status") != "copying":
-            break
-    if doc.get("status") in ("hash_mismatch", "error"):
-        raise _refused(name, f"the copy ended as {doc['status']}", "get_twin_doc")
+    doc = yield from copied(connection, twin, name, _PATIENCE if wait else 0.0)
+    if doc.get("status") in FAILED:
+        # Nothing of it is stored, but it would keep its name from the next attempt.
+        with suppress(ApiError, TransportError, OutcomeUnknownError):
+            yield from perform(connection, api_request("delete_twin_doc", [twin, name]))
+        raise failure(name, doc)
     return doc
+
+
+def copied(connection: Connection, twin: str, name: str, patience: float) -> Flow[dict[str, Any]]:
+    """Look at a Doc until the service has copied it, or for as many seconds.
+
+    Returns:
+        The Doc's object as it was last seen.
+    """
+    request = api_request("get_twin_doc", [twin, name])
+    waited, pause = 0.0, _SHORTEST
+    while True:
+        doc = yield from perform(connection, request)
+        if doc.get("status") != "copying" or waited >= patience:
+            return doc
+        pause = min(pause, patience - waited)
+        yield from sleep(pause)
+        waited, pause = waited + pause, min(2 * pause, _LONGEST)
+
+
+def failure(name: str, doc: Mapping[str, Any]) -> SaveError:
+    """Make the error of a copy that came to nothing."""
+    return _refused(name, f"the copy ended as {doc['status']}", "get_twin_doc")
 
 
 def _refused(name: str, text: str, operation: str) -> SaveError:
@@ -95,6 +129,48 @@ def _refused(name: str, text: str, operation: str) -> SaveError:
         f"the Doc {name!r} was not attached: {text}",
         errors={f"docs[{name!r}]": ItemError(text, operation)},
     )
+
+
+def _check_hash(name: str, given: str | None, digest: str) -> None:
+    if given is not None and given.lower() != digest:
+        raise ValidationError(
+            f"the content of {name!r} has the SHA-256 {digest}, not {given}: it is not the file "
+            "that was meant, or not all of it; nothing was sent",
+            code="hash-mismatch",
+        )
+
+
+def _watched(upload: bytes | Upload, progress: Progress) -> Upload:
+    """Tell of what is read of a body."""
+    if isinstance(upload, bytes):
+        content = upload
+        upload = Upload(lambda: io.BytesIO(content), len(content))
+    whole = upload
+    return Upload(lambda: cast(IO[bytes], _Watched(whole.open(), progress, whole.size)), whole.size)
+
+
+class _Watched(io.RawIOBase):
+    """A reader that tells how far it is."""
+
+    def __init__(self, source: IO[bytes], progress: Progress, size: int) -> None:
+        self._source = source
+        self._progress = progress
+        self._size = size
+        self._done = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        chunk = self._source.read(-1 if size is None else size)
+        if chunk:
+            self._done += len(chunk)
+            self._progress(self._done, self._size)
+        return chunk
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
 
 
 def _upload(source: Source, copies: ExitStack) -> tuple[bytes | Upload, str]:
@@ -169,22 +245,33 @@ def _digest(reader: IO[bytes]) -> str:
 
 
 class _Sink(io.RawIOBase):
-    """Takes a download's bytes and their hash on the way to a file."""
+    """Takes a download's bytes and their hash on the way to a file, and tells how far it is."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], progress: Progress | None, whole: int | None) -> None:
         import hashlib
 
         self._file = file
+        self._progress = progress
+        self._whole = whole
         self.digest: _Hash = hashlib.sha256()
         self.size = 0
 
     def write(self, data: Any, /) -> int:
         self.digest.update(data)
         self.size += len(data)
-        return self._file.write(data)
+        written = self._file.write(data)
+        if self._progress is not None:
+            self._progress(self.size, self._whole)
+        return written
 
 
-def fetch(connection: Connection, twin: str, name: str, to: Target | None) -> Flow[bytes | None]:
+def fetch(
+    connection: Connection,
+    twin: str,
+    name: str,
+    to: Target | None,
+    progress: Progress | None = None,
+) -> Flow[bytes | None]:
     """Download a Doc, check it against its certificate, and put it where it is wanted.
 
     Returns:
@@ -205,7 +292,7 @@ def fetch(connection: Connection, twin: str, name: str, to: Target | None) -> Fl
     folder = Path(to).parent if isinstance(to, (str, os.PathLike)) else None
     with NamedTemporaryFile(dir=folder, prefix=".ttorm-", delete=False) as file:
         try:
-            sink = _Sink(file)
+            sink = _Sink(file, progress, member(doc, "creation_certificate").get("size"))
             response = yield from _download(connection, str(url), cast(IO[bytes], sink))
             file.flush()
             _check(doc, name, response, sink, file)
