@@ -228,10 +228,12 @@ class Cache:
         """Count an answer found by `peek` that was used."""
         self._hits += 1
 
-    def put(self, key: CacheKey, answer: Mapping[str, Any]) -> None:
-        """Keep an answer."""
+    def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float | None = None) -> None:
+        """Keep an answer for some seconds, those of its operation when none are given."""
         self._stored += 1
-        self._backend.put(key, answer, self._ttls.get(key.operation, self.ttl))
+        self._backend.put(
+            key, answer, self._ttls.get(key.operation, self.ttl) if ttl is None else ttl
+        )
 
     def drop(
         self,
@@ -270,12 +272,14 @@ class Cache:
             flight = self._flights[key] = _Flight(key)
             return flight, True
 
-    def land(self, flight: _Flight, answer: Mapping[str, Any] | None) -> None:
+    def land(
+        self, flight: _Flight, answer: Mapping[str, Any] | None, ttl: float | None = None
+    ) -> None:
         """End a read: keep its answer unless a write made it stale, and wake who waits."""
         with self._alone():
             # Kept before it has landed: a write in between would find nothing to drop.
             if answer is not None and not flight.stale:
-                self.put(flight.key, answer)
+                self.put(flight.key, answer, ttl)
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
         flight.done.set_result(None)

@@ -52,13 +52,16 @@ def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
     return Answer(dict(kept), kept=True)
 
 
-def read(connection: Connection, request: ApiRequest, *, fresh: bool = False) -> Flow[Answer]:
+def read(
+    connection: Connection, request: ApiRequest, *, fresh: bool = False, ttl: float | None = None
+) -> Flow[Answer]:
     """Read through the cache; who asks for the same at the same time shares one request.
 
     Args:
         connection: Whom to ask.
         request: A call of an operation that only reads.
         fresh: Ask the service whatever is kept.
+        ttl: Seconds the answer is kept; None leaves it to the cache.
     """
     cache = connection.cache
     key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
@@ -81,7 +84,7 @@ def read(connection: Connection, request: ApiRequest, *, fresh: bool = False) ->
     except BaseException:
         cache.land(flight, None)
         raise
-    cache.land(flight, body)
+    cache.land(flight, body, ttl)
     return Answer(dict(body), kept=False)
 
 

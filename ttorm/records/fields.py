@@ -211,8 +211,11 @@ class FieldSpec:
 
     def of_class(self, owner: type, variables: Mapping[Any, Any], alias: str) -> Self:
         """Return the field as a subclass has it: its type variables filled, its Ledger chosen."""
+        alias = alias if self.in_ledger else PERSONAL
+        if alias == self.alias and not variables:
+            return self
         found = copy.copy(self)
-        found.alias = alias if self.in_ledger else PERSONAL
+        found.alias = alias
         known = self._type
         if variables and known is not None and isinstance(self.codec, TypedCodec):
             found._type = lambda: _filled(known(), variables)

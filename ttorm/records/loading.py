@@ -48,7 +48,7 @@ def require(state: TwinState, part: str, attribute: str) -> None:
         )
     check_blocking(state, attribute, f"record.aload({part!r})")
     request = _request(state, part)
-    kept = kept_answer(state.connection, request)
+    kept = None if state.model.__meta__.ttl == 0 else kept_answer(state.connection, request)
     if kept is not None and not signals.loaded.receivers:
         _absorb(state, part, kept)
         return
@@ -115,7 +115,9 @@ def load(state: TwinState, parts: Iterable[str], *, fresh: bool = False) -> Flow
 
 def load_part(state: TwinState, part: str, *, fresh: bool = False) -> Flow[None]:
     """Read one part."""
-    answer = yield from read(state.connection, _request(state, part), fresh=fresh)
+    ttl = state.model.__meta__.ttl
+    request = _request(state, part)
+    answer = yield from read(state.connection, request, fresh=fresh or ttl == 0, ttl=ttl)
     _absorb(state, part, answer)
     if signals.loaded.receivers:
         record = state.record()

@@ -7,13 +7,13 @@ from typing import Any, TypeAlias, TypeVar
 
 from ttorm.api import names
 from ttorm.api.answers import listed, member, needed
-from ttorm.api.errors import AmbiguousIdentityError, NotFoundError, WrongKindError
+from ttorm.api.errors import AmbiguousIdentityError, NotFoundError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow
 from ttorm.records.attributes import identity_text
 from ttorm.records.loading import load_part
-from ttorm.records.models import model_of
+from ttorm.records.models import check_kind, model_of
 from ttorm.records.state import TwinState
 from ttorm.sessions import Session, current_session
 
@@ -152,15 +152,7 @@ def _identity(model: Any, identity: str | None, field: Mapping[str, Any]) -> str
 
 
 def _shown(model: Any, state: TwinState) -> Any:
-    described = member(state.facts, "description")
-    fitting = model_of(described, model)
-    if fitting is None:
-        meta = model.__meta__
-        raise WrongKindError(
-            f"Twin {state.uuid} has {meta.kind_key}={described.get(meta.kind_key)!r}, "
-            f"{model.__name__} is for {meta.kind!r}: read it through Twin, or through the class "
-            "of its kind"
-        )
+    fitting = check_kind(member(state.facts, "description"), model, state.uuid)
     state.shown_as(fitting)
     return state.view(fitting)
 

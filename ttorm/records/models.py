@@ -4,45 +4,31 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import (
     TYPE_CHECKING,
     Any,
     ForwardRef,
-    NamedTuple,
     ParamSpec,
     TypeVar,
     cast,
     dataclass_transform,
     get_args,
+    get_origin,
 )
 
-from ttorm.api.names import check_description_key
+from ttorm.api.errors import WrongKindError
 from ttorm.pairs import twin_of
 from ttorm.records.declarations import description, doc, entry, identity, include, reference
 from ttorm.records.fields import FieldSpec
+from ttorm.records.meta import Meta, did_you_mean, merged, options_of
 from ttorm.rules import TWIN, Expression, twin_status
 
-__all__ = ["Meta", "ModelMeta", "kind_rule", "model_of"]
+__all__ = ["ModelMeta", "check_kind", "check_makes", "kind_rule", "model_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Meta(NamedTuple):
-    """Options of a model, as its ``class Meta`` gives them.
-
-    Attributes:
-        kind: What Twins of the class are marked with in their description; None marks nothing.
-        kind_key: The description key of the mark.
-        optimistic: Whether every save checks what others wrote.
-    """
-
-    kind: str | None = None
-    kind_key: str = "kind"
-    optimistic: bool = False
 
 
 @dataclass_transform(
@@ -55,6 +41,7 @@ class ModelMeta(type):
     __fields__: Mapping[str, FieldSpec]
     __targets__: Mapping[tuple[str, str], FieldSpec]
     __meta__: Meta
+    __options__: Mapping[str, Any]
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> ModelMeta:
         """Make a model class of a class body.
@@ -69,11 +56,17 @@ class ModelMeta(type):
         scope = _enclosing_names(namespace, own)
         for attribute, spec in own.items():
             spec.bind(cls, attribute, scope)
+        cls.__options__ = options_of(name, body.get("Meta"))
+        cls.__meta__ = merged(cls)
         inherited = [vars(base).get("__fields__", {}) for base in reversed(cls.__mro__[1:])]
-        cls.__fields__ = {key: spec for fields in (*inherited, own) for key, spec in fields.items()}
+        fields = {key: spec for fields in (*inherited, own) for key, spec in fields.items()}
+        variables = _type_arguments(namespace.get("__orig_bases__", ()))
+        alias = cls.__meta__.ledger
+        cls.__fields__ = {key: spec.of_class(cls, variables, alias) for key, spec in fields.items()}
         cls.__targets__ = {spec.place: spec for spec in cls.__fields__.values()}
         _check_targets(cls)
-        cls.__meta__ = _meta(cls, body.get("Meta"))
+        if cls.__meta__.kind is not None and "kind" in cls.__options__:
+            _kinds[cls.__meta__.kind] = cls
         return cls
 
     def create(cls: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -172,10 +165,22 @@ def _nobody_has(record: Any) -> Generator[None]:
         raise
 
 
-def did_you_mean(name: str, known: Any) -> str:
-    """Return the end of a message that proposes near names, or nothing."""
-    near = get_close_matches(name, list(known), n=1)
-    return f": did you mean {near[0]!r}?" if near else ""
+def check_makes(model: Any) -> None:
+    """Refuse to make Twins of a class that stands for none of its own.
+
+    Raises:
+        TypeError: The class is abstract, or shows other accounts' Ledgers.
+    """
+    meta: Meta = model.__meta__
+    if meta.abstract:
+        raise TypeError(
+            f"{model.__name__} is abstract and makes no Twins: make one of a class below it"
+        )
+    if meta.ledger != "personal":
+        raise TypeError(
+            f"{model.__name__} shows the Ledger {meta.ledger!r} and makes no Twins: make them of a "
+            "class without Meta.ledger"
+        )
 
 
 def _check_body(
@@ -229,7 +234,8 @@ def _check_mixins(name: str, bases: tuple[type, ...]) -> None:
             if isinstance(value, FieldSpec):
                 raise TypeError(
                     f"{name} inherits the field {attribute} from {parent.__name__}, which is no "
-                    f"Twin: write class {parent.__name__}(Twin)"
+                    f"Twin: write class {parent.__name__}(Twin), with abstract = True in its "
+                    "class Meta when it stands for no Twins of its own"
                 )
 
 
@@ -253,6 +259,17 @@ def _check_targets(cls: ModelMeta) -> None:
                 f"{cls.__name__}.{spec.attribute} and {cls.__name__}.{other.attribute} map the "
                 f"same {spec.kind} {spec.target!r}: leave one out, or give it another name="
             )
+
+
+def _type_arguments(bases: Iterable[Any]) -> dict[Any, Any]:
+    """Return what a class puts in the places of the type variables of its generic bases."""
+    found: dict[Any, Any] = {}
+    for base in bases:
+        origin = get_origin(base)
+        if isinstance(origin, ModelMeta):
+            parameters: tuple[Any, ...] = vars(origin).get("__parameters__", ())
+            found.update(zip(parameters, get_args(base), strict=False))
+    return found
 
 
 def _enclosing_names(namespace: Mapping[str, Any], own: Mapping[str, FieldSpec]) -> dict[str, Any]:
@@ -280,26 +297,6 @@ def _names_in(annotation: Any) -> set[str]:
     return names.union(*(_names_in(part) for part in quoted if isinstance(part, str)))
 
 
-def _meta(cls: ModelMeta, given: type | None) -> Meta:
-    inherited = next(
-        (vars(base)["__meta__"] for base in cls.__mro__[1:] if "__meta__" in vars(base)), Meta()
-    )
-    if given is None:
-        return inherited
-    options = {key: value for key, value in vars(given).items() if not key.startswith("_")}
-    for option in options:
-        if option not in Meta._fields:
-            raise TypeError(
-                f"{cls.__name__}.Meta has no option {option!r}"
-                f"{did_you_mean(option, Meta._fields) or ': expected ' + ', '.join(Meta._fields)}"
-            )
-    meta = inherited._replace(**options)
-    check_description_key(meta.kind_key)
-    if "kind" in options and meta.kind is not None:
-        _kinds[meta.kind] = cls
-    return meta
-
-
 _kinds: dict[str, ModelMeta] = {}
 
 
@@ -318,17 +315,40 @@ def model_of(described: Mapping[str, Any], asked: Any) -> Any:
     registered = _kinds.get(kind) if isinstance(kind, str) else None
     if registered is not None and issubclass(registered, asked):
         return registered
+    if meta.abstract and _kinds_below(asked):
+        return None
     return asked if meta.kind is None or kind == meta.kind else None
+
+
+def check_kind(described: Mapping[str, Any], asked: Any, uuid: str | None) -> Any:
+    """Return the class that shows a Twin, as `model_of` does.
+
+    Raises:
+        WrongKindError: The Twin is of another kind.
+    """
+    fitting = model_of(described, asked)
+    if fitting is None:
+        meta: Meta = asked.__meta__
+        kinds = [*([] if meta.kind is None else [meta.kind]), *_kinds_below(asked)]
+        raise WrongKindError(
+            f"Twin {uuid} has {meta.kind_key}={described.get(meta.kind_key)!r}, {asked.__name__} "
+            f"is for {' '.join(map(repr, dict.fromkeys(kinds)))}: read it through Twin, or through "
+            "the class of its kind"
+        )
+    return fitting
 
 
 def kind_rule(model: Any) -> Expression | None:
     """Return the rule that only Twins of a class and its subclasses fulfil; None for all."""
     meta: Meta = model.__meta__
-    if meta.kind is None:
+    if meta.kind is None and not meta.abstract:
         return None
-    kinds = dict.fromkeys([meta.kind, *_kinds_below(model)])
+    own = [] if meta.kind is None else [meta.kind]
+    kinds = list(dict.fromkeys([*own, *_kinds_below(model)]))
     attribute = TWIN[meta.kind_key]
-    return attribute == meta.kind if len(kinds) == 1 else attribute.in_(list(kinds))
+    if len(kinds) > 1:
+        return attribute.in_(kinds)
+    return attribute == kinds[0] if kinds else None
 
 
 def _kinds_below(model: type) -> list[str]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from inspect import getattr_static
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
 from ttorm.records.attributes import delete_field, read_field, write_field
-from ttorm.records.cells import NOTHING
+from ttorm.records.cells import NOTHING, UNKNOWN
 from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.loading import require
 from ttorm.records.matching import load_variables, variables
-from ttorm.records.models import ModelMeta, did_you_mean
+from ttorm.records.meta import did_you_mean
+from ttorm.records.models import ModelMeta, check_kind
 from ttorm.records.moments import moment
 from ttorm.records.state import TwinState
 
 __all__ = ["Record"]
+
+R = TypeVar("R", bound="Record")
 
 
 def _assignable(model: type, name: str) -> bool:
@@ -114,6 +117,35 @@ class Record(_Stateful, metaclass=ModelMeta):
 
     async def _arule_variables(self, names: frozenset[str]) -> Mapping[str, Any]:
         return await self._connection.arun(load_variables(self._state, names))
+
+    def as_(self, model: type[R], *, check: bool = False) -> R:
+        """Return the same Twin seen as another class: values and changes are shared.
+
+        Args:
+            model: The class.
+            check: Refuse a Twin whose description says that it is of another kind.
+
+        Raises:
+            WrongKindError: It is of another kind (only with `check`).
+            NotLoadedError: The description is not loaded, and waiting for it is not allowed here
+                (only with `check`).
+
+        Example:
+            >>> class Pump(Twin):
+            ...     pressure: Field[float] = entry()
+            >>> Twin.create(entries={"pressure": 2.5}).as_(Pump).pressure
+            2.5
+        """
+        state = self._state
+        if check:
+            key = model.__meta__.kind_key
+            if state.description.current(key) is UNKNOWN:
+                require(state, "description", "the kind")
+            check_kind({key: state.description.current(key)}, model, state.uuid)
+        if not issubclass(state.model, model):
+            state.model = model
+        found: R = state.view(model)
+        return found
 
     # Fields
 

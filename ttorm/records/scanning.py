@@ -14,7 +14,8 @@ from ttorm.pairs import twin_of
 from ttorm.records.bulk import load_each
 from ttorm.records.listing import Listing
 from ttorm.records.loading import check_part
-from ttorm.records.models import ALIVE, did_you_mean
+from ttorm.records.meta import did_you_mean
+from ttorm.records.models import ALIVE
 from ttorm.rules import Expression, raw, rule_text
 from ttorm.sessions import Fetch, Session, check_fetch, current_session
 

@@ -18,7 +18,8 @@ from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
 from ttorm.records.links import referring
 from ttorm.records.loading import load, loaded_parts
-from ttorm.records.models import did_you_mean, kind_rule
+from ttorm.records.meta import did_you_mean
+from ttorm.records.models import check_makes, kind_rule
 from ttorm.records.record import Record
 from ttorm.records.saving import save, terminate
 from ttorm.records.scanning import Scan, scan_of
@@ -76,6 +77,7 @@ class Twin(Record):
         values: Mapping[str, Any],
     ) -> None:
         model = type(self)
+        check_makes(model)
         fields = model.__fields__
         for name in values:
             if name not in fields:
