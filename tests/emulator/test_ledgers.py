@@ -313,3 +313,9 @@ class TestWhoseLedger:
     ):
         add(twin, user=stranger, x={"value": 1, "visibility": "true"})
         assert entries(twin, stranger_account) == {}
+
+
+def test_what_is_no_name_cannot_be_removed(api, twin, add, entries):
+    add(twin, a={"value": 1})
+    assert api("delete_twin_ledger_entry", twin, entries=["a", "No name"])[0] == 400
+    assert entries(twin).keys() == {"a"}

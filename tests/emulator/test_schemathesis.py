@@ -60,6 +60,7 @@ class World:
         self.credentials = make_account(self.emulator)
         self.app = application(self.emulator, ["*"])
         self.fill()
+        self.subscribe()
 
     def call(self, name, *args, body=None, **query):
         request = api_request(name, args, query, body).bind(BASE, {})
@@ -104,7 +105,6 @@ class World:
         }
         self.link = self.call("get_twin_doc", twin, "a/b.txt", download=True)["download"]["url"]
         self.token = self.call("create_user_token", body={"options": ["create", "refresh"]})
-        self.subscribe()
 
     def twin(self):
         twin = self.call("create_twin", body={"description": {"kind": "pump"}})
@@ -224,7 +224,11 @@ def drive(world, operation, mode, count):
         answer = case.call(headers={"Authorization": world.credential(name)})
         case.validate_response(answer, checks=CHECKS)
         statuses.append(answer.status_code)
-        if answer.status_code < 300 and (case.method == "DELETE" or name == "create_user_secret"):
+        if answer.status_code >= 300:
+            return
+        if name == "webhook_unsubscribe":
+            world.subscribe()
+        elif case.method == "DELETE" or name == "create_user_secret":
             world.fill()
 
     run()

@@ -16,6 +16,7 @@ from ttorm.emulator.handlers.conditions import Guard, guarded, read_guard
 from ttorm.emulator.handlers.entries import (
     Draft,
     Outcome,
+    check_entry_name,
     check_size,
     entry_object,
     plan_addition,
@@ -171,6 +172,8 @@ def delete_twin_ledger_entry(call: Call) -> dict[str, Any]:
         raise Fault(
             400589, "'entries' is empty: name Entries, or leave it out to delete all of them."
         )
+    for name in names or ():
+        check_entry_name(name)
     twin, account = _own_ledger(call)
     entries = stored_ledger(call.tx, twin.uuid, account)
     if names is None:
