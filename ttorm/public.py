@@ -67,6 +67,7 @@ from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
 from ttorm.records.links import Link
 from ttorm.records.merging import merge
+from ttorm.records.reconciling import Reconciled, Reconciliation
 from ttorm.records.references import source
 from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
 from ttorm.records.scanning import Page, Scan
@@ -117,6 +118,8 @@ __all__ = [
     "Plan",
     "PlannedRequest",
     "QuotaError",
+    "Reconciled",
+    "Reconciliation",
     "Reference",
     "RequestTimeoutError",
     "ResponseFormatError",

@@ -95,6 +95,7 @@ def save(
             planned = of_items(planned, [attribute_name(state, *only)])
         yield from signals.emit(signals.pre_save, type(record), record=record, changes=planned)
     # Receivers may have changed more.
+    without = spots_that_wait(state, only) if early else check_needs(state, only)
     heard = anybody_listens()
     changes = changes_of(state) if heard else {}
     saving = _Saving(
@@ -102,7 +103,7 @@ def save(
     )
     failure: Exception | None = None
     try:
-        yield from _alone(state, saving.run(only, early=early))
+        yield from _alone(state, saving.run(only, without))
     except Exception as error:  # noqa: BLE001 # raised when everybody was told what was done
         failure = error
     result = saving.result()
@@ -172,10 +173,9 @@ class _Saving:
         created, updated, deleted = self._done.values()
         return SaveResult(tuple(created), tuple(updated), tuple(deleted), self._requests)
 
-    def run(self, only: tuple[Part, str] | None, *, early: bool) -> Flow[None]:
+    def run(self, only: tuple[Part, str] | None, without: Spots) -> Flow[None]:
         state = self.state
         # Everything is checked before anything is sent.
-        without = spots_that_wait(state, only) if early else check_needs(state, only)
         self._requests += yield from ask_account(state)
         self._steps(only, without)
         if state.uuid is None:

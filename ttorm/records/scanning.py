@@ -126,8 +126,8 @@ class Scan(Generic[T]):
         fields: Mapping[str, Any] = getattr(self._model, "__fields__", {})
         if name not in fields:
             return check_part(name, did_you_mean(name, fields))
-        kinds = {"entry": "ledger", "identity": "identities"}
-        return kinds.get(fields[name].kind, "description")
+        part: str = fields[name].part
+        return part
 
     def limit(self, number: int) -> Self:
         """Stop after so many records.
@@ -188,6 +188,10 @@ class Scan(Generic[T]):
             if page.cursor is None:
                 return
             options = _onward(options, page)
+
+    def _read_page(self, session: Session, cursor: str | None) -> Flow[Page[T]]:
+        """Read one page into a session; its records load nothing but what they are told to."""
+        return self._read(session, self._options._replace(cursor=cursor))
 
     def _read(self, session: Session, options: _Options) -> Flow[Page[T]]:
         # An empty page is no end: the service filters after it has looked at `count` Twins.

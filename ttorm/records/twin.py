@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -20,6 +20,8 @@ from ttorm.records.links import referring
 from ttorm.records.loading import load, loaded_parts
 from ttorm.records.meta import did_you_mean
 from ttorm.records.models import check_makes, kind_rule
+from ttorm.records.reconciling import Reconciliation
+from ttorm.records.reconciling import reconcile as _reconcile
 from ttorm.records.record import Record
 from ttorm.records.saving import save, terminate
 from ttorm.records.scanning import Scan, scan_of
@@ -27,7 +29,7 @@ from ttorm.records.state import PERSONAL, TwinState
 from ttorm.records.timeline import Timeline
 from ttorm.results import Plan, SaveResult
 from ttorm.rules import Attribute, Expression
-from ttorm.sessions import Fetch, current_session
+from ttorm.sessions import Fetch, Session, current_session
 
 __all__ = ["Twin"]
 
@@ -288,6 +290,46 @@ class Twin(Record):
             page=page,
             fetch=fetch,
         )
+
+    @classmethod
+    def reconcile(
+        cls, *, dry_run: bool = True, progress: Callable[[int], object] | None = None
+    ) -> Reconciliation:
+        """Bring the properties of existing Entries up to what the class declares.
+
+        Looks at all alive Twins of the class, one request each, and compares visibility, history,
+        timeseries and publish of the Entries that fields declare with an option. What a field does
+        not declare stays as it is; values, and Entries that are missing, are never written.
+
+        Args:
+            dry_run: Only tell what would be written; False writes it, one request for each Twin
+                that differs.
+            progress: Called with the number of Twins looked at so far.
+
+        Returns:
+            The Twins that differ, with each property's old and new value.
+
+        Example:
+            >>> class Pump(Twin):
+            ...     pressure: Field[float] = entry(history="3M")
+            >>> old = Twin.create(entries={"pressure": 2.5})
+            >>> print(Pump.reconcile()[0].changes["pressure.history"])
+            None -> '3M'
+            >>> Pump.reconcile(dry_run=False)[0].done
+            True
+        """
+        session = Session(current_session().connection)
+        flow = _reconcile(cls.scan(), session, dry_run=dry_run, progress=progress)
+        return session.connection.run(flow)
+
+    @classmethod
+    @twin_of(reconcile)
+    async def areconcile(
+        cls, *, dry_run: bool = True, progress: Callable[[int], object] | None = None
+    ) -> Reconciliation:
+        session = Session(current_session().connection)
+        flow = _reconcile(cls.scan(), session, dry_run=dry_run, progress=progress)
+        return await session.connection.arun(flow)
 
     def referrers(self, attribute: Attribute[Any]) -> Scan[Any]:
         """Go through the Twins that link to this one.
