@@ -153,6 +153,8 @@ class BrokenReferenceError(TtormError, LookupError):
     ) -> None:
         super().__init__(message, code=code)
         self.status = status
+
+
 class AmbiguousIdentityError(TtormError, LookupError):
     """Several alive Twins have an Identity that is expected to lead to one.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
 
 from ttorm.api.codec import JSONValue, check_json
 from ttorm.api.errors import RequestTimeoutError, StateError, ValidationError
@@ -14,7 +14,7 @@ from ttorm.connection.calls import read
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
-from ttorm.records.loading import check_blocking, require
+from ttorm.records.loading import check_blocking
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.telling import tell_of_upload
@@ -32,9 +32,10 @@ from ttorm.records.values import PLAIN
 from ttorm.results import SaveResult
 
 if TYPE_CHECKING:
+    from ttorm.records.docs import Docs
     from ttorm.records.state import TwinState
 
-__all__ = ["Doc", "Docs"]
+__all__ = ["Doc", "Wish", "upload"]
 
 
 class Doc:
@@ -133,6 +134,9 @@ class Doc:
         *,
         description: Mapping[str, JSONValue] | None = None,
         storage_class: str | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
     ) -> Self:
         """Upload a file under this name, as `Docs.upload` does.
 
@@ -140,6 +144,9 @@ class Doc:
             source: The bytes, a path, or a file opened for reading bytes.
             description: What is said about it.
             storage_class: ``"access_optimized"`` (the default) or ``"cost_optimized"``.
+            sha256: What the SHA-256 of the content is known to be, in hexadecimal.
+            progress: Called with the bytes sent and their number altogether.
+            wait: Whether to wait half a minute for the service to copy the file.
 
         Raises:
             SaveError: The service refused it, for example because there is such a Doc.
@@ -151,8 +158,9 @@ class Doc:
             >>> Pump.create().manual.upload(b"Oil it.").size
             7
         """
-        docs = Docs(self._state)
-        self._state.connection.run(docs._upload(self.name, source, description, storage_class))
+        wish = Wish(description, storage_class, sha256)
+        flow = upload(self._state, self.name, source, wish, progress=progress, wait=wait)
+        self._state.connection.run(flow)
         return self
 
     @twin_of(upload)
@@ -162,9 +170,12 @@ class Doc:
         *,
         description: Mapping[str, JSONValue] | None = None,
         storage_class: str | None = None,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
     ) -> Self:
-        docs = Docs(self._state)
-        flow = docs._upload(self.name, source, description, storage_class)
+        wish = Wish(description, storage_class, sha256)
+        flow = upload(self._state, self.name, source, wish, progress=progress, wait=wait)
         await self._state.connection.arun(flow)
         return self
 
@@ -279,9 +290,9 @@ class Doc:
             yield from self._fetch(file)
             file.seek(0)
             known = self._item().known
-            copy = yield from docs._upload(
-                name or self.name, file, known.get("description"), known.get("storage_class")
-            )
+            wish = Wish(known.get("description"), known.get("storage_class"))
+            full = docs._full(name or self.name)
+            copy = yield from upload(docs._state, full, file, wish)
         return copy
 
     def save(self) -> SaveResult:
@@ -352,182 +363,61 @@ class Doc:
         return hash((Doc, self._state.record(), self.name))
 
 
-class Docs(Mapping[str, Doc]):
-    """The account's own Docs of a Twin, by name; or those in one of its folders.
+class Wish(NamedTuple):
+    """What is to be said of a file that is uploaded.
 
-    Example:
-        >>> pump = Twin.create()
-        >>> _ = pump.docs.upload("Manuals/service.txt", b"Oil it.")
-        >>> list(pump.docs), list(pump.docs.folder("Manuals"))
-        (['Manuals/service.txt'], ['service.txt'])
+    Attributes:
+        description: Its description.
+        storage_class: How it is stored.
+        hash: The SHA-256 that it is known to have.
     """
 
-    __slots__ = ("_folder", "_state")
+    description: Mapping[str, JSONValue] | None = None
+    storage_class: str | None = None
+    hash: str | None = None
 
-    def __init__(self, state: TwinState, folder: str = "") -> None:
-        self._state = state
-        self._folder = folder
-
-    def _full(self, name: str) -> str:
-        return check_doc_name(f"{self._folder}{name}" if isinstance(name, str) else name)
-
-    def __getitem__(self, name: str) -> Doc:
-        full = self._full(name)
-        item = self._state.docs.item(full)
-        if item.present is None:
-            require(self._state, "docs", f"docs[{full!r}]")
-        if item.removed or item.present is False:
-            raise KeyError(name)
-        return Doc(self._state, full)
-
-    def _names(self) -> list[str]:
-        require(self._state, "docs", "docs")
-        here = len(self._folder)
-        names = self._state.docs.names()
-        return [name[here:] for name in names if name.startswith(self._folder)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
-
-    def __len__(self) -> int:
-        return len(self._names())
-
-    def __delitem__(self, name: str) -> None:
-        item = self._state.docs.item(self._full(name))
-        if item.removed or item.present is False:
-            raise KeyError(name)
-        item.remove()
-        self._state.touch()
-
-    # Folders
-
-    @property
-    def folders(self) -> list[str]:
-        """The names of the folders right here, in alphabetical order.
-
-        Example:
-            >>> pump = Twin.create()
-            >>> _ = pump.docs.upload("Manuals/en/service.txt", b"Oil it.")
-            >>> pump.docs.folders, pump.docs.folder("Manuals").folders
-            (['Manuals'], ['en'])
-        """
-        return sorted({name.partition("/")[0] for name in self._names() if "/" in name})
-
-    def folder(self, name: str) -> Docs:
-        """Give the Docs in a folder, by their names from there on; it need not exist yet.
-
-        Folders are parts of names: one is there as long as a Doc is in it.
-
-        Args:
-            name: The folder, or a path of folders such as ``"Manuals/en"``.
+    def check(self, name: str) -> None:
+        """Refuse what the platform would not take.
 
         Raises:
-            ValidationError: That is no name of a folder.
-
-        Example:
-            >>> manuals = Twin.create().docs.folder("Manuals")
-            >>> manuals.upload("service.txt", b"Oil it.").name
-            'Manuals/service.txt'
+            ValidationError: The description or the storage class is not allowed.
         """
-        path = f"{self._folder}{name.strip('/')}/"
-        check_doc_name(f"{path}x")
-        return Docs(self._state, path)
-
-    # Uploads
-
-    def upload(
-        self,
-        name: str,
-        source: Source,
-        *,
-        description: Mapping[str, JSONValue] | None = None,
-        storage_class: str | None = None,
-        sha256: str | None = None,
-        progress: Progress | None = None,
-        wait: bool = True,
-    ) -> Doc:
-        """Upload a file and attach it.
-
-        The service compares what it got with the SHA-256 of what was sent.
-
-        Args:
-            name: Its name: up to 5 folders and a file name.
-            source: The bytes, a path, or a file opened for reading bytes.
-            description: What is said about it.
-            storage_class: ``"access_optimized"`` (the default) or ``"cost_optimized"``.
-            sha256: What the SHA-256 of the content is known to be, in hexadecimal.
-            progress: Called with the bytes sent and their number altogether, perhaps on another
-                thread; starts anew when the file has to be sent again.
-            wait: Whether to wait half a minute for the service to copy the file; see
-                `Doc.wait_ready`.
-
-        Raises:
-            ValidationError: The name, description or source is not allowed, or the content has
-                another hash; nothing was sent.
-            SaveError: The service refused it, for example because the name is taken, or it got
-                something else than was sent; the name is free then.
-            StateError: The Twin was not saved yet.
-
-        Example:
-            >>> Twin.create().docs.upload("note.txt", b"hello", description={"lang": "en"})
-            <Doc 'note.txt' of ...>
-        """
-        flow = self._upload(name, source, description, storage_class, sha256, progress, wait=wait)
-        return self._state.connection.run(flow)
-
-    @twin_of(upload)
-    async def aupload(
-        self,
-        name: str,
-        source: Source,
-        *,
-        description: Mapping[str, JSONValue] | None = None,
-        storage_class: str | None = None,
-        sha256: str | None = None,
-        progress: Progress | None = None,
-        wait: bool = True,
-    ) -> Doc:
-        flow = self._upload(name, source, description, storage_class, sha256, progress, wait=wait)
-        return await self._state.connection.arun(flow)
-
-    def _upload(
-        self,
-        name: str,
-        source: Source,
-        description: Mapping[str, JSONValue] | None = None,
-        storage_class: str | None = None,
-        sha256: str | None = None,
-        progress: Progress | None = None,
-        *,
-        wait: bool = True,
-    ) -> Flow[Doc]:
-        state, twin = self._state, _saved(self._state)
-        full = self._full(name)
-        for key in description or ():
+        for key in self.description or ():
             check_description_key(key)
-        check_json(dict(description or {}), f"the description of {full!r}")
-        if storage_class not in (None, "access_optimized", "cost_optimized"):
+        check_json(dict(self.description or {}), f"the description of {name!r}")
+        if self.storage_class not in (None, "access_optimized", "cost_optimized"):
             raise ValidationError(
-                f"{storage_class!r} is no storage class: expected 'access_optimized' or "
+                f"{self.storage_class!r} is no storage class: expected 'access_optimized' or "
                 "'cost_optimized'",
                 code="bad-argument",
             )
-        wish = {
-            "hash": sha256,
-            "storage_class": storage_class,
-            "description": None if description is None else dict(description),
-        }
-        wire = yield from attach(
-            state.connection, twin, full, source, wish, progress=progress, wait=wait
-        )
-        state.docs.absorb({full: {"description": None, **wire}}, complete=False)
-        doc = Doc(state, full)
-        yield from tell_of_upload(state.record(), full, doc)
-        return doc
 
-    def __repr__(self) -> str:
-        folder = f" in {self._folder!r}" if self._folder else ""
-        return f"<Docs{folder} of {self._state.uuid or '(not saved)'}>"
+    def wire(self) -> dict[str, Any]:
+        """Give it as the API wants it."""
+        described = None if self.description is None else dict(self.description)
+        return {**self._asdict(), "description": described}
+
+
+def upload(
+    state: TwinState,
+    name: str,
+    source: Source,
+    wish: Wish,
+    *,
+    progress: Progress | None = None,
+    wait: bool = True,
+) -> Flow[Doc]:
+    """Upload a file and attach it to a Twin."""
+    twin = _saved(state)
+    check_doc_name(name)
+    wish.check(name)
+    wire = yield from attach(
+        state.connection, twin, name, source, wish.wire(), progress=progress, wait=wait
+    )
+    state.docs.absorb({name: {"description": None, **wire}}, complete=False)
+    doc = Doc(state, name)
+    yield from tell_of_upload(state.record(), name, doc)
+    return doc
 
 
 def _saved(state: TwinState) -> str:

@@ -12,7 +12,7 @@ from ttorm.pairs import twin_of
 from ttorm.records import lookup
 from ttorm.records.attributes import touch_field, write_field
 from ttorm.records.description import Description
-from ttorm.records.doc import Docs
+from ttorm.records.docs import Docs
 from ttorm.records.history import Place, Span
 from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
