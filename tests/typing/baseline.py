@@ -32,9 +32,13 @@ from ttorm import (
     Inspection,
     ItemError,
     Ledger,
+    Link,
     Page,
     Plan,
     PlannedRequest,
+    Reconciled,
+    Reconciliation,
+    Reference,
     RetryPolicy,
     SaveError,
     SaveResult,
@@ -44,9 +48,12 @@ from ttorm import (
     Timeline,
     TtormError,
     Twin,
+    ValueCodec,
     description,
     entry,
     identity,
+    include,
+    reference,
 )
 from ttorm.rules import (
     DICT,
@@ -96,6 +103,34 @@ class Scooter(Twin):
 
 class Racer(Scooter):
     speed: Field[int] = entry(default=0)
+
+
+class Customer(Twin):
+    name: Field[str] = description()
+
+
+class Station(Twin):
+    celsius: Field[float] = entry(visibility="true")
+
+
+HEX = ValueCodec(to_json=bytes.hex, from_json=bytes.fromhex)
+
+
+class Car(Twin):
+    customer: Field[Link[Customer]] = entry()
+    drivers: Field[list[Link[Customer]]] = entry(default_factory=list)
+    garage: Field[Link[Customer] | None] = description(default=None)
+    outside: Reference[float] = reference(Station.celsius, history="3M")
+    inside: Reference[float | None] = include(Station.celsius, default=None)
+    later: Reference[float | None] = reference("Station.celsius", default=None)
+    manual: Field[Doc] = ttorm.doc("manuals/service.pdf")
+    chip: Field[bytes] = entry(codec=HEX, default=b"")
+    mark: Field[bytes | None] = description(codec=HEX, default=None)
+
+    class Meta:
+        abstract = False
+        ttl = 60
+        ledger = "personal"
 
 
 # Connecting
@@ -198,6 +233,43 @@ assert_type(when(Scooter.zone.is_null(), 0, Scooter.battery) > 5, Expression)
 assert_type((Scooter.battery < 20).matches(scooter), bool)
 assert_type((Scooter.battery < 20).matches(scooter, USER={"team": "ops"}), bool)
 assert_type((LEDGER.battery < 20).matches(LEDGER={"battery": 5}), bool)
+
+# Links, references, Docs of fixed names
+
+ada = Customer(name="Ada")
+station = Station(celsius=21.5)
+car = Car(customer=ada, drivers=[ada], outside=station, inside=station.ledger["celsius"])
+assert_type(car, Car)
+assert_type(car.customer, Customer)
+assert_type(car.customer.name, str)
+assert_type(car.drivers, list[Customer])
+assert_type(car.garage, Customer | None)
+assert_type(car.outside, float)
+assert_type(car.inside, float | None)
+assert_type(car.later, float | None)
+assert_type(car.manual, Doc)
+assert_type(car.chip, bytes)
+assert_type(car.mark, bytes | None)
+car.customer = ada
+car.outside = station
+car.outside = "twin://uuid/account/celsius"
+car.inside = station.ledger["celsius"]
+car.inside = None
+assert_type(Car.customer == ada, Expression)
+assert_type(Car.outside, Attribute[float])
+assert_type(Car.outside > 10, Expression)
+assert_type(ada.referrers(Car.customer), Scan[Any])
+assert_type(ttorm.source(car, "outside"), Entry | None)
+assert_type(station.ledger["celsius"].source, Entry | None)
+assert_type(station.ledger["celsius"].twin, Any)
+assert_type(car.manual.upload(b"bytes", description={"lang": "en"}), Doc)
+assert_type(car.as_(Station), Station)
+assert_type(car.as_(Station, check=True).celsius, float)
+assert_type(Car.reconcile(), Reconciliation)
+for told in Car.reconcile(dry_run=False, progress=print):
+    assert_type(told, Reconciled)
+    assert_type(told.changes, dict[str, Change])
+assert_type(Car.reconcile().failed, list[Reconciled])
 
 # Verbs of classes
 
@@ -529,6 +601,8 @@ async def asynchronous() -> None:
     assert_type(await doc.acopy_to(twin.docs), Doc)
     assert_type(await doc.arefresh(), Doc)
     assert_type(await doc.adelete(), SaveResult)
+    assert_type(await car.manual.aupload(b"bytes"), Doc)
+    assert_type(await Car.areconcile(dry_run=False), Reconciliation)
     async with ttorm.session() as block:
         assert_type(block, Session)
         assert_type(await block.aflush(), SaveResult)

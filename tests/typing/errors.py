@@ -5,7 +5,20 @@
 from __future__ import annotations
 
 import ttorm
-from ttorm import Doc, Field, Twin, description, entry, identity
+from ttorm import (
+    Doc,
+    Field,
+    Link,
+    Reference,
+    Twin,
+    ValueCodec,
+    description,
+    doc,
+    entry,
+    identity,
+    include,
+    reference,
+)
 
 
 class Scooter(Twin):
@@ -17,6 +30,26 @@ class Scooter(Twin):
 
 
 scooter = Scooter(model="X1", battery=99.0, serial="A17")
+
+
+class Customer(Twin):
+    name: Field[str] = description()
+
+
+class Station(Twin):
+    celsius: Field[float] = entry()
+
+
+class Car(Twin):
+    customer: Field[Link[Customer]] = entry()
+    drivers: Field[list[Link[Customer]]] = entry(default_factory=list)
+    outside: Reference[float] = reference(Station.celsius)
+    manual: Field[Doc] = doc("manuals/service.pdf")
+
+
+ada = Customer(name="Ada")
+station = Station(celsius=21.5)
+car = Car(customer=ada, outside=station)
 
 # Names that are none
 
@@ -35,7 +68,25 @@ ttorm.load_all([scooter], progres=print)  # error
 Scooter.scan(fetch="all")  # error
 ttorm.session(fetch="all")  # error
 
+car.spede  # error
+Car(customer=ada, outside=station, sped=1)  # error
+Car(customer=ada, outside=station, manual=b"x")  # error
+car.customer.nam  # error
+
 # Values of wrong types
+
+car.customer = station  # error
+car.customer = "Ada"  # error
+car.outside = 5.0  # error
+car.drivers.append(station)  # error
+Car(customer=station, outside=station)  # error
+Car(customer=ada, outside=5)  # error
+Car(customer=ada)  # error
+Car.outside < "low"  # error
+car.outside + "x"  # error
+ada.referrers("customer")  # error
+car.as_(int)  # error
+Car.reconcile(dry_rn=True)  # error
 
 Scooter(model=5, battery=99.0, serial="A17")  # error
 Scooter.create(model="X1", battery="full", serial="A17")  # error
@@ -86,6 +137,9 @@ class Pump(Twin):
     name: Field[str] = description(default=5)  # error
     marks: Field[list[int]] = entry(default_factory=dict)  # error
     period: Field[int] = entry(history=5)  # error
+    copied: Reference[str] = reference(Station.celsius)  # error
+    shown: Reference[float] = include(5)  # error
+    stored: Field[str] = entry(codec=ValueCodec(to_json=int, from_json=float))  # error
 
 
 # What is given back
