@@ -15,6 +15,7 @@ from ttorm.api.errors import ConfigurationError, StateError
 from ttorm.emulator.blobs import Blobs, Folder
 from ttorm.emulator.store import Transaction
 from ttorm.emulator.store.gate import Gate
+from ttorm.emulator.store.lending import Lending
 from ttorm.emulator.store.schema import prepare
 
 __all__ = ["FileStore", "MemoryStore"]
@@ -22,8 +23,8 @@ __all__ = ["FileStore", "MemoryStore"]
 _BUSY_SECONDS = 30.0
 """How long a writer waits for writers of other processes."""
 _ANY_TABLE = "SELECT name FROM sqlite_master LIMIT 1"
-_IDLE = 16
-"""How many unused connections to a file are kept open."""
+_MOST = 16
+"""How many connections to a file a process has at most."""
 
 
 class _Transaction:
@@ -138,9 +139,8 @@ class FileStore:
         self.path = path.absolute()
         self.address = self.path.as_uri()
         self._synchronous = "FULL" if full else "NORMAL"
-        self._idle: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._closing = weakref.finalize(self, _close_all, self._idle)
+        self._connections = Lending(self._open, _MOST)
+        self._writing = threading.Lock()
         _STORES.add(self)
         try:
             with _GATE:
@@ -160,14 +160,18 @@ class FileStore:
     @contextmanager
     def transaction(self, write: bool) -> Generator[Transaction]:
         """See `Store.transaction`."""
-        with self._lent() as connection:
-            if write:
-                # Threads queue here, in the order they came, instead of polling the file's lock.
-                with self._lock, _within(connection, "BEGIN IMMEDIATE") as tx:
-                    yield tx
-            else:
-                with _within(connection, "BEGIN") as tx:
-                    yield tx
+        if not write:
+            with self._lent() as connection, _within(connection, "BEGIN") as tx:
+                yield tx
+            return
+        # Threads queue here, in the order they came, instead of polling the file's lock.
+        with (
+            _GATE,
+            self._writing,
+            self._lent() as connection,
+            _within(connection, "BEGIN IMMEDIATE") as tx,
+        ):
+            yield tx
 
     def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """See `Store.query`."""
@@ -181,19 +185,11 @@ class FileStore:
     @contextmanager
     def _lent(self) -> Generator[sqlite3.Connection]:
         with _GATE:
-            connection = self._take()
+            connection, _ = self._connections.take()
             try:
                 yield connection
             finally:
-                self._give_back(connection)
-
-    def _take(self) -> sqlite3.Connection:
-        if not self._closing.alive:
-            raise StateError("this emulator is closed: open it again with Emulator(url)")
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._open()
+                self._connections.give_back(connection, usable=True)
 
     def _open(self) -> sqlite3.Connection:
         connection = _connect(str(self.path))
@@ -205,26 +201,15 @@ class FileStore:
             raise
         return connection
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
-        if self._closing.alive and len(self._idle) < _IDLE:
-            self._idle.append(connection)
-            if self._closing.alive:
-                return
-            # Closed in this very moment: whoever takes the connection out closes it.
-            _close_all(self._idle)
-        else:
-            connection.close()
-
     def close(self) -> None:
         """See `Store.close`."""
         with _GATE:
-            self._closing()
+            self._connections.close()
 
     def forked(self) -> None:
         """Let go of what the parent process held; called in a forked child."""
         # SQLite forbids even closing a connection that was opened before the fork.
-        _INHERITED.extend(self._idle)
-        self._idle.clear()
+        _INHERITED.extend(self._connections.forked())
 
 
 def _check_ours(path: Path) -> None:
@@ -248,11 +233,6 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             threading.Event().wait(wait)
         else:
             return
-
-
-def _close_all(connections: list[sqlite3.Connection]) -> None:
-    while connections:
-        connections.pop().close()
 
 
 _GATE = Gate()
