@@ -73,6 +73,46 @@ async def test_ledgers_of_others_are_read_only(do, connection, stranger, emulato
     assert stranger.transport.sent == []
 
 
+async def test_all_that_is_visible_can_be_gone_through(do, connection, stranger, emulator):
+    entries = {
+        "a": Entry([1], visibility="true"),
+        "b": Entry(None, visibility="true", history="1D"),
+        "c": Entry("hidden"),
+    }
+    twin = await do(Twin, "create", entries=entries)
+    async with do.block(ttorm.session(stranger)):
+        ledger = Twin.at(twin.uuid).ledgers[emulator.accounts()[0]]
+        await do(ledger, "load")
+        assert {name: entry.value for name, entry in ledger.items()} == {"a": [1], "b": None}
+        assert (len(ledger), "a" in ledger, "c" in ledger) == (2, True, False)
+        assert ledger.get("c") is None
+        assert ledger["b"].history_period is None
+        assert ledger["a"].value_changed_at == twin.ledger["a"].value_changed_at
+
+
+async def test_no_way_leads_to_writing_ledgers_of_others(do, connection, stranger):
+    twin = await do(Twin, "create", entries={"a": Entry(1, visibility="true")})
+    async with do.block(ttorm.session(stranger)):
+        theirs = await do(Twin.at(twin.uuid), "load", "ledgers/owner")
+        ledger = theirs.ledgers.owner
+        stranger.transport.sent.clear()
+        for change in (
+            lambda: ledger.pop("a"),
+            ledger.popitem,
+            lambda: ledger.setdefault("new", 1),
+            lambda: ledger.update({"a": 2}),
+            ledger["a"].touch,
+            lambda: setattr(ledger["a"], "publish", {}),
+            lambda: setattr(ledger["a"], "timeseries", {}),
+        ):
+            with pytest.raises(ttorm.StateError, match="read-only here"):
+                change()
+        with pytest.raises(ttorm.StateError, match="read-only here"):
+            await do(ledger["a"], "update", lambda value: value + 1)
+        assert not ttorm.inspect(theirs).is_modified
+    assert stranger.transport.sent == []
+
+
 async def test_changing_a_value_of_others_in_place_is_no_change(do, connection, stranger):
     twin = await do(Twin, "create", entries={"a": Entry([1], visibility="true")})
     async with do.block(ttorm.session(stranger)):
