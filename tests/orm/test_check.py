@@ -265,3 +265,13 @@ async def test_the_same_key_added_by_both_is_no_conflict(do, connection, describ
     dam.description["new"] = {"a": [1]}
     assert (await do(dam, "save", check=True)).updated == ()
     assert not ttorm.inspect(dam).is_modified
+
+
+async def test_a_value_that_leaves_no_room_for_its_condition(do, connection, sent):
+    twin = await do(Twin, "create", entries={"a": ""})
+    twin.ledger["a"], twin.ledger["b"] = "x" * 65_490, 1
+    sent.clear()
+    with pytest.raises(ttorm.QuotaError):
+        await do(twin, "save", check=True)
+    # Nothing was sent, not even what would have fitted.
+    assert sent == []

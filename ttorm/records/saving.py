@@ -201,7 +201,21 @@ class _Saving:
         found = steps(self.state, self.state.uuid or "new", only, without)
         if self.atomic:
             check_atomic(self.state, found)
-        return found
+        # What goes along with the values may be too much for one body.
+        return [step._replace(request=self._guarded(step)) for step in found]
+
+    def _guarded(self, step: Step) -> ApiRequest:
+        """Give the request of a step with what keeps it from overwriting, or from doing half."""
+        guard: dict[str, JSONValue] = {}
+        if self.check and (conditions := self._conditions(step)):
+            guard["conditions"] = conditions
+        if self.atomic:
+            guard["transaction"] = True
+        if not guard:
+            return step.request
+        request = step.request._replace(body={**(step.request.body or {}), **guard})
+        request.encode_body()
+        return request
 
     def _create(self, request: ApiRequest) -> Flow[None]:
         state = self.state
@@ -250,16 +264,8 @@ class _Saving:
         state.forget_values()
 
     def _execute(self, step: Step, *, gone_is_fine: bool = False) -> Flow[None]:
-        request = step.request
-        guard: dict[str, JSONValue] = {}
-        if self.check and (conditions := self._conditions(step)):
-            guard["conditions"] = conditions
-        if self.atomic:
-            guard["transaction"] = True
-        if guard:
-            request = request._replace(body={**(request.body or {}), **guard})
         try:
-            answer = yield from perform(self.state.connection, request)
+            answer = yield from perform(self.state.connection, step.request)
         except NotFoundError:
             if not gone_is_fine:
                 raise
@@ -362,7 +368,7 @@ class _Saving:
         for name in names:
             del self.errors[attribute_name(state, "ledger", name)]
         for again in repeated(state, step, names):
-            yield from self._execute(again)
+            yield from self._execute(again._replace(request=self._guarded(again)))
 
     # Identities and Docs
 
