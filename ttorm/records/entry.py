@@ -116,6 +116,10 @@ class Entry:
             )
         return self._state
 
+    @property
+    def _part(self) -> str:
+        return "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
+
     def _get(self, attribute: str) -> Any:
         item = self._own()
         if (held := item.held(attribute)) is not NOTHING:
@@ -131,8 +135,7 @@ class Entry:
         """Give an attribute as it is now, not to be changed."""
         item = self._own()
         if item.current(attribute) is UNKNOWN:
-            part = "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
-            require(self._attached(), part, f"ledger[{self.name!r}].{attribute}")
+            require(self._attached(), self._part, f"ledger[{self.name!r}].{attribute}")
         if item.current(attribute) is ABSENT:
             if item.is_modified() and not item.removed:
                 return None

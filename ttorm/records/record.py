@@ -12,6 +12,7 @@ from ttorm.connection.core import Connection
 from ttorm.records.attributes import delete_field, read_field, write_field
 from ttorm.records.cells import NOTHING, UNKNOWN
 from ttorm.records.copying import duplicate, revive, snapshot
+from ttorm.records.dumping import Dumps
 from ttorm.records.loading import require
 from ttorm.records.matching import load_variables, variables
 from ttorm.records.meta import did_you_mean
@@ -43,7 +44,7 @@ class _Stateful:
     _state: TwinState
 
 
-class Record(_Stateful, metaclass=ModelMeta):
+class Record(_Stateful, Dumps, metaclass=ModelMeta):
     """A view of a Twin: what it is called, who owns it, and how its fields are read and written.
 
     `Twin` adds the verbs. Nothing here asks the service but the facts and fields themselves.

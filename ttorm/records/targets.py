@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ttorm.records.state import TwinState
     from ttorm.records.values import Codec, Need
 
-__all__ = ["Target"]
+__all__ = ["Target", "behind"]
 
 
 class Target:
@@ -113,6 +113,13 @@ class Target:
     def needs(self, value: Any) -> Iterable[Need]:
         """Return the Twins and Entries that a value speaks of."""
         return self._codec.needs(value)
+
+
+def behind(codec: Codec) -> Codec:
+    """Return the codec itself, where a field takes that of another one."""
+    while isinstance(codec, Target):
+        codec = codec.spec.codec
+    return codec
 
 
 def _below(model: type) -> Iterator[type]:

@@ -285,7 +285,31 @@ class TypedCodec:
         check_json(raw, where)
         return raw
 
-    def _dumped(self, value: Any, where: str, linking: Linking | None) -> JSONValue:
+    def export(self, value: Any, where: str, *, json: bool) -> Any:
+        """Return a value without models and dataclasses, computed members included.
+
+        Args:
+            value: The value.
+            where: How messages name it.
+            json: Whether it may hold types of JSON only.
+
+        Raises:
+            StateError: It links to a Twin that is not saved yet.
+            ValidationError: JSON cannot hold it.
+        """
+        linking = self._linking()
+        if json:
+            found = self._dumped(value, where, linking, stored=False)
+            check_json(found, where)
+        else:
+            found = self._adapter.dump_python(value, by_alias=True, warnings=False, context=linking)
+        for record in linking.records.values() if linking else ():
+            record._state.check_saved()
+        return found
+
+    def _dumped(
+        self, value: Any, where: str, linking: Linking | None, *, stored: bool = True
+    ) -> JSONValue:
         moment = _moment(value)
         if moment is not None:
             return moment
@@ -295,7 +319,7 @@ class TypedCodec:
                 value,
                 mode="json",
                 by_alias=True,
-                round_trip=True,
+                round_trip=stored,
                 warnings=False,
                 context=linking,
             )
