@@ -255,3 +255,18 @@ async def test_class_names_in_quotes(do, connection):
     await do(boss, "save")
     assert (await do(Employee.at(boss.uuid), "load")).team == [one]
     assert one.boss == boss
+
+
+async def test_prefetched_links_are_read_once_each(do, connection, sent):
+    ada, bob = [await do(Customer, "create", name=name) for name in ("Ada", "Bob")]
+    for driver in (ada, bob, ada):
+        await do(Car, "create", customer=driver, drivers=[ada, bob])
+    connection.cache.drop()
+    sent.clear()
+    async with do.block(ttorm.session()):
+        scan = Car.scan(Car.customer != None).prefetch("customer", "drivers")  # noqa: E711 # a rule
+        cars = await do.list(scan)
+        lines = sent.lines()
+        assert len(lines) == 1 + 3 + 2
+        assert sorted(car.customer.name for car in cars) == ["Ada", "Ada", "Bob"]
+        assert sent == []

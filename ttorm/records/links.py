@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from ttorm.api.answers import member
 from ttorm.api.errors import ValidationError
 from ttorm.api.names import check_uuid
+from ttorm.flows import Flow, gather
 from ttorm.records.fields import FieldAttribute, FieldSpec
+from ttorm.records.loading import load
 from ttorm.records.lookup import state_at
 from ttorm.records.models import model_of
 from ttorm.records.record import Record
@@ -17,9 +19,10 @@ from ttorm.records.references import source
 from ttorm.records.sources import placeholder
 from ttorm.records.state import TwinState
 from ttorm.records.values import LINK, Linking, Need, TypedCodec
+from ttorm.results import all_of
 from ttorm.rules import Attribute, Expression, literal, raw
 
-__all__ = ["Link", "linked_states", "referring"]
+__all__ = ["Link", "holds_links", "linked_states", "load_linked", "referring"]
 
 T = TypeVar("T")
 
@@ -138,8 +141,7 @@ def referring(record: Any, attribute: Attribute[Any]) -> Expression:
         TypeError: That is no field of links.
     """
     spec = attribute._spec if isinstance(attribute, FieldAttribute) else None
-    codec = None if spec is None else spec.codec
-    if not isinstance(codec, TypedCodec) or not codec.is_linked:
+    if spec is None or not holds_links(spec):
         raise TypeError(
             f"referrers({attribute}): expected a field of links asked for on its class, as in "
             "customer.referrers(Car.customer)"
@@ -150,6 +152,35 @@ def referring(record: Any, attribute: Attribute[Any]) -> Expression:
         # A list of links.
         found = raw(f"{attribute} != null and {literal(record.uuid)} in {attribute}")
     return found
+
+
+def load_linked(records: Sequence[Any], fields: Sequence[str]) -> Flow[None]:
+    """Read the Twins that fields of records link to, each one once and side by side.
+
+    Args:
+        records: Records whose parts with the fields are loaded.
+        fields: Names of fields of links.
+    """
+    found = {
+        id(state): state
+        for record in records
+        for field in fields
+        for state in linked_states(record, field)
+        if state.uuid is not None
+    }
+    all_of((yield from gather(load(state, _parts(state)) for state in found.values())))
+
+
+def _parts(state: TwinState) -> list[str]:
+    """Return the parts that the fields of a Twin's class are in."""
+    fields: Mapping[str, FieldSpec] = state.model.__fields__
+    parts = dict.fromkeys(spec.part for spec in fields.values() if spec.kind != "doc")
+    return list(parts) or ["description"]
+
+
+def holds_links(spec: FieldSpec) -> bool:
+    """Tell whether the values of a field are links, or have links in them."""
+    return isinstance(spec.codec, TypedCodec) and spec.codec.is_linked
 
 
 def linked_states(record: Any, field: str | FieldAttribute[Any]) -> list[TwinState]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from ttorm.api.answers import listed
@@ -12,6 +12,7 @@ from ttorm.connection.calls import perform
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.bulk import load_each
+from ttorm.records.links import holds_links, load_linked
 from ttorm.records.listing import Listing
 from ttorm.records.loading import check_part
 from ttorm.records.meta import did_you_mean
@@ -61,6 +62,7 @@ class _Options(NamedTuple):
     page: int
     fetch: Fetch | None
     parts: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
     limit: int | None = None
     cursor: str | None = None
 
@@ -111,7 +113,8 @@ class Scan(Generic[T]):
 
         Args:
             *parts: ``"ledger"``, ``"identities"``, ``"docs"``, ``"ledgers/<alias>"``, or names of
-                fields; the description comes with the listing.
+                fields; the description comes with the listing. With a field of links come the
+                Twins it links to, each one once.
 
         Raises:
             ValidationError: There is no such part or field.
@@ -120,7 +123,12 @@ class Scan(Generic[T]):
             >>> scan = Twin.scan().prefetch("ledger", "identities")
         """
         named = [self._part(part) for part in parts]
-        return self._with(parts=tuple(dict.fromkeys([*self._options.parts, *named])))
+        fields: Mapping[str, Any] = getattr(self._model, "__fields__", {})
+        links = [part for part in parts if part in fields and holds_links(fields[part])]
+        return self._with(
+            parts=tuple(dict.fromkeys([*self._options.parts, *named])),
+            links=tuple(dict.fromkeys([*self._options.links, *links])),
+        )
 
     def _part(self, name: str) -> str:
         fields: Mapping[str, Any] = getattr(self._model, "__fields__", {})
@@ -159,7 +167,7 @@ class Scan(Generic[T]):
         for page in self._pages(session):
             for some in self._rounds(page.records, session):
                 if self._options.parts:
-                    session.connection.run(load_each(some, self._options.parts))
+                    session.connection.run(self._fetched(some))
                 yield from some
 
     async def __aiter__(self) -> AsyncIterator[T]:
@@ -167,9 +175,14 @@ class Scan(Generic[T]):
         async for page in self._apages(session):
             for some in self._rounds(page.records, session):
                 if self._options.parts:
-                    await session.connection.arun(load_each(some, self._options.parts))
+                    await session.connection.arun(self._fetched(some))
                 for record in some:
                     yield record
+
+    def _fetched(self, records: Sequence[T]) -> Flow[None]:
+        yield from load_each(records, self._options.parts)
+        if self._options.links:
+            yield from load_linked(records, self._options.links)
 
     def _pages(self, session: Session) -> Iterator[Page[T]]:
         options = self._options
