@@ -68,6 +68,19 @@ class Blobs(ABC):
     def open(self, content: str) -> IO[bytes]:
         """Open a content for reading."""
 
+    def has(self, content: str) -> bool:
+        """Tell whether a content is there."""
+        try:
+            self.open(content).close()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def copy(self, content: str, target: Path) -> None:
+        """Write a content into a new file."""
+        with target.open("xb") as file:
+            file.writelines(self.read(content))
+
     @abstractmethod
     def remove(self, tx: Transaction, content: str) -> None:
         """Remove a content; one that is not there is removed already."""
@@ -129,6 +142,14 @@ class Folder(Blobs):
     def open(self, content: str) -> IO[bytes]:
         """See `Blobs.open`."""
         return self._path(content).open("rb")
+
+    def copy(self, content: str, target: Path) -> None:
+        """See `Blobs.copy`."""
+        try:
+            # A content never changes: where the file system can, both names share one file.
+            target.hardlink_to(self._path(content))
+        except OSError:
+            super().copy(content, target)
 
     def remove(self, tx: Transaction, content: str) -> None:
         """See `Blobs.remove`."""

@@ -5,17 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ttorm.api.errors import ConfigurationError
-from ttorm.emulator.rows import to_json
+from ttorm.emulator.rows import from_json, to_json
 from ttorm.emulator.store import Transaction
 from ttorm.emulator.vault import issue_secret
 
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
 
-__all__ = ["Credentials", "accounts", "first_user", "insert_database", "make_account", "new_secret"]
+__all__ = [
+    "Credentials",
+    "accounts",
+    "first_user",
+    "insert_database",
+    "make_account",
+    "new_secret",
+    "reinstate",
+]
 
 _STATEMENT = {"effect": "deny", "actions": None}
 _RULES = {"twin_rule": None, "entry_rule": None, "identity_rule": None}
+_FIRST = "first of "
+"""Begins the names under which the first users and roles of accounts are kept."""
 _FIRST_USER = (
     "SELECT u.uuid, u.account FROM users u JOIN accounts a ON a.uuid = u.account "
     "{where} ORDER BY a.number, u.created_ts, u.uuid LIMIT 1"
@@ -94,10 +104,20 @@ def _insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin")
         now,
         now,
     )
+    first = {"user": user, "role": role, "name": name}
+    tx.run("INSERT INTO meta (name, value) VALUES (?, ?)", _FIRST + account, to_json(first))
+    _put_first(tx, account, first, now)
+    insert_database(tx, world.ids.uuid(), account, now, default=True)
+    return account, user
+
+
+def _put_first(tx: Transaction, account: str, first: dict[str, str], now: float) -> None:
+    """Write an account's first role and user as they were made."""
     tx.run(
         "INSERT INTO roles (uuid, account, name, statement, rules, created_ts, updated_ts) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        role,
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uuid) DO UPDATE SET name = excluded.name, "
+        "statement = excluded.statement, rules = excluded.rules, updated_ts = excluded.updated_ts",
+        first["role"],
         account,
         "Super Admin",
         to_json(_STATEMENT),
@@ -107,16 +127,41 @@ def _insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin")
     )
     tx.run(
         "INSERT INTO users (uuid, account, role, name, created_ts, updated_ts) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        user,
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uuid) DO UPDATE SET role = excluded.role, "
+        "name = excluded.name, description = NULL, activity = NULL, "
+        "updated_ts = excluded.updated_ts",
+        first["user"],
         account,
-        role,
-        name,
+        first["role"],
+        first["name"],
         now,
         now,
     )
-    insert_database(tx, world.ids.uuid(), account, now, default=True)
-    return account, user
+
+
+def reinstate(tx: Transaction) -> None:
+    """Bring all accounts to their first state, each with its first user and that user's secret.
+
+    Of accounts that an older version of ttorm made, users and roles stay as they are.
+    """
+    for account in tx.rows("SELECT uuid, created_ts FROM accounts"):
+        uuid, made = account["uuid"], account["created_ts"]
+        row = tx.row("SELECT value FROM meta WHERE name = ?", _FIRST + uuid)
+        if row is not None:
+            first = from_json(row["value"])
+            for table, column, kept in (
+                ("secrets", "owner", "user"),
+                ("users", "uuid", "user"),
+                ("roles", "uuid", "role"),
+            ):
+                tx.run(
+                    f"DELETE FROM {table} WHERE account = ? AND {column} <> ?",  # noqa: S608
+                    uuid,
+                    first[kept],
+                )
+            _put_first(tx, uuid, first, made)
+    tx.run("UPDATE accounts SET resource_access_log = NULL, updated_ts = created_ts")
+    tx.run("UPDATE databases SET note = NULL, updated_ts = created_ts")
 
 
 def insert_database(

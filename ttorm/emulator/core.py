@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
@@ -28,6 +28,9 @@ from ttorm.emulator.routing import Route
 from ttorm.emulator.store import Transaction, open_store
 from ttorm.emulator.usage import Meter, hour_of
 from ttorm.emulator.vault import Vault
+
+if TYPE_CHECKING:
+    from ttorm.emulator.snapshots import Snapshot
 
 __all__ = ["Done", "Emulator"]
 
@@ -113,7 +116,6 @@ class Emulator:
         self.blobs = self.store.blobs()
         with self.store.transaction(write=True) as tx:
             self.vault = Vault.of(tx, self.ids.key())
-            waiting = jobs.any_waiting(tx)
         self.address = self.store.address or f"memory:{self.ids.uuid()}"
         self._handlers = registered()
         near = self.store.near
@@ -124,7 +126,13 @@ class Emulator:
             interrupt=self.callbacks.end,
             poll=None if near else _POLL,
         )
-        if waiting or not near:
+        self.resume()
+
+    def resume(self) -> None:
+        """Go on with what the store says is under way."""
+        with self.store.transaction(write=False) as tx:
+            waiting = jobs.any_waiting(tx)
+        if waiting or not self.store.near:
             self.background.wake()
 
     def first_user(self) -> str:
@@ -239,6 +247,40 @@ class Emulator:
             _log.error("%s %s failed, trace %s", request.method, path, trace, exc_info=error)
             error = Fault(500000, "The emulator failed; its log says how.")
         return fault_answer(error, trace)
+
+    def snapshot(self) -> Snapshot:
+        """Keep all that is here now: accounts and what belongs to them, tables, contents of Docs.
+
+        The clock, the policy, faults and the request log are no part of it.
+        """
+        from ttorm.emulator import snapshots
+
+        return snapshots.take(self)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring back what a snapshot holds, in the place of everything that is here.
+
+        Requests under way are done before or after, none of them in between. Where several
+        processes share the store, they have to be started anew if the snapshot is of another one.
+
+        Raises:
+            ConfigurationError: The snapshot is damaged, or of a newer version of ttorm.
+        """
+        from ttorm.emulator import snapshots
+
+        snapshots.restore(self, snapshot)
+
+    def reset(self) -> None:
+        """Bring the accounts to their first state, and remove everything else.
+
+        Each account keeps its UUID and its first user, who may do everything and has the same
+        secret. Faults end, the request log is cleared; clock and policy stay as they are.
+        """
+        from ttorm.emulator import snapshots
+
+        snapshots.reset(self)
+        self.faults.clear()
+        self.requests.clear()
 
     def recording(self) -> AbstractContextManager[RequestLog]:
         """Record the requests made within a block, however many.

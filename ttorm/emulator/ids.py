@@ -6,6 +6,7 @@ import os
 import random
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 __all__ = ["PIN_LENGTH", "PIN_LETTERS", "Ids"]
@@ -25,9 +26,20 @@ class Ids:
     """
 
     def __init__(self, seed: int | None = None) -> None:
+        self._random = None if seed is None else random.Random(seed)  # noqa: S311 - on purpose
         self._bytes: Callable[[int], bytes] = os.urandom
-        if seed is not None:
-            self._bytes = random.Random(seed).randbytes  # noqa: S311 - repeatable on purpose
+        if self._random is not None:
+            self._bytes = self._random.randbytes
+
+    def state(self) -> list[Any] | None:
+        """Return where the sequence is, as JSON; None when everything is random."""
+        return None if self._random is None else [*self._random.getstate()]
+
+    def resume(self, state: list[Any] | None) -> None:
+        """Go on from a state of the sequence; where everything is random it stays so."""
+        if self._random is not None and state is not None:
+            version, numbers, gauss = state
+            self._random.setstate((version, tuple(numbers), gauss))
 
     def uuid(self) -> str:
         """Return a new UUID of version 4."""

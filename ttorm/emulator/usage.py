@@ -81,6 +81,16 @@ class Meter:
         added.sort()
         tx.run(_statement(len(added)), *(part for key, amount in added for part in (*key, amount)))
 
+    def settle(self, tx: Transaction, hour: int) -> None:
+        """Add all amounts that wait to the store."""
+        while self._waiting:
+            self.store(tx, {}, hour)
+
+    def forget(self) -> None:
+        """Let go of the amounts that wait."""
+        with self._lock:
+            self._waiting.clear()
+
     def read(self, tx: Transaction, account: str, owner: str, hour: int) -> Counts:
         """Return the amounts of one user, or of no user, in an hour and the one before."""
         rows = tx.rows(

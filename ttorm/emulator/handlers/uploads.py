@@ -17,7 +17,7 @@ from ttorm.emulator.store import Transaction
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
 
-__all__ = ["find_upload", "note_release", "receive", "release", "remove_released"]
+__all__ = ["contents", "find_upload", "note_release", "receive", "release", "remove_released"]
 
 
 def find_upload(tx: Transaction, handler: str, now: float) -> UploadRow | None:
@@ -113,6 +113,17 @@ def release(call: Call, content: str | None) -> None:
 def note_release(tx: Transaction, content: str) -> None:
     """Let go of a content; call `remove_released` after the commit."""
     tx.run("INSERT INTO released (content) VALUES (?) ON CONFLICT DO NOTHING", content)
+
+
+def contents(tx: Transaction) -> list[str]:
+    """Return all contents that something uses."""
+    rows = tx.rows(
+        "SELECT content FROM docs WHERE content IS NOT NULL "
+        "UNION SELECT content FROM uploads WHERE content IS NOT NULL "
+        "UNION SELECT content FROM batches WHERE content IS NOT NULL "
+        "UNION SELECT results AS content FROM batches WHERE results IS NOT NULL"
+    )
+    return [row["content"] for row in rows]
 
 
 def remove_released(world: Emulator) -> None:

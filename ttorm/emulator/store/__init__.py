@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,10 @@ class Row(Protocol):
     """A row of an answer, read by column name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of the columns."""
+        ...
 
 
 class Transaction(Protocol):
@@ -63,6 +68,22 @@ class Store(Protocol):
 
     def blobs(self) -> Blobs:
         """Return the place for contents of Docs."""
+        ...
+
+    def dump(self) -> bytes:
+        """Copy everything but contents of Docs into an SQLite database, and return its bytes."""
+        ...
+
+    def load(self, image: bytes, settle: Callable[[Transaction], None]) -> None:
+        """Put what `dump` gave, here or elsewhere, in the place of everything; all or nothing.
+
+        Args:
+            image: The bytes.
+            settle: What belongs to it, done before any other writer has its turn.
+
+        Raises:
+            ConfigurationError: The bytes are no such copy, or one of a newer version.
+        """
         ...
 
     def close(self) -> None:

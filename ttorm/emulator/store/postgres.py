@@ -6,8 +6,8 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
@@ -26,9 +26,11 @@ from ttorm.api.errors import ConfigurationError
 from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.pieces import Pieces
 from ttorm.emulator.store import Transaction
+from ttorm.emulator.store.copying import NUMBERED, copy_rows
 from ttorm.emulator.store.gate import Gate
 from ttorm.emulator.store.lending import Lending
 from ttorm.emulator.store.schema import POSTGRES, prepare
+from ttorm.emulator.store.sqlite import MemoryStore
 
 __all__ = ["PostgresStore"]
 
@@ -52,6 +54,10 @@ _SESSION = (
 )
 _READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _ASIDE = b"BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0"
+_NUMBERS = (
+    "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), "
+    "COALESCE(MAX({column}), 0) + 1, false) FROM {table}"
+)
 _HAS_SCHEMA = "SELECT 1 FROM pg_namespace WHERE nspname = ?"
 _HAS_TABLES = "SELECT 1 FROM pg_tables WHERE schemaname = ? LIMIT 1"
 _HAS_OURS = "SELECT 1 FROM pg_tables WHERE schemaname = ? AND tablename = 'meta'"
@@ -89,6 +95,15 @@ class _Transaction:
                 raise
         shown = [v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in parameters]
         return self._connection.execute(_numbered(sql), shown)
+
+
+class _PlainTransaction(_Transaction):
+    """Gives values as SQLite has them."""
+
+    __slots__ = ()
+
+    def rows(self, sql: str, *parameters: Any) -> list[Any]:
+        return [_plain_row(row) for row in super().rows(sql, *parameters)]
 
 
 _MARKS = re.compile(
@@ -182,6 +197,23 @@ class PostgresStore:
         with self._within(_ASIDE) as connection:
             yield _Transaction(connection)
 
+    def dump(self) -> bytes:
+        """See `Store.dump`."""
+        with closing(MemoryStore()) as copy:
+            with self._within(_READ) as connection, copy.transaction(write=True) as target:
+                copy_rows(_PlainTransaction(connection), target)
+            return copy.dump()
+
+    def load(self, image: bytes, settle: Callable[[Transaction], None]) -> None:
+        """See `Store.load`."""
+        with closing(MemoryStore()) as copy:
+            copy.load(image, lambda _: None)
+            with copy.transaction(write=False) as source, self.transaction(write=True) as target:
+                copy_rows(source, target)
+                for table, column in NUMBERED.items():
+                    target.row(_NUMBERS.format(table=table, column=column))
+                settle(target)
+
     def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """See `Store.query`."""
         with self._within(_READ) as connection:
@@ -189,7 +221,7 @@ class PostgresStore:
             cursor = connection.execute(_numbered(sql), parameters, prepare=True)
             rows = cursor.fetchall() if cursor.description else []
             connection.execute(b"ROLLBACK")
-            return [{name: _plain(value) for name, value in row.items()} for row in rows]
+            return [_plain_row(row) for row in rows]
 
     @contextmanager
     def _within(self, begin: bytes) -> Generator[_Connection]:
@@ -255,6 +287,10 @@ def _is_idle(connection: _Connection) -> bool:
         with suppress(psycopg.Error):
             connection.execute(b"ROLLBACK")
     return connection.info.transaction_status == TransactionStatus.IDLE
+
+
+def _plain_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ttorm.api.errors import ConfigurationError
 from ttorm.emulator.store import Transaction
 
-__all__ = ["POSTGRES", "SQLITE", "VERSION", "Dialect", "prepare"]
+__all__ = ["POSTGRES", "SQLITE", "TABLES", "VERSION", "Dialect", "prepare"]
 
 _ACCOUNTS = (
     """CREATE TABLE accounts (
@@ -412,6 +412,17 @@ _STEPS: tuple[tuple[str, ...], ...] = (
 
 VERSION = 1 + len(_STEPS)
 """Version of the tables that this version of ttorm writes."""
+
+
+TABLES = tuple(
+    statement.split()[2]
+    for statement in (_META, *chain.from_iterable(_AREAS))
+    if statement.startswith("CREATE TABLE")
+)
+"""Names of all tables of a store, those that are referred to before those that refer to them.
+
+Without the tables of files, and without those that accounts make for their own rows.
+"""
 
 
 def prepare(tx: Transaction, *, new: bool, dialect: Dialect = SQLITE) -> None:
