@@ -159,6 +159,18 @@ async def test_a_creation_that_has_failed_for_certain_is_tried_again(do, connect
     assert list(meters()) == [meter.uuid]
 
 
+async def test_a_creation_that_always_fails_is_given_up(do, connection, wire, sent):
+    fault = fail(500000)
+
+    def always(request):
+        return fault(wire, request) if request.method == "POST" else None
+
+    wire.meddle = always
+    with pytest.raises(ttorm.OutcomeUnknownError):
+        await do(Meter, "find_or_create", serial="A17")
+    assert sent.lines().count("POST /twins") == creating._ATTEMPTS
+
+
 async def test_a_creation_that_may_still_go_on_is_not(do, connection, wire, meters):
     after("POST", "/twins", fail(503159))(wire)
     with pytest.raises(ttorm.OutcomeUnknownError):

@@ -7,7 +7,7 @@ repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar, cast
@@ -108,7 +108,8 @@ def _create(record: Any, text: str) -> Flow[None]:
     mark = uuid4().hex
     state.description.cell(MARK).assign(mark)
     try:
-        yield from _save(record, lambda error: _recover(state, mark, error))
+        attempts = iter(range(1, _ATTEMPTS))
+        yield from _save(record, lambda error: _recover(state, mark, error, attempts))
     except TtormError:
         if state.uuid is not None and not state.identities.item(text).present:
             # Nobody would ever find it.
@@ -136,9 +137,15 @@ def _finish(record: Any) -> Flow[None]:
 
 
 def _recover(
-    state: TwinState, mark: str, error: OutcomeUnknownError
+    state: TwinState, mark: str, error: OutcomeUnknownError, attempts: Iterator[int]
 ) -> Flow[dict[str, Any] | None]:
     """Look for the Twin of a creation whose outcome is not known.
+
+    Args:
+        state: The Twin that was to be created.
+        mark: The mark in its description.
+        error: What became of the request.
+        attempts: The numbers of the attempts that may be followed by another one.
 
     Returns:
         The Twin; None when it certainly was not created, so that it may be created again.
@@ -151,9 +158,11 @@ def _recover(
         found = yield from _insist(lambda: _marked(state, mark))
         if found is not None:
             return found
-    if _is_over(error):
-        return None
-    raise error
+    attempt = next(attempts, None)
+    if attempt is None or not _is_over(error):
+        raise error
+    yield from backoff(attempt, _PAUSE)
+    return None
 
 
 def _is_over(error: OutcomeUnknownError) -> bool:
