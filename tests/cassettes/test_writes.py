@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 import ttorm
@@ -10,11 +12,14 @@ from ttorm import (
     ConflictError,
     Entry,
     Field,
+    Link,
+    Reference,
     SaveError,
     Twin,
     description,
     entry,
     identity,
+    reference,
 )
 
 pytestmark = [pytest.mark.vcr, pytest.mark.block_network]
@@ -425,4 +430,53 @@ async def test_terminate(connection, do, tape):
         ("POST", "/twins", None),
         ("DELETE", f"/twins/{twin.uuid}", None),
         ("DELETE", f"/twins/{twin.uuid}", None),
+    )
+
+
+# What speaks of other records
+
+
+class Shed(Twin):
+    keeper: Field[Link[Twin] | None] = entry(default=None)
+    beside: Field[Link[Twin] | None] = description(default=None)
+    warmth: Reference[float | None] = reference(Moped.battery, default=None)
+
+
+async def test_new_records_that_speak_of_new_records(connection, do, tape):
+    account = (await do(connection.whoami))["account"]
+    with ttorm.session() as session:
+        keeper = Twin(description={"name": "Ada"})
+        moped = Moped(model="X1", battery=99.0)
+        shed = Shed(keeper=keeper, beside=keeper, warmth=moped)
+        assert (await do(session.flush)).requests == 5
+    entries = {
+        "keeper": {"value": keeper.uuid},
+        "warmth": {"ref": {"source": f"twin://{moped.uuid}/{account}/battery"}},
+    }
+    battery = {"value": 99.0, "history": "3M"}
+    tape.shows(
+        ("GET", "/whoami", None),
+        ("POST", "/twins", {"description": {"name": "Ada"}}),
+        ("POST", "/twins", {"description": {"kind": "moped", "model": "X1"}}),
+        ("POST", f"/twins/{moped.uuid}/ledgers/personal", {"entries": {"battery": battery}}),
+        ("POST", "/twins", {"description": {"beside": keeper.uuid}}),
+        ("POST", f"/twins/{shed.uuid}/ledgers/personal", {"entries": entries}),
+    )
+
+
+async def test_reconciled_declarations(connect, do, tape):
+    connect()
+    old = await do(Twin.create, description={"kind": "moped"}, entries={"battery": 9.0})
+    connect()
+    report = await do(Moped.reconcile, dry_run=False)
+    assert [twin.done for twin in report] == [True]
+    match = 'twin_status == "alive" and TWIN.kind == "moped"'
+    query = f"count=1000&match={quote(match, safe='')}&details=true"
+    ledger = f"/twins/{old.uuid}/ledgers/personal"
+    tape.shows(
+        ("POST", "/twins", {"description": {"kind": "moped"}}),
+        ("POST", ledger, {"entries": {"battery": {"value": 9.0}}}),
+        ("GET", f"/twins?{query}", None),
+        ("GET", ledger, None),
+        ("PATCH", ledger, {"entries": {"battery": {"history": "3M"}}}),
     )
