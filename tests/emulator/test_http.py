@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import logging
 import os
+import select
 import socket
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 import uvicorn
 
+import ttorm
 from ttorm._version import __version__
+from ttorm.api.errors import OutcomeUnknownError, TransportError
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.api.request import MAX_BODY
+from ttorm.api.retry import NO_RETRIES
 from ttorm.cli.impatient import impatient
 from ttorm.emulator import Emulator
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.asgi import LOOPBACK, application
 from ttorm.emulator.bootstrap import make_account
+from ttorm.emulator.clock import Clock
+from ttorm.emulator.faults import Faults, Strike
+from ttorm.emulator.hangups import HangUp
 from ttorm.emulator.openapi import description
 from ttorm.emulator.pages import HEALTH, OPENAPI
 from ttorm.emulator.routing import find_route
@@ -34,8 +43,10 @@ class Echo:
         self.files: list[bytes] = []
         self.threads: set[str] = set()
         self.answer = answer or HttpResponse(200, {"content-type": "application/json"}, b"{}")
+        self.clock = Clock()
+        self.faults = Faults()
 
-    def handle(self, request: HttpRequest) -> HttpResponse:
+    def handle(self, request: HttpRequest, *, strike: Strike) -> HttpResponse:
         self.requests.append(request)
         self.threads.add(threading.current_thread().name)
         if isinstance(request.body, Upload):
@@ -342,7 +353,7 @@ class TestLimits:
     def test_a_request_may_take_longer_than_its_head(self):
         core, done = Echo(), threading.Event()
         handle = core.handle
-        core.handle = lambda request: (done.wait(0.2), handle(request))[1]
+        core.handle = lambda request, **options: (done.wait(0.2), handle(request, **options))[1]
         with served(core, head_seconds=0.05) as port:
             assert ask(port, "GET", "/whoami")[0] == 200
 
@@ -452,3 +463,56 @@ class TestAccessLog:
         with served(Echo()) as port:
             ask(port, "GET", "/whoami")
         assert not accesses.lines
+
+
+class TestFaultsOnPurpose:
+    @pytest.fixture
+    def emulator(self):
+        with Emulator("memory:") as emulator:
+            yield emulator
+
+    @pytest.mark.parametrize(("drop", "made"), [("before", 0), ("after", 1)])
+    def test_the_connection_is_closed_without_an_answer(self, emulator, drop, made, caplog):
+        secret = make_account(emulator).secret
+        emulator.faults.add("create_twin", drop=drop)
+        with served(emulator) as port:
+            with pytest.raises(http.client.RemoteDisconnected):
+                ask(port, "POST", "/twins", headers={"authorization": secret})
+            status, _, body = ask(port, "GET", "/twins", headers={"authorization": secret})
+        assert (status, len(json.loads(body)["twins"])) == (200, made)
+        assert caplog.records == []
+
+    def test_the_mapper_sees_what_it_sees_of_a_real_network(self, emulator):
+        secret = make_account(emulator).secret
+        emulator.faults.add("create_twin", drop="after")
+        with served(emulator) as port:
+            connection = ttorm.connect(
+                f"http://127.0.0.1:{port}", secret=secret, retry=NO_RETRIES, default=False
+            )
+            with pytest.raises(OutcomeUnknownError):
+                connection.call("create_twin")
+            connection.close()
+
+    def test_slow_requests_do_not_hold_up_others(self, emulator):
+        """There are more of them than threads that answer."""
+        fault = emulator.faults.add("who_am_i", delay=1)
+        with served(emulator) as port:
+            waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(12)]
+            for connection in waiting:
+                connection.sendall(b"GET /whoami HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            while fault.hits < len(waiting):
+                time.sleep(0.005)
+            assert ask(port, "GET", "/twins")[0] == 401
+            assert select.select(waiting, [], [], 0)[0] == []
+            for connection in waiting:
+                connection.close()
+
+    def test_other_servers_get_the_error(self):
+        async def send(message):
+            raise AssertionError(message)
+
+        async def app(*_):
+            raise TransportError("broken")
+
+        with pytest.raises(TransportError, match="broken"):
+            asyncio.run(HangUp(app)({"type": "http"}, None, send))

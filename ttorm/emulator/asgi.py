@@ -22,6 +22,9 @@ from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.api.request import MAX_BODY
 from ttorm.emulator.accesslog import AccessLog
 from ttorm.emulator.answers import Fault, fault_answer
+from ttorm.emulator.clock import Clock
+from ttorm.emulator.faults import Faults, Strike
+from ttorm.emulator.hangups import HangUp
 from ttorm.emulator.pages import Stored, pages
 
 __all__ = ["LOOPBACK", "MAX_UPLOAD", "application"]
@@ -41,8 +44,18 @@ _Ts = TypeVarTuple("_Ts")
 class Core(Stored, Protocol):
     """What the door opens to: the emulator, as far as it is needed here."""
 
-    def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer one request."""
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose."""
+        ...
+
+    def handle(self, request: HttpRequest, *, strike: Strike) -> HttpResponse:
+        """Answer one request that this befalls; what it has to wait for is over."""
         ...
 
 
@@ -63,7 +76,8 @@ def application(
         patience: Seconds after which a client that neither sends nor takes anything is given up.
     """
     door = _Door(core, max_upload, patience)
-    return AccessLog(TrustedHostMiddleware(door, allowed_hosts=list(hosts), www_redirect=False))
+    guarded = TrustedHostMiddleware(door, allowed_hosts=list(hosts), www_redirect=False)
+    return HangUp(AccessLog(guarded))
 
 
 class _Door:
@@ -117,8 +131,12 @@ class _Door:
                 body = await _small(request)
         except TimeoutError:
             raise Fault(400793, "The body has not come to its end.") from None
+        asked = _http_request(request, body)
+        strike = self._core.faults.strike(asked)
+        if strike.delay:
+            await asyncio.sleep(self._core.clock.pause(strike.delay))
         try:
-            return await self._run(self._core.handle, _http_request(request, body))
+            return await self._run(partial(self._core.handle, asked, strike=strike))
         except StateError:
             raise Fault(500000, "The emulator is closed.") from None
 
