@@ -4,6 +4,62 @@ A model class is a type that pydantic knows: a parameter annotated with it takes
 record, without asking the service; a record that a handler returns is sent as its fields.
 """
 
-from ttorm.contrib.asgi import SessionMiddleware
+from __future__ import annotations
 
-__all__ = ["SessionMiddleware"]
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from fastapi.routing import APIRoute
+
+from ttorm.contrib.asgi import SessionMiddleware
+from ttorm.records.dumping import complete
+from ttorm.records.record import Record
+
+__all__ = ["RecordRoute", "SessionMiddleware"]
+
+
+class RecordRoute(APIRoute):
+    """Routes that load what the records they answer with lack, all side by side.
+
+    FastAPI makes JSON of an answer on its event loop, where records cannot wait for the service.
+    Say ``app.router.route_class = RecordRoute`` or ``APIRouter(route_class=RecordRoute)`` before
+    the handlers; without it they return ``scooter.load()`` or ``await scooter.aload()``.
+
+    Args:
+        path: The path.
+        endpoint: The handler: it returns a record, a list or tuple of records, or anything else.
+        **options: What FastAPI's own routes take.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, _loading(endpoint), **options)
+
+
+def _loading(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a handler load the records it returns."""
+    if inspect.iscoroutinefunction(endpoint):
+
+        @functools.wraps(endpoint)
+        async def answer(*arguments: Any, **named: Any) -> Any:
+            found = await endpoint(*arguments, **named)
+            if records := _records(found):
+                await records[0]._connection.arun(complete(records))
+            return found
+
+        return answer
+
+    @functools.wraps(endpoint)
+    def answer_on_thread(*arguments: Any, **named: Any) -> Any:
+        found = endpoint(*arguments, **named)
+        if records := _records(found):
+            records[0]._connection.run(complete(records))
+        return found
+
+    return answer_on_thread
+
+
+def _records(found: Any) -> list[Any]:
+    several = cast("Sequence[Any]", found) if isinstance(found, (list, tuple)) else [found]
+    return [one for one in several if isinstance(one, Record) and one._state.uuid is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from ttorm.api.codec import JSONValue
@@ -20,7 +20,7 @@ from ttorm.records.targets import behind
 from ttorm.records.values import PLAIN, Codec, TypedCodec
 from ttorm.results import all_of
 
-__all__ = ["Dumps", "Mode", "check_mode", "dumped", "dumped_fields", "field_value", "is_known"]
+__all__ = ["Dumps", "Mode", "complete", "dumped_fields", "exported", "field_value", "is_known"]
 
 Mode: TypeAlias = Literal["python", "json"]
 """Whether dictionaries hold Python's own types (dates, decimals, enums), or only those of JSON."""
@@ -66,13 +66,13 @@ class Dumps:
             >>> Pump(pressure=2.5).to_dict()
             {'uuid': None, 'pressure': 2.5, 'tags': []}
         """
-        check_mode(mode)
+        _check_mode(mode)
         names = _chosen(type(self), include, exclude)
         if not loaded_only:
             for part in _missing(self, names):
                 check_blocking(self._state, part, "record.ato_dict()")
                 require(self._state, part, part)
-        return dumped(self, names, mode, defaults=not exclude_defaults, lenient=loaded_only)
+        return _dumped(self, names, mode, defaults=not exclude_defaults, lenient=loaded_only)
 
     @twin_of(to_dict)
     async def ato_dict(
@@ -84,16 +84,16 @@ class Dumps:
         exclude_defaults: bool = False,
         loaded_only: bool = False,
     ) -> dict[str, Any]:
-        check_mode(mode)
+        _check_mode(mode)
         names = _chosen(type(self), include, exclude)
         if not loaded_only and (missing := _missing(self, names)):
             await self._state.connection.arun(load(self._state, missing))
         if not loaded_only and (waiting := _unread_sources(self, names)):
             await self._state.connection.arun(_load_all(waiting))
-        return dumped(self, names, mode, defaults=not exclude_defaults, lenient=loaded_only)
+        return _dumped(self, names, mode, defaults=not exclude_defaults, lenient=loaded_only)
 
 
-def check_mode(mode: object) -> None:
+def _check_mode(mode: object) -> None:
     """Refuse what is no mode."""
     if mode not in get_args(Mode):
         raise ValidationError(
@@ -107,10 +107,14 @@ def dumped_fields(model: Any) -> dict[str, FieldSpec]:
     return {name: spec for name, spec in fields.items() if spec.kind != "doc"}
 
 
+def _names(model: Any) -> list[str]:
+    return ["uuid", *(dumped_fields(model) if model.__fields__ else _PLAIN_PARTS)]
+
+
 def _chosen(
     model: Any, include: Collection[str] | None, exclude: Collection[str] | None
 ) -> list[str]:
-    known = ["uuid", *(dumped_fields(model) if model.__fields__ else _PLAIN_PARTS)]
+    known = _names(model)
     for argument, names in (("include", include), ("exclude", exclude)):
         if isinstance(names, str):
             raise TypeError(f"{argument}={names!r}: expected a set or list of names")
@@ -128,6 +132,12 @@ def _chosen(
 
 
 # What is there, and what is not
+
+
+def complete(records: Sequence[Dumps]) -> Flow[None]:
+    """Read what dictionaries of records would lack, side by side."""
+    wanted = [(record._state, _missing(record, _names(type(record)))) for record in records]
+    all_of((yield from gather(load(state, parts) for state, parts in wanted if parts)))
 
 
 def is_known(state: TwinState, spec: FieldSpec) -> bool:
@@ -175,7 +185,7 @@ def _load_all(parts: Iterable[tuple[TwinState, str]]) -> Flow[None]:
 # Dictionaries
 
 
-def dumped(
+def _dumped(
     record: Any, names: Collection[str], mode: Mode, *, defaults: bool = True, lenient: bool = False
 ) -> dict[str, Any]:
     """Give what is known of a record as a dictionary, without handing anything out.
@@ -203,7 +213,7 @@ def dumped(
                 continue
             raise
         if defaults or spec.required or not bool(value == spec.default()):
-            found[name] = _exported(spec.codec, value, name, mode)
+            found[name] = exported(spec.codec, value, name, mode)
     return found
 
 
@@ -257,7 +267,8 @@ def field_value(state: TwinState, spec: FieldSpec) -> Any:
     return read_field(state, spec) if spec.required else spec.default()
 
 
-def _exported(codec: Codec, value: Any, where: str, mode: Mode) -> Any:
+def exported(codec: Codec, value: Any, where: str, mode: Mode) -> Any:
+    """Return a value as dictionaries hold it, sharing nothing with it."""
     if value is None:
         return None
     codec = behind(codec)

@@ -18,6 +18,7 @@ from ttorm.records.matching import load_variables, variables
 from ttorm.records.meta import did_you_mean
 from ttorm.records.models import ModelMeta, check_kind
 from ttorm.records.moments import moment
+from ttorm.records.schemas import Schemas
 from ttorm.records.state import TwinState
 
 __all__ = ["Record"]
@@ -44,7 +45,7 @@ class _Stateful:
     _state: TwinState
 
 
-class Record(_Stateful, Dumps, metaclass=ModelMeta):
+class Record(_Stateful, Dumps, Schemas, metaclass=ModelMeta):
     """A view of a Twin: what it is called, who owns it, and how its fields are read and written.
 
     `Twin` adds the verbs. Nothing here asks the service but the facts and fields themselves.

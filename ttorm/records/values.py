@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LINK",
     "PLAIN",
+    "RECORD",
     "Codec",
     "Linking",
     "Need",
@@ -30,6 +31,8 @@ _UNIONS = (Union, UnionType)
 _JSON_SCALARS = frozenset((str, int, float, bool, type(None)))
 LINK = "ttorm-link"
 """What marks the places of links in pydantic's schemas."""
+RECORD = "ttorm-record"
+"""What marks the places of records themselves in pydantic's schemas."""
 Need = tuple["TwinState", "str | None"]
 """What a value speaks of: a Twin, or one of its Entries by name."""
 
@@ -145,7 +148,7 @@ class TypedCodec:
         from pydantic.errors import PydanticUserError
 
         try:
-            return TypeAdapter(self.type)
+            adapter = TypeAdapter(self.type)
         except PydanticUserError as error:
             reason = error.message.partition("\n")[0]
             raise TypeError(
@@ -153,6 +156,17 @@ class TypedCodec:
                 f"can make no validator: {reason} Or tell how it is stored: "
                 "entry(codec=ttorm.ValueCodec(to_json=..., from_json=...))"
             ) from None
+        if not self._is_json and _any_part(adapter.core_schema, _is_record):
+            raise TypeError(
+                f"{self._declared} is declared as Field[{_name(self.type)}]: what is stored of a "
+                "record is its UUID, so write Link[...] around its class"
+            )
+        return adapter
+
+    @property
+    def core_schema(self) -> Any:
+        """The schema that pydantic made of the type."""
+        return self._adapter.core_schema
 
     @cached_property
     def _validate(self) -> Callable[..., Any]:
@@ -341,6 +355,10 @@ def _any_part(schema: Any, fits: Callable[[dict[str, Any]], bool]) -> bool:
 
 def _is_link(schema: dict[str, Any]) -> bool:
     return LINK in (schema.get("metadata") or ())
+
+
+def _is_record(schema: dict[str, Any]) -> bool:
+    return RECORD in (schema.get("metadata") or ())
 
 
 def _is_decoder(schema: dict[str, Any]) -> bool:
