@@ -12,6 +12,7 @@ from ttorm.api.errors import ValidationError
 
 __all__ = [
     "JSONValue",
+    "Json",
     "canonical",
     "check_json",
     "decode",
@@ -23,6 +24,8 @@ __all__ = [
 
 JSONValue: TypeAlias = Any
 """Any JSON value: None, bool, int, float, str, list or dict with text keys."""
+Json: TypeAlias = "bool | float | str | list[Json] | dict[str, Json] | None"
+"""The same, for functions that look into values they do not know."""
 
 _HUGE = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
 """What the text of a number beyond the range of floats has in it."""

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Credentials",
     "accounts",
+    "accounts_in",
     "first_user",
+    "first_user_of",
+    "insert_account",
     "insert_database",
     "make_account",
     "new_secret",
@@ -26,9 +29,11 @@ _STATEMENT = {"effect": "deny", "actions": None}
 _RULES = {"twin_rule": None, "entry_rule": None, "identity_rule": None}
 _FIRST = "first of "
 """Begins the names under which the first users and roles of accounts are kept."""
+# Users that were made while a clock stood still have the same time.
 _FIRST_USER = (
     "SELECT u.uuid, u.account FROM users u JOIN accounts a ON a.uuid = u.account "
-    "{where} ORDER BY a.number, u.created_ts, u.uuid LIMIT 1"
+    "LEFT JOIN meta m ON m.name = 'first of ' || a.uuid {where} ORDER BY a.number, "
+    "CASE WHEN m.value LIKE '%' || u.uuid || '%' THEN 0 ELSE 1 END, u.created_ts, u.uuid LIMIT 1"
 )
 
 
@@ -48,7 +53,7 @@ def make_account(world: Emulator, name: str = "Super Admin") -> Credentials:
         name: Name of the user.
     """
     with world.store.transaction(write=True) as tx:
-        account, user = _insert_account(world, tx, name)
+        account, user = insert_account(world, tx, name)
         secret = issue_secret(world, tx, account, user, None, world.clock.now())
         return Credentials(account, user, secret)
 
@@ -63,7 +68,7 @@ def first_user(world: Emulator) -> str:
     with world.store.transaction(write=True) as tx:
         # Another process may have been faster.
         row = tx.row(query)
-        return str(row["uuid"]) if row is not None else _insert_account(world, tx)[1]
+        return str(row["uuid"]) if row is not None else insert_account(world, tx)[1]
 
 
 def new_secret(world: Emulator, account: str) -> Credentials:
@@ -73,28 +78,37 @@ def new_secret(world: Emulator, account: str) -> Credentials:
         ConfigurationError: There is no such account, or it has no user.
     """
     with world.store.transaction(write=True) as tx:
-        row = tx.row(_FIRST_USER.format(where="WHERE a.uuid = ?"), account.lower())
-        if row is None:
-            known = ", ".join(_accounts(tx)) or "none"
-            raise ConfigurationError(
-                f"there is no account {account} with a user; there are: {known}"
-            )
-        account, user = row["account"], row["uuid"]
+        account, user = first_user_of(tx, account)
         secret = issue_secret(world, tx, account, user, None, world.clock.now())
         return Credentials(account, user, secret)
+
+
+def first_user_of(tx: Transaction, account: str) -> tuple[str, str]:
+    """Return an account and its first user.
+
+    Raises:
+        ConfigurationError: There is no such account, or it has no user.
+    """
+    row = tx.row(_FIRST_USER.format(where="WHERE a.uuid = ?"), account.lower())
+    if row is None:
+        known = ", ".join(accounts_in(tx)) or "none"
+        raise ConfigurationError(f"there is no account {account} with a user; there are: {known}")
+    return row["account"], row["uuid"]
 
 
 def accounts(world: Emulator) -> list[str]:
     """Return the UUIDs of all accounts in the order they were made."""
     with world.store.transaction(write=False) as tx:
-        return _accounts(tx)
+        return accounts_in(tx)
 
 
-def _accounts(tx: Transaction) -> list[str]:
+def accounts_in(tx: Transaction) -> list[str]:
+    """Return the UUIDs of all accounts in the order they were made."""
     return [row["uuid"] for row in tx.rows("SELECT uuid FROM accounts ORDER BY number")]
 
 
-def _insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin") -> tuple[str, str]:
+def insert_account(world: Emulator, tx: Transaction, name: str = "Super Admin") -> tuple[str, str]:
+    """Make an account, and return its UUID and that of its user, who may do everything."""
     account, role, user = (world.ids.uuid() for _ in range(3))
     now = world.clock.now()
     tx.run(

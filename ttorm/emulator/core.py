@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -30,6 +30,7 @@ from ttorm.emulator.usage import Meter, hour_of
 from ttorm.emulator.vault import Vault
 
 if TYPE_CHECKING:
+    from ttorm.emulator.seeds import Seed, Source
     from ttorm.emulator.snapshots import Snapshot
 
 __all__ = ["Done", "Emulator"]
@@ -247,6 +248,24 @@ class Emulator:
             _log.error("%s %s failed, trace %s", request.method, path, trace, exc_info=error)
             error = Fault(500000, "The emulator failed; its log says how.")
         return fault_answer(error, trace)
+
+    def load(self, source: Source, accounts: Mapping[str, str] | None = None) -> Seed:
+        """Put seed data in: all of it or, when something in it is wrong, nothing.
+
+        Args:
+            source: A JSON file, or what would be in it; files it names are found beside it.
+            accounts: UUIDs of accounts that there are, by their names in the data; the rest are
+                made. Without it the first account of the data is the emulator's first one.
+
+        Returns:
+            The UUIDs of what was made, by name.
+
+        Raises:
+            ConfigurationError: The data says something impossible.
+        """
+        from ttorm.emulator import seeds
+
+        return seeds.load(self, source, accounts)
 
     def snapshot(self) -> Snapshot:
         """Keep all that is here now: accounts and what belongs to them, tables, contents of Docs.

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from time import perf_counter
-from typing import Any, TypeAlias, overload
+from typing import Any, overload
 
 from ttorm.api import codec
+from ttorm.api.codec import Json
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.emulator.access import Principal, Who
 from ttorm.emulator.answers import Fault
@@ -23,7 +24,6 @@ __all__ = ["Note", "Recorded", "RequestLog"]
 _MASK = "***"
 _SECRET_FIELDS = frozenset(("client_secret", "handler", "pin", "secret", "server_secret", "token"))
 """Fields of bodies and query parameters that let whoever knows them do something."""
-_Json: TypeAlias = "bool | float | str | list[_Json] | dict[str, _Json] | None"
 _OPEN = frozenset(("ledgers", "twins", "identities", "history"))
 """Areas whose bodies have no such fields, only names that callers choose."""
 
@@ -237,7 +237,7 @@ def _subcode(answer: HttpResponse | None) -> int | None:
     return subcode if isinstance(subcode, int) else None
 
 
-def _without_secrets(value: _Json) -> _Json:
+def _without_secrets(value: Json) -> Json:
     if isinstance(value, list):
         return [_without_secrets(item) for item in value]
     if not isinstance(value, dict):

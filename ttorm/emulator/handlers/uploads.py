@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.emulator.answers import Fault
+from ttorm.emulator.blobs import Received
 from ttorm.emulator.call import Call
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.handlers.downloads import VALIDITY
@@ -17,7 +18,15 @@ from ttorm.emulator.store import Transaction
 if TYPE_CHECKING:
     from ttorm.emulator.core import Emulator
 
-__all__ = ["contents", "find_upload", "note_release", "receive", "release", "remove_released"]
+__all__ = [
+    "contents",
+    "find_upload",
+    "note_release",
+    "put_file",
+    "receive",
+    "release",
+    "remove_released",
+]
 
 
 def find_upload(tx: Transaction, handler: str, now: float) -> UploadRow | None:
@@ -76,20 +85,25 @@ def receive(world: Emulator, handler: str, request: HttpRequest) -> HttpResponse
         with world.store.transaction(write=True) as tx:
             # It may have ended while the file came in.
             upload = _open_upload(world, tx, handler)
-            world.blobs.keep(tx, received)
-            tx.run(
-                "UPDATE uploads SET content = ?, size = ? WHERE handler = ?",
-                received.content,
-                received.size,
-                handler,
-            )
-            if upload.content is not None:
-                note_release(tx, upload.content)
+            put_file(world, tx, upload, received)
     finally:
         world.blobs.forget(received)
     if upload.content is not None:
         remove_released(world)
     return HttpResponse(200)
+
+
+def put_file(world: Emulator, tx: Transaction, upload: UploadRow, received: Received) -> None:
+    """Make a received file that of an upload; what was there before is let go of."""
+    world.blobs.keep(tx, received)
+    tx.run(
+        "UPDATE uploads SET content = ?, size = ? WHERE handler = ?",
+        received.content,
+        received.size,
+        upload.handler,
+    )
+    if upload.content is not None:
+        note_release(tx, upload.content)
 
 
 def _open_upload(world: Emulator, tx: Transaction, handler: str) -> UploadRow:
