@@ -57,8 +57,11 @@ def needed(answer: Any, *path: str) -> str:
         'u'
     """
     found = answer
-    for name in path:
-        found = cast(dict[str, Any], found).get(name) if isinstance(found, dict) else None
+    try:
+        for name in path:
+            found = found[name]
+    except (KeyError, TypeError, IndexError):
+        found = None
     if isinstance(found, str) and found:
         return found
     raise ResponseFormatError(

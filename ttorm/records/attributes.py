@@ -10,7 +10,7 @@ from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
 from ttorm.records.doc import Doc
 from ttorm.records.loading import require
 from ttorm.records.references import read_linked, write_linked
-from ttorm.records.state import TwinState, check_own_ledger
+from ttorm.records.state import PERSONAL, TwinState, check_own_ledger
 from ttorm.records.values import is_scalar
 
 if TYPE_CHECKING:
@@ -27,12 +27,11 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
         ValidationError: The service holds what the field's type refuses.
         NotLoadedError: Its part is not loaded, and waiting is not allowed here.
     """
-    if spec.kind == "identity":
-        return _read_identity(state, spec)
-    if spec.kind == "doc":
-        return Doc(state, spec.target)
-    if spec.linked:
-        return read_linked(state, spec)
+    if not spec.plain:
+        return _read_other(state, spec)
+    raw = state.peek(spec)
+    if type(raw) in spec.codec.exact:
+        return raw
     item, attribute = state.place(spec)
     now = item.current(attribute)
     if now is UNKNOWN:
@@ -52,13 +51,19 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
     return value
 
 
+def _read_other(state: TwinState, spec: FieldSpec) -> Any:
+    if spec.kind == "identity":
+        return _read_identity(state, spec)
+    return Doc(state, spec.target) if spec.kind == "doc" else read_linked(state, spec)
+
+
 def touch_field(state: TwinState, spec: FieldSpec) -> None:
     """Have a field's value written by the next save, changed or not.
 
     Raises:
         TypeError: The field has no value of its own that could be written again.
     """
-    if spec.kind not in ("entry", "description"):
+    if not spec.plain:
         what = {"identity": "an Identity", "doc": "a Doc"}.get(spec.kind, "a copy of its source")
         raise TypeError(f"{spec.attribute} is {what}: there is nothing to send again")
     read_field(state, spec)
@@ -97,6 +102,30 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
             account's.
         AttributeError: The field holds a Doc, which is uploaded.
     """
+    if not spec.plain:
+        value = _write_other(state, spec, value)
+        state.forget_value(spec)
+        state.touch()
+        return value
+    if spec.kind == "description":
+        state.check_alive()
+    elif spec.alias != PERSONAL:
+        check_own_ledger(spec.alias)
+    item, attribute = state.place(spec)
+    cell = item.cell(attribute)
+    value = cell.assign(value, spec.codec, state)
+    if cell.base is ABSENT and _reads_alike(state, spec, value):
+        # Nothing is there and nothing need be: the default says the same.
+        cell.discard()
+        cell.lend(value, spec.codec)
+    item.removed = False
+    if state.has_several_views:
+        state.forget_value(spec)
+    state.touch()
+    return value
+
+
+def _write_other(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     if spec.kind == "doc":
         raise AttributeError(
             f"{spec.attribute} is the Doc {spec.target!r}: write "
@@ -104,25 +133,9 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
         )
     if spec.linked:
         write_linked(state, spec, value)
-        value = NOTHING
-    elif spec.kind == "identity":
-        text = None if value is None and not spec.required else identity_text(spec, value)
-        state.assign_identity(spec.target, text)
-    else:
-        if spec.kind == "description":
-            state.check_alive()
-        else:
-            check_own_ledger(spec.alias)
-        item, attribute = state.place(spec)
-        cell = item.cell(attribute)
-        value = cell.assign(value, spec.codec, state)
-        if cell.base is ABSENT and _reads_alike(state, spec, value):
-            # Nothing is there and nothing need be: the default says the same.
-            cell.discard()
-            cell.lend(value, spec.codec)
-        item.removed = False
-    state.forget_value(spec)
-    state.touch()
+        return NOTHING
+    text = None if value is None and not spec.required else identity_text(spec, value)
+    state.assign_identity(spec.target, text)
     return value
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ttorm.api.codec import JSONValue, fingerprint, same
 from ttorm.api.errors import ConflictError, ValidationError
-from ttorm.records.values import PLAIN, Codec, Need, is_scalar
+from ttorm.records.values import PLAIN, Codec, Need, is_exact, is_scalar
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState
@@ -86,6 +86,9 @@ class Cell:
         Raises:
             ValidationError: The codec refuses it; the cell is as before.
         """
+        if is_exact(value, codec.exact):
+            self._codec, self._assigned, self._handouts = codec, value, []
+            return value
         value = codec.check(value, self.where, near)
         self._codec = codec
         if is_scalar(value):
@@ -302,6 +305,16 @@ class Item:
             cell = self.cells[attribute] = Cell(self._base_of(attribute), where)
             return cell
 
+    def peek(self, attribute: str) -> Any:
+        """Give an attribute's scalar that nobody has touched, without making a cell.
+
+        NOTHING when somebody has, or when it is a container or not known.
+        """
+        if self.removed or attribute in self.cells or isinstance(self.base, Marker):
+            return NOTHING
+        raw = self.base.get(attribute)
+        return NOTHING if raw is None or isinstance(raw, (dict, list)) else raw
+
     def current(self, attribute: str) -> JSONValue:
         """Give an attribute as it is now, UNKNOWN, or ABSENT also when all is to be removed."""
         return ABSENT if self.removed else self.cell(attribute).current()
@@ -398,6 +411,13 @@ class Items:
             where = self._where.replace("{}", name, 1)
             item = self._touched[name] = Item(self._base_of(name), where, self._missing)
             return item
+
+    def peek(self, name: str, attribute: str) -> Any:
+        """Give an attribute's scalar that nobody has touched, as `Item.peek` does."""
+        if name in self._touched:
+            return self._touched[name].peek(attribute)
+        raw = self.base[name].get(attribute) if name in self.base else None
+        return NOTHING if raw is None or isinstance(raw, (dict, list)) else raw
 
     def _base_of(self, name: str) -> Any:
         return self.base.get(name, ABSENT if self.complete else UNKNOWN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
@@ -64,6 +64,8 @@ class CustomCodec:
         self._functions = functions
         self._annotation = annotation
         self._declared = name
+
+    exact: Collection[type] = ()
 
     @property
     def ordered(self) -> bool:

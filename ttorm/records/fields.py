@@ -60,6 +60,9 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
 }
 
 
+_LINKED: Mapping[str, Literal["ref", "include"]] = {"reference": "ref", "include": "include"}
+
+
 class _Declared(Generic[T]):
     if TYPE_CHECKING:
 
@@ -110,6 +113,9 @@ class FieldSpec:
         source: What a reference or include is declared to copy.
         codec: Between values and JSON.
         alias: Whose Ledger an Entry is read from.
+        in_ledger: Whether it maps an Entry.
+        linked: The attribute of an Entry that holds its source; None for ordinary values.
+        plain: Whether it maps a value of its own: of an Entry, or of the description.
     """
 
     def __init__(
@@ -134,6 +140,9 @@ class FieldSpec:
                 "as list; give a value as default="
             )
         self.kind: FieldKind = kind
+        self.in_ledger = _PARTS[kind] == "ledger"
+        self.linked: Literal["ref", "include"] | None = _LINKED.get(kind)
+        self.plain = kind in ("entry", "description")
         self.attribute = ""
         self.target = name or ""
         self.key = key
@@ -159,16 +168,6 @@ class FieldSpec:
     def place(self) -> tuple[str, str]:
         """What no other field of a class may map as well."""
         return self.part, self.target
-
-    @property
-    def in_ledger(self) -> bool:
-        """Whether it maps an Entry."""
-        return _PARTS[self.kind] == "ledger"
-
-    @property
-    def linked(self) -> Literal["ref", "include"] | None:
-        """The attribute of an Entry that holds its source; None for ordinary values."""
-        return {"reference": "ref", "include": "include"}.get(self.kind)  # type: ignore[return-value] # of a dictionary of texts
 
     @property
     def required(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ttorm.api import names
@@ -89,6 +89,7 @@ class SourceCodec:
     """
 
     ordered = False
+    exact: Collection[type] = ()
 
     def __init__(self, *, with_ledger: bool) -> None:
         self._with_ledger = with_ledger

@@ -5,6 +5,7 @@ All views of a Twin in a session (``Twin.at(u)``, ``Scooter.at(u)``, ``twin.ledg
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -15,7 +16,7 @@ from ttorm.api.errors import StateError
 from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
-from ttorm.records.cells import ABSENT, UNKNOWN, Cell, Item, Items
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Item, Items
 from ttorm.results import Plan, SaveResult
 from ttorm.sessions import Session, current_session, open_block
 
@@ -30,6 +31,9 @@ __all__ = ["PERSONAL", "TwinState", "check_own_ledger", "writable_entry"]
 
 PERSONAL = "personal"
 """The alias of the account's own Ledger."""
+_MADE_LATER = ("description", "ledgers", "identities", "identity_fields", "docs")
+"""Attributes of a state that are made when somebody asks for them."""
+_MAKING = threading.Lock()
 
 
 class TwinState:
@@ -75,6 +79,12 @@ class TwinState:
         "uuid",
     )
 
+    description: Item
+    ledgers: dict[str, Items]
+    identities: Items
+    identity_fields: dict[str, str | None]
+    docs: Items
+
     def __init__(self, uuid: str | None, session: Session | None, model: type[Record]) -> None:
         new = uuid is None
         self.uuid = uuid
@@ -87,17 +97,40 @@ class TwinState:
         self.listing: Listing | None = None
         self._connection = None if session is None else session.connection
         self._address = "" if self._connection is None else self._connection.address
-        self.facts: dict[str, Any] | None = None
-        self.description = Item({} if new else UNKNOWN, "description[{!r}]", ABSENT)
+        self.facts: Mapping[str, Any] | None = None
         self.fresh = new
         self.replaced = False
-        self.ledgers: dict[str, Items] = {
-            PERSONAL: Items("ledger['{}'].{}", None, complete=new),
-        }
-        self.identities = Items("identities['{}'].{}", complete=new)
-        self.identity_fields: dict[str, str | None] = {}
-        self.docs = Items("docs['{}'].{}", complete=new)
         self._views: dict[type[Record], weakref.ref[Record]] = {}
+        if new:
+            for part in _MADE_LATER:
+                self._make(part, new=True)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Listings give thousands of Twins of which nobody looks at more than the description.
+            if name not in _MADE_LATER:
+                raise AttributeError(name)
+            with _MAKING:
+                # Another thread may have been faster.
+                try:
+                    return object.__getattribute__(self, name)
+                except AttributeError:
+                    return self._make(name, new=False)
+
+    def _make(self, part: str, *, new: bool) -> Any:
+        made: Any
+        match part:
+            case "description":
+                made = Item({} if new else UNKNOWN, "description[{!r}]", ABSENT)
+            case "ledgers":
+                made = {PERSONAL: Items("ledger['{}'].{}", None, complete=new)}
+            case "identity_fields":
+                made = {}
+            case _:
+                made = Items(f"{part}['{{}}'].{{}}", complete=new)
+        setattr(self, part, made)
+        return made
 
     @property
     def session(self) -> Session:
@@ -162,6 +195,11 @@ class TwinState:
         """Return the record the user knows it by."""
         return self.view(self.model)
 
+    @property
+    def has_several_views(self) -> bool:
+        """Whether records of more than one class show it."""
+        return len(self._views) > 1
+
     def forget_value(self, spec: FieldSpec) -> None:
         """Have all views read the value of one field again."""
         for model, known in self._views.items():
@@ -175,6 +213,16 @@ class TwinState:
         if spec.in_ledger:
             return self.foreign_or_own(spec.alias).item(spec.target), "value"
         return self.description, spec.target
+
+    def peek(self, spec: FieldSpec) -> Any:
+        """Give the scalar that a field shows when nobody has touched it; NOTHING otherwise.
+
+        The way of nearly all reads: it makes no cell, so that what is only read takes no memory.
+        """
+        if spec.in_ledger:
+            ledger = self.ledgers.get(spec.alias)
+            return NOTHING if ledger is None else ledger.peek(spec.target, "value")
+        return self.description.peek(spec.target)
 
     def holds(self, spec: FieldSpec) -> bool:
         """Tell whether a value can be read without asking the service."""
@@ -285,7 +333,7 @@ class TwinState:
         known = self.facts
         if known is not None and not fresh and self.fresh and _older(wire, known):
             return
-        self.facts = dict(wire)
+        self.facts = wire
         self.fresh = fresh
         description = member(wire, "description")
         if self.replaced:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -97,6 +97,11 @@ class Target:
     def ordered(self) -> bool:
         """Whether JSON orders as the values do."""
         return self._codec.ordered
+
+    @property
+    def exact(self) -> Collection[type]:
+        """The types of JSON scalars that are values as they are."""
+        return self._codec.exact
 
     def check(self, value: Any, where: str, near: TwinState | None = None) -> Any:
         """Validate a value to compare with."""

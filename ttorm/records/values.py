@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache, cached_property
+from math import isfinite
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Protocol, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union, cast, get_args, get_origin
 
 from ttorm.api.codec import JSONValue, check_json, decode, encode
 from ttorm.api.errors import ValidationError
@@ -22,13 +23,15 @@ __all__ = [
     "Need",
     "PlainCodec",
     "TypedCodec",
+    "is_exact",
     "is_scalar",
     "loses",
     "short",
 ]
 
 _UNIONS = (Union, UnionType)
-_JSON_SCALARS = frozenset((str, int, float, bool, type(None)))
+_JSON_SCALARS: frozenset[type] = frozenset((str, int, float, bool, type(None)))
+_Types: TypeAlias = Collection[type]
 LINK = "ttorm-link"
 """What marks the places of links in pydantic's schemas."""
 RECORD = "ttorm-record"
@@ -59,6 +62,21 @@ def _immutable_types() -> tuple[type, ...]:
     return (str, int, float, date, time, timedelta, Decimal, UUID, Enum)
 
 
+def is_exact(value: object, exact: Collection[type]) -> bool:
+    """Tell whether a value is stored and read as it is, so that nothing need look at it again.
+
+    Args:
+        value: The value.
+        exact: `Codec.exact`.
+    """
+    kind = type(value)
+    if kind not in exact:
+        return False
+    if kind is str:
+        return cast(str, value).isascii()  # else it may hold a lone surrogate
+    return kind is not float or isfinite(cast(float, value))
+
+
 class Codec(Protocol):
     """Turns JSON into values and values into JSON.
 
@@ -68,6 +86,11 @@ class Codec(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether JSON orders as the values do."""
+        ...
+
+    @property
+    def exact(self) -> Collection[type]:
+        """The types of JSON scalars that are values of the codec as they are."""
         ...
 
     def check(self, value: Any, where: str, near: TwinState | None = None) -> Any:
@@ -93,6 +116,7 @@ class PlainCodec:
     """JSON values as they are."""
 
     ordered = True
+    exact: Collection[type] = _JSON_SCALARS
 
     def check(self, value: Any, where: str, near: TwinState | None = None) -> Any:  # noqa: ARG002 # one shape for codecs
         """Refuse what JSON cannot hold."""
@@ -179,10 +203,18 @@ class TypedCodec:
         return self._annotation()
 
     @cached_property
+    def exact(self) -> _Types:
+        """The types of JSON scalars that are values of the declared type as they are."""
+        return _JSON_SCALARS.intersection(self._alternatives)
+
+    @cached_property
+    def _alternatives(self) -> tuple[Any, ...]:
+        return get_args(self.type) if get_origin(self.type) in _UNIONS else (self.type,)
+
+    @cached_property
     def _is_json(self) -> bool:
         """Whether valid values are JSON scalars already, which nothing need serialise."""
-        alternatives = get_args(self.type) if get_origin(self.type) in _UNIONS else (self.type,)
-        return all(kind in _JSON_SCALARS for kind in alternatives)
+        return all(kind in _JSON_SCALARS for kind in self._alternatives)
 
     @property
     def ordered(self) -> bool:
