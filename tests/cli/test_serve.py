@@ -265,3 +265,51 @@ def refuses_others(server):
             socket.create_connection((address.hostname, address.port), timeout=20).close()
         except ConnectionRefusedError:
             return
+
+
+def test_data_goes_into_a_new_store_only(store, tmp_path):
+    data = tmp_path / "world.json"
+    user = {"alice": {"role": "operator", "secret": True}}
+    works = {"roles": {"operator": {}}, "users": user, "twins": {"north": {}}}
+    data.write_text(json.dumps({"accounts": {"works": works}}))
+    with served("--store", store, "--data", data, "--accounts", "2") as server:
+        first, alice, other = server.made["accounts"]
+        assert (first["name"], alice["name"]) == ("works", "works/alice")
+        assert "name" not in other
+        assert len(server.ask("GET", "/twins", first["secret"])[1]["twins"]) == 1
+        assert server.ask("GET", "/whoami", alice["secret"])[1]["user"] == alice["user"]
+    with served("--store", store, "--data", data, stderr=subprocess.PIPE) as server:
+        assert len(server.ask("GET", "/twins", first["secret"])[1]["twins"]) == 1
+        assert "was not loaded" in server.process.stderr.readline()
+
+
+def test_data_that_cannot_be_loaded_is_told_in_one_line(store, tmp_path):
+    data, credentials = tmp_path / "world.json", tmp_path / "team.json"
+    data.write_text('{"accounts": {"works": {"twins": 3}}}')
+    told = refused("--store", store, "--data", data, "--credentials", credentials)
+    assert "$.accounts.works.twins: expected a JSON object, found int" in told
+    assert not credentials.exists()
+
+
+class TestAdmin:
+    def test_its_token_is_printed(self):
+        with served("--admin") as server:
+            token = server.printed[1].removeprefix("ttorm: admin token ")
+            headers = {"X-Emulator-Admin": token}
+            assert server.ask("GET", "/_emulator/clock", **headers)[1]["frozen"] is False
+            assert server.ask("GET", "/_emulator/clock")[0] == 401
+
+    def test_its_token_may_be_given(self, monkeypatch):
+        monkeypatch.setenv("TTORM_ADMIN_TOKEN", "known")
+        with served("--admin") as server:
+            assert len(server.printed) == 2
+            assert server.ask("POST", "/_emulator/reset", **{"X-Emulator-Admin": "known"})[0] == 200
+
+    def test_nothing_is_there_unless_it_is_asked_for(self, monkeypatch):
+        monkeypatch.setenv("TTORM_ADMIN_TOKEN", "known")
+        with served() as server:
+            assert server.ask("POST", "/_emulator/reset", **{"X-Emulator-Admin": "known"})[0] == 404
+
+    def test_several_processes_have_none(self, store):
+        told = refused("--store", store, "--admin", "--workers", "2")
+        assert "--admin is for one process" in told

@@ -65,6 +65,11 @@ def ttorm() -> None:
     help="How many accounts a new store gets.",
 )
 @click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file with what a new store gets: accounts, Twins and what belongs to them.",
+)
+@click.option(
     "--credentials",
     type=click.Path(dir_okay=False, path_type=Path),
     help="New file for the secrets of new accounts (mode 0600), instead of standard output.",
@@ -97,6 +102,12 @@ def ttorm() -> None:
     type=click.IntRange(min=1),
     help="Largest file that is taken, in MiB.",
 )
+@click.option(
+    "--admin",
+    is_flag=True,
+    help="Also answer under /_emulator/ (reset, snapshot, clock, faults, ...) to the token that "
+    "is printed, or that TTORM_ADMIN_TOKEN has.",
+)
 @click.option("--access-log", is_flag=True, help="Log each request on standard error.")
 @click.option(
     "--workers",
@@ -111,11 +122,13 @@ def serve(
     port: int,
     store: str,
     accounts: int,
+    data: Path | None,
     credentials: Path | None,
     callbacks: tuple[str, ...],
     new_secret: str | None,
     hosts: tuple[str, ...],
     max_upload: int,
+    admin: bool,
     access_log: bool,
     workers: int,
 ) -> None:
@@ -132,11 +145,13 @@ def serve(
             port=port,
             store=store,
             accounts=accounts,
+            data=data,
             credentials=credentials,
             callbacks=callbacks,
             secret_for=new_secret,
             hosts=hosts,
             max_upload=max_upload << 20,
+            admin=admin,
             access_log=access_log,
             workers=workers,
         )

@@ -23,10 +23,12 @@ from ttorm.api.errors import ConfigurationError
 from ttorm.cli.impatient import impatient
 from ttorm.emulator import Emulator
 from ttorm.emulator.asgi import LOOPBACK, MAX_UPLOAD, application
-from ttorm.emulator.bootstrap import Credentials, make_account, new_secret
+from ttorm.emulator.bootstrap import make_account, new_secret
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
+
+    from ttorm.emulator.admin import Admin
 
 __all__ = ["run"]
 
@@ -43,9 +45,11 @@ def run(
     accounts: int,
     credentials: Path | None,
     secret_for: str | None,
+    data: Path | None = None,
     callbacks: Iterable[str] = (),
     hosts: Iterable[str] = (),
     max_upload: int = MAX_UPLOAD,
+    admin: bool = False,
     access_log: bool = False,
     workers: int = 1,
 ) -> None:
@@ -58,17 +62,24 @@ def run(
         accounts: How many accounts a new store gets.
         credentials: File for new secrets; None writes them to standard output.
         secret_for: An account whose first user gets a new secret.
+        data: What a new store gets.
         callbacks: Where notifications may be sent beside this machine.
         hosts: More names under which the server answers.
         max_upload: Largest file that is taken, in bytes.
+        admin: Whether there are the emulator's own operations.
         access_log: Whether requests are logged on standard error.
         workers: How many processes answer.
 
     Raises:
         ConfigurationError: The address is taken, the store cannot be opened, or by one process
-            only, the credentials file exists, there is no such account, or a callback to be
-            allowed is no target.
+            only, the credentials file exists, the data cannot be loaded, there is no such
+            account, or a callback to be allowed is no target.
     """
+    if admin and workers > 1:
+        raise ConfigurationError(
+            f"--admin is for one process, {workers} workers have clocks, faults and logs of their "
+            "own: leave out --admin or --workers"
+        )
     service = _Service(
         store, (*callbacks,), (*LOOPBACK, _in_url(host), *hosts), max_upload, access_log=access_log
     )
@@ -80,7 +91,9 @@ def run(
                     "such as --store sqlite:///file.db or --store postgresql://host/database"
                 )
             url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
-            made = partial(_new_credentials, emulator, accounts, secret_for)
+            made = partial(_new_credentials, emulator, accounts, data, secret_for)
+            if data is not None and emulator.accounts():
+                click.echo(f"ttorm: {store} has data, {data} was not loaded", err=True)
             if secret_for is not None or not emulator.accounts():
                 _write_once(credentials, lambda: {"url": url, "accounts": made()})
             if not _is_loopback(host):
@@ -88,7 +101,7 @@ def run(
             shown = store if emulator.store.near else emulator.address
             ready = partial(click.echo, f"ttorm: serving {shown} on {url}")
             if workers == 1:
-                service.serve(emulator, listener, ready)
+                service.serve(emulator, listener, ready, _admin(emulator) if admin else None)
                 return
         from ttorm.cli.workers import supervise
 
@@ -108,11 +121,17 @@ class _Service(NamedTuple):
         """Open the store."""
         return Emulator(self.store, callbacks=self.callbacks)
 
-    def serve(self, emulator: Emulator, listener: socket.socket, ready: Callable[[], None]) -> None:
+    def serve(
+        self,
+        emulator: Emulator,
+        listener: socket.socket,
+        ready: Callable[[], None],
+        admin: Admin | None = None,
+    ) -> None:
         """Answer requests until a signal ends that."""
         if self.access_log:
             _log_requests()
-        app = application(emulator, self.names, max_upload=self.max_upload)
+        app = application(emulator, self.names, max_upload=self.max_upload, admin=admin)
         with suppress(KeyboardInterrupt):
             _Server(app, emulator, ready).run([listener])
 
@@ -129,6 +148,19 @@ def _work(service: _Service, listener: socket.socket, started: Event) -> None:
         sys.exit(1)
     with closing(emulator):
         service.serve(emulator, listener, started.set)
+
+
+def _admin(emulator: Emulator) -> Admin:
+    """Give the emulator's own operations a token, and tell it."""
+    from secrets import token_urlsafe
+
+    from ttorm.emulator.admin import Admin
+
+    token = os.environ.get("TTORM_ADMIN_TOKEN")
+    if not token:
+        token = token_urlsafe(32)
+        click.echo(f"ttorm: admin token {token}")
+    return Admin(emulator, token)
 
 
 def _is_loopback(host: str) -> bool:
@@ -173,14 +205,30 @@ def _in_url(host: str) -> str:
 
 
 def _new_credentials(
-    emulator: Emulator, accounts: int, secret_for: str | None
+    emulator: Emulator, accounts: int, data: Path | None, secret_for: str | None
 ) -> list[dict[str, str]]:
-    made: list[Credentials] = []
+    made: list[dict[str, str]] = []
     if not emulator.accounts():
-        made += [make_account(emulator) for _ in range(accounts)]
+        if data is not None:
+            made += _load(emulator, data)
+        missing = accounts - len(emulator.accounts())
+        made += [make_account(emulator)._asdict() for _ in range(missing)]
     if secret_for is not None:
-        made.append(new_secret(emulator, secret_for))
-    return [credentials._asdict() for credentials in made]
+        made.append(new_secret(emulator, secret_for)._asdict())
+    return made
+
+
+def _load(emulator: Emulator, data: Path) -> list[dict[str, str]]:
+    """Put data into a new store, and return the credentials of its accounts and users by name."""
+    seed = emulator.load(data)
+    made = [
+        {"name": name, **new_secret(emulator, uuid)._asdict()}
+        for name, uuid in seed.accounts.items()
+    ]
+    for name, secret in seed.secrets.items():
+        account, user = seed.accounts[name.partition("/")[0]], seed.users[name]
+        made.append({"name": name, "account": account, "user": user, "secret": secret})
+    return made
 
 
 def _write_once(target: Path | None, content: Callable[[], dict[str, Any]]) -> None:

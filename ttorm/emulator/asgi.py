@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from tempfile import TemporaryFile
-from typing import IO, Protocol, TypeVar, TypeVarTuple
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
 from uuid import uuid4
 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -26,6 +26,9 @@ from ttorm.emulator.clock import Clock
 from ttorm.emulator.faults import Faults, Strike
 from ttorm.emulator.hangups import HangUp
 from ttorm.emulator.pages import Stored, pages
+
+if TYPE_CHECKING:
+    from ttorm.emulator.admin import Admin
 
 __all__ = ["LOOPBACK", "MAX_UPLOAD", "application"]
 
@@ -65,6 +68,7 @@ def application(
     *,
     max_upload: int = MAX_UPLOAD,
     patience: float = _PATIENCE,
+    admin: Admin | None = None,
 ) -> ASGIApp:
     """Make an ASGI application of an emulator.
 
@@ -74,8 +78,9 @@ def application(
             of its own at this machine (DNS rebinding); for the same reason there is no CORS.
         max_upload: Largest file that is taken, in bytes.
         patience: Seconds after which a client that neither sends nor takes anything is given up.
+        admin: Answers what is asked under ``/_emulator/``; without it nothing is there.
     """
-    door = _Door(core, max_upload, patience)
+    door = _Door(core, max_upload, patience, admin)
     guarded = TrustedHostMiddleware(door, allowed_hosts=list(hosts), www_redirect=False)
     return HangUp(AccessLog(guarded))
 
@@ -83,8 +88,9 @@ def application(
 class _Door:
     """Hands requests to the core on a few threads, so that its storage may block."""
 
-    def __init__(self, core: Core, max_upload: int, patience: float) -> None:
+    def __init__(self, core: Core, max_upload: int, patience: float, admin: Admin | None) -> None:
         self._core = core
+        self._admin = admin
         self._pages = pages(core)
         self._max_upload = max_upload
         self._patience = patience
@@ -132,6 +138,8 @@ class _Door:
         except TimeoutError:
             raise Fault(400793, "The body has not come to its end.") from None
         asked = _http_request(request, body)
+        if self._admin is not None and request.scope["path"].startswith("/_emulator/"):
+            return await self._run(self._admin.handle, asked)
         strike = self._core.faults.strike(asked)
         if strike.delay:
             await asyncio.sleep(self._core.clock.pause(strike.delay))
