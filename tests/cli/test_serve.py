@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ttorm.cli.serve import _listen
+
 SERVE = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0"]
 
 
@@ -154,6 +156,14 @@ def test_a_port_that_is_taken_is_told_in_one_line():
         message = refused("--port", str(port))
     assert "cannot listen on 127.0.0.1" in message
     assert "--port 0" in message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may not inherit the option")
+def test_answers_do_not_wait_until_the_client_confirms_their_heads():
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_an_unknown_store_is_told_in_one_line():
