@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar, overload
 
 from ttorm.api.codec import JSONValue
+from ttorm.display import Displayed, Sheet, displayed, limited
 
 __all__ = ["Plan", "PlannedRequest", "SaveResult", "all_of"]
 
 R = TypeVar("R")
 
 
+@displayed
 class SaveResult(NamedTuple):
     """What a save did.
 
@@ -44,6 +46,11 @@ class SaveResult(NamedTuple):
             sum(result.requests for result in several),
         )
 
+    def _sheet(self) -> Sheet:
+        done = zip(self._fields[:3], self[:3], strict=True)
+        rows = [(what, name) for what, names in done for name in names]
+        return Sheet("Save", ("", ""), limited(rows), f"requests: {self.requests}")
+
 
 class PlannedRequest(NamedTuple):
     """One request a save would send.
@@ -62,10 +69,14 @@ class PlannedRequest(NamedTuple):
 
     def __str__(self) -> str:
         line = f"{self.method} {self.path}"
-        return line if self.body is None else f"{line}\n{json.dumps(self.body, ensure_ascii=False)}"
+        return line if self.body is None else f"{line}\n{_json(self.body)}"
 
 
-class Plan(Sequence[PlannedRequest]):
+def _json(body: JSONValue) -> str:
+    return "" if body is None else json.dumps(body, ensure_ascii=False)
+
+
+class Plan(Displayed, Sequence[PlannedRequest]):
     """The requests a save would send, in order.
 
     Example:
@@ -94,6 +105,10 @@ class Plan(Sequence[PlannedRequest]):
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self)} requests>"
+
+    def _sheet(self) -> Sheet:
+        rows = [(one.method, one.path, _json(one.body)) for one in self]
+        return Sheet(repr(self)[1:-1], ("method", "path", "body"), limited(rows))
 
 
 def all_of(outcomes: Iterable[R | Exception]) -> list[R]:

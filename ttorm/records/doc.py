@@ -11,12 +11,14 @@ from ttorm.api.errors import RequestTimeoutError, StateError, ValidationError
 from ttorm.api.names import check_description_key, check_doc_name
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
+from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
+from ttorm.records.sheets import item_sheet
 from ttorm.records.telling import tell_of_upload
 from ttorm.records.transfer import (
     FAILED,
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Doc", "Wish", "upload"]
 
+_SHOWN = {"status": "status", "storage_class": "storage_class", "description": "description"}
 
-class Doc:
+
+class Doc(Displayed):
     """A file attached to a Twin. Its content never changes; its description may.
 
     Docs come from their Twin: ``twin.docs["Manuals/service.pdf"]``.
@@ -353,6 +357,9 @@ class Doc:
 
     def __repr__(self) -> str:
         return f"<Doc {self.name!r} of {self._state.uuid or '(not saved)'}>"
+
+    def _sheet(self) -> Sheet:
+        return item_sheet(repr(self)[1:-1], self._item(), _SHOWN)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Doc):

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.names import check_doc_name
+from ttorm.display import Displayed, Sheet
 from ttorm.pairs import twin_of
 from ttorm.records.doc import Doc, Wish, upload
 from ttorm.records.loading import require
+from ttorm.records.sheets import names_sheet
 from ttorm.records.transfer import Progress, Source
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Docs"]
 
 
-class Docs(Mapping[str, Doc]):
+class Docs(Displayed, Mapping[str, Doc]):
     """The account's own Docs of a Twin, by name; or those in one of its folders.
 
     Example:
@@ -161,3 +163,6 @@ class Docs(Mapping[str, Doc]):
     def __repr__(self) -> str:
         folder = f" in {self._folder!r}" if self._folder else ""
         return f"<Docs{folder} of {self._state.uuid or '(not saved)'}>"
+
+    def _sheet(self) -> Sheet:
+        return names_sheet(repr(self)[1:-1], self._state.docs, self._folder)

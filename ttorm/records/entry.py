@@ -12,6 +12,7 @@ from ttorm.api.errors import MissingEntryError, StateError
 from ttorm.api.names import check_history
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
+from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
@@ -19,6 +20,7 @@ from ttorm.records.history import History, Place, Span, values_at
 from ttorm.records.loading import require
 from ttorm.records.moments import moment, timestamp
 from ttorm.records.saving import remove_now, save
+from ttorm.records.sheets import item_sheet
 from ttorm.records.sources import SOURCES, Source
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.records.updating import update
@@ -28,8 +30,19 @@ from ttorm.rules import Expression, rule_text
 
 __all__ = ["Entry"]
 
+_SHOWN = {
+    "value": "value",
+    "visibility": "visibility",
+    "history": "history_period",
+    "timeseries": "timeseries",
+    "publish": "publish",
+    "ref": "ref",
+    "include": "include",
+}
+"""Names of the attributes in the API, and here."""
 
-class Entry:
+
+class Entry(Displayed):
     """An Entry: a JSON value with visibility, history and services; or a reference or include.
 
     Entries of a Twin come from its Ledger, ``twin.ledger["battery"]``. One made here is to be
@@ -501,6 +514,9 @@ class Entry:
         if self._state is None:
             return "<Entry, not in a Ledger>"
         return f"<Entry {self.name!r} of {self._state.uuid or '(not saved)'}/{self._alias}>"
+
+    def _sheet(self) -> Sheet:
+        return item_sheet(repr(self)[1:-1], self._own(), _SHOWN)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Entry):

@@ -11,12 +11,14 @@ from ttorm.api.errors import StateError
 from ttorm.api.names import check_identity
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
+from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment, timestamp
 from ttorm.records.saving import remove_now, save
+from ttorm.records.sheets import item_sheet, names_sheet
 from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
 
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Identities", "Identity"]
 
+_SHOWN = {"visibility": "visibility", "validity_ts": "valid_until (Unix seconds)"}
 
-class Identity:
+
+class Identity(Displayed):
     """An Identity of a Twin: a type, a ``#`` and an external name, such as ``SN#A17``.
 
     Identities come from their Twin: ``twin.identities["SN#A17"]``.
@@ -172,6 +176,9 @@ class Identity:
     def __repr__(self) -> str:
         return f"<Identity {self.text} of {self._state.uuid or '(not saved)'}>"
 
+    def _sheet(self) -> Sheet:
+        return item_sheet(repr(self)[1:-1], self._item(), _SHOWN)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Identity):
             return NotImplemented
@@ -181,7 +188,7 @@ class Identity:
         return hash((Identity, self._state.record(), self.text))
 
 
-class Identities(Mapping[str, Identity]):
+class Identities(Displayed, Mapping[str, Identity]):
     """The account's own Identities of a Twin, by their text.
 
     Example:
@@ -265,3 +272,6 @@ class Identities(Mapping[str, Identity]):
 
     def __repr__(self) -> str:
         return f"<Identities of {self._state.uuid or '(not saved)'}>"
+
+    def _sheet(self) -> Sheet:
+        return names_sheet(repr(self)[1:-1], self._state.identities)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ttorm.display import Displayed, Sheet, limited, shortened
 from ttorm.records.changes import Change, changes_of
 from ttorm.records.loading import loaded_parts
 from ttorm.records.twin import Twin
@@ -11,11 +12,15 @@ from ttorm.records.twin import Twin
 __all__ = ["Changes", "Inspection", "inspect"]
 
 
-class Changes(dict[str, Change]):
+class Changes(Displayed, dict[str, Change]):
     """Unsaved changes by attribute; ``str`` shows one a line."""
 
     def __str__(self) -> str:
         return "\n".join(f"{name}: {change}" for name, change in self.items()) or "(no changes)"
+
+    def _sheet(self) -> Sheet:
+        rows = [(name, shortened(old), shortened(new)) for name, (old, new) in self.items()]
+        return Sheet("Changes", ("", "old", "new"), limited(rows))
 
 
 class Inspection:

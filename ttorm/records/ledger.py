@@ -11,6 +11,7 @@ from ttorm.api.codec import JSONValue
 from ttorm.api.names import check_entry_name, check_uuid
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
+from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT
@@ -19,13 +20,14 @@ from ttorm.records.entry import Entry
 from ttorm.records.history import Place, differences, values_at
 from ttorm.records.loading import load_part, require
 from ttorm.records.moments import timestamp
+from ttorm.records.sheets import ledger_sheet
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.results import SaveResult
 
 __all__ = ["Ledger", "Ledgers"]
 
 
-class Ledger(MutableMapping[str, Entry]):
+class Ledger(Displayed, MutableMapping[str, Entry]):
     """One account's Ledger of a Twin: Entries by name.
 
     ``ledger[name]`` gives an `Entry` without asking the service, whether it is there or not;
@@ -122,6 +124,9 @@ class Ledger(MutableMapping[str, Entry]):
 
     def __repr__(self) -> str:
         return f"<Ledger {self._alias!r} of {self._state.uuid or '(not saved)'}>"
+
+    def _sheet(self) -> Sheet:
+        return ledger_sheet(repr(self)[1:-1], self._state.foreign_or_own(self._alias))
 
     def load(self) -> Self:
         """Read the Ledger unless it was read.

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
+from ttorm.display import Displayed, Sheet
 from ttorm.records.attributes import delete_field, read_field, write_field
 from ttorm.records.cells import NOTHING, UNKNOWN
 from ttorm.records.copying import duplicate, revive, snapshot
+from ttorm.records.display import line, record_sheet
 from ttorm.records.dumping import Dumps
 from ttorm.records.loading import require
 from ttorm.records.matching import load_variables, variables
@@ -45,7 +47,7 @@ class _Stateful:
     _state: TwinState
 
 
-class Record(_Stateful, Dumps, Schemas, metaclass=ModelMeta):
+class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
     """A view of a Twin: what it is called, who owns it, and how its fields are read and written.
 
     `Twin` adds the verbs. Nothing here asks the service but the facts and fields themselves.
@@ -195,7 +197,10 @@ class Record(_Stateful, Dumps, Schemas, metaclass=ModelMeta):
     # An ordinary object: nothing below asks the service
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._state.uuid or '(not saved)'}>"
+        return line(self)
+
+    def _sheet(self) -> Sheet:
+        return record_sheet(self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):

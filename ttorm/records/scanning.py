@@ -9,6 +9,7 @@ from ttorm.api.answers import listed
 from ttorm.api.errors import ValidationError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
+from ttorm.display import Displayed, Sheet, displayed, limited, shortened
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.bulk import load_each
@@ -27,6 +28,7 @@ _ROUNDS = 4
 """Prefetching reads for so many rounds of the connection's concurrency at once."""
 
 
+@displayed
 class Page(NamedTuple, Generic[T]):
     """What one request of a scan brought.
 
@@ -37,6 +39,11 @@ class Page(NamedTuple, Generic[T]):
 
     records: list[T]
     cursor: str | None
+
+    def _sheet(self) -> Sheet:
+        rows = [(str(number), shortened(record)) for number, record in enumerate(self.records)]
+        note = "the last page" if self.cursor is None else f"cursor: {self.cursor}"
+        return Sheet(f"Page of {len(rows)} records", ("", "record"), limited(rows), note)
 
 
 class Iteration(Generic[T]):
@@ -67,7 +74,7 @@ class _Options(NamedTuple):
     cursor: str | None = None
 
 
-class Scan(Generic[T]):
+class Scan(Displayed, Generic[T]):
     """The account's Twins of a class that fulfil a rule; made by `Twin.scan`.
 
     Iterate by ``for`` or ``async for``, any number of times; each time asks the service anew. A
@@ -99,6 +106,11 @@ class Scan(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Scan of {self._model.__name__}: {self.match or 'all'}>"
+
+    def _sheet(self) -> Sheet:
+        asked = self._options._asdict().items()
+        rows = [(name, str(value)) for name, value in asked if value not in (None, ())]
+        return Sheet(f"Scan of {self._model.__name__}", ("", ""), rows, "nothing is asked yet")
 
     def _with(self, **options: Any) -> Self:
         return type(self)(self._model, self._show, self._options._replace(**options))

@@ -55,7 +55,7 @@ class Schemas:
             >>> Pump.json_schema()["properties"]["pressure"]["type"]
             'number'
             >>> Pump.json_schema()["properties"]["pressure"]["x-ttorm"]
-            {'kind': 'entry', 'name': 'pressure', 'history': '1Y'}
+            {'history': '1Y', 'kind': 'entry', 'name': 'pressure'}
         """
         from pydantic import TypeAdapter
         from pydantic.json_schema import GenerateJsonSchema
