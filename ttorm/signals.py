@@ -32,7 +32,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, cast
 
 from blinker import NamedSignal, Namespace
 
@@ -124,8 +124,12 @@ def _receivers(signal: NamedSignal, sender: Any) -> list[Callable[..., Any]]:
     senders = sender.__mro__ if isinstance(sender, type) else (sender,)
     wanted = [receiver for one in senders for receiver in signal.receivers_for(one)]
     # blinker keeps the receivers in order, but gives those of a sender in any.
-    known = [
-        receiver() if isinstance(receiver, weakref.ref) else receiver
-        for receiver in list(signal.receivers.values())
-    ]
+    known: list[Any] = [_strong(receiver) for receiver in list(signal.receivers.values())]
     return [receiver for receiver in known if receiver is not None and receiver in wanted]
+
+
+def _strong(receiver: Any) -> Any:
+    """Give what a reference refers to; None when it is gone."""
+    if isinstance(receiver, weakref.ref):
+        return cast(Any, receiver())
+    return receiver

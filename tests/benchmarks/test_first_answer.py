@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(300)
 def test_the_first_answer_comes_within_one_and_a_half_times_that_of_a_bare_server(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)

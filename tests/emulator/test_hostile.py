@@ -133,7 +133,7 @@ def test_templates(attempt, world, emulator):
         assert not any(leak in rows for leak in LEAKS)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(1_800)
 def test_many_rules_and_templates(attempt, world):
     assert 0 < try_rules(attempt, world, 500, 2024) < 500 * 7

@@ -162,10 +162,12 @@ def kills(url, count):
     assert len(acknowledged) >= count
 
 
-def test_acknowledged_writes_are_kept_in_a_file(tmp_path):
-    kills(f"sqlite:///{tmp_path}/store.db", 200)
+@pytest.mark.parametrize("count", [25, pytest.param(200, marks=pytest.mark.full)])
+def test_acknowledged_writes_are_kept_in_a_file(tmp_path, count):
+    kills(f"sqlite:///{tmp_path}/store.db", count)
 
 
 @pytest.mark.postgres
-def test_acknowledged_writes_are_kept_by_postgresql(schemas):
-    kills(schemas.url(schemas.new()), 60)
+@pytest.mark.parametrize("count", [10, pytest.param(60, marks=pytest.mark.full)])
+def test_acknowledged_writes_are_kept_by_postgresql(schemas, count):
+    kills(schemas.url(schemas.new()), count)

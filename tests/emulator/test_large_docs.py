@@ -40,7 +40,7 @@ def forget_peak(pid):
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-SIZES = [32 * MIB, pytest.param(1_024 * MIB, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+SIZES = [32 * MIB, pytest.param(1_024 * MIB, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 

@@ -578,7 +578,7 @@ def test_requests_are_answered_as_the_model_says():
     assert run(5_000) >= 5_000
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(3_600)
 def test_fifty_thousand_requests_are_answered_as_the_model_says():
     assert run(50_000) >= 50_000

@@ -106,7 +106,7 @@ def at_once(new_client, work):
     assert not wrong, wrong
 
 
-@pytest.fixture(params=[15, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.fixture(params=[15, pytest.param(100, marks=pytest.mark.full)])
 def times(request):
     """How often each client does its work."""
     return request.param

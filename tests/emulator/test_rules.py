@@ -185,7 +185,7 @@ def test_no_rule_crashes_escapes_or_takes_long(seed):
     judge(500, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(1_800)
 def test_a_hundred_thousand_rules():
     judge(100_000, 2024)

@@ -236,7 +236,7 @@ def drive(world, operation, mode, count):
 
 
 @pytest.mark.parametrize(
-    "count", [FEW, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+    "count", [FEW, pytest.param(MANY, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
 )
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_is_as_described(world, schema, name, count):
@@ -250,5 +250,5 @@ def test_every_answer_is_as_described(world, schema, name, count):
     assert 400 in invalid
 
 
-def test_the_slow_run_makes_twenty_thousand_requests():
+def test_the_full_run_makes_twenty_thousand_requests():
     assert len(OPERATIONS) * MANY >= 20_000

@@ -312,7 +312,7 @@ def test_no_text_takes_long():
     fuzz(3_000, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_texts():
     fuzz(100_000, 2024)

@@ -328,7 +328,7 @@ def create_all(connection, emulator, number):
 
 
 @pytest.mark.parametrize(
-    "number", [150, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+    "number", [150, pytest.param(10_000, marks=[pytest.mark.full, pytest.mark.timeout(1800)])]
 )
 def test_no_duplicates_whatever_goes_wrong(connection, emulator, number):
     wanted, unknown = create_all(connection, emulator, number)

@@ -202,9 +202,13 @@ class TypedCodec:
         """The declared type."""
         return self._annotation()
 
-    @cached_property
-    def exact(self) -> _Types:
+    @property
+    def exact(self) -> Collection[type]:
         """The types of JSON scalars that are values of the declared type as they are."""
+        return self._exact
+
+    @cached_property
+    def _exact(self) -> _Types:
         return _JSON_SCALARS.intersection(self._alternatives)
 
     @cached_property
