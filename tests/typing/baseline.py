@@ -312,6 +312,13 @@ assert_type(ttorm.save_all([scooter, racer], check=True), SaveResult)
 for found in Racer.scan():
     assert_type(found, Racer)
 
+
+class Ride(BaseModel):
+    scooter: Scooter
+
+
+assert_type(Ride(scooter=scooter).scooter, Scooter)
+
 # Verbs of records
 
 assert_type(scooter.save(), SaveResult)
@@ -322,6 +329,19 @@ assert_type(scooter.refresh(), Scooter)
 assert_type(racer.terminate(), Racer)
 assert_type(scooter.discard(), None)
 assert_type(scooter.touch("battery"), None)
+assert_type(scooter.to_dict(), dict[str, Any])
+assert_type(
+    scooter.to_dict(
+        mode="json",
+        include={"model"},
+        exclude=["uuid"],
+        exclude_defaults=True,
+        loaded_only=True,
+    ),
+    dict[str, Any],
+)
+assert_type(Scooter.json_schema(), dict[str, Any])
+assert_type(Scooter.json_schema("serialization"), dict[str, Any])
 assert_type(scooter.plan(), Plan)
 assert_type(scooter.plan()[0], PlannedRequest)
 assert_type(scooter.plan()[0].method, str)
@@ -568,6 +588,7 @@ async def asynchronous() -> None:
     assert_type(await made.aload("ledger"), Scooter)
     assert_type(await made.arefresh(), Scooter)
     assert_type(await made.aterminate(), Scooter)
+    assert_type(await made.ato_dict(mode="json", include={"model"}), dict[str, Any])
     assert_type(await twin.ledger.aload(), Ledger)
     assert_type(await twin.ledger.arefresh(), Ledger)
     assert_type(await twin.ledger.aclear(), None)

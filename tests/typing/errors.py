@@ -64,6 +64,9 @@ ttorm.Scooter  # error
 ttorm.connect("memory:", secrt="x")  # error
 Twin.create(descripton={"a": 1})  # error
 scooter.save(chek=True)  # error
+scooter.to_dict(mode="xml")  # error
+scooter.to_dict(exclud={"model"})  # error
+Scooter.json_schema("json")  # error
 ttorm.load_all([scooter], progres=print)  # error
 Scooter.scan(fetch="all")  # error
 ttorm.session(fetch="all")  # error
