@@ -204,3 +204,29 @@ async def test_values_at_moments(connection, do, tape):
         ("GET", f"{ledger}/history?le={late}&limit=1", None),
         ("GET", f"{ledger}/history?ge={early}&limit=100&entries=x&entries=y", None),
     )
+
+
+async def test_dictionary(connect, do, tape):
+    """A dictionary needs the parts its fields are in, each once; what is known is not read."""
+    connect()
+    uuid = (await do(Canoe.create, model="C1", depth=1.5, tag="T1")).uuid
+    connect()
+    canoe = Canoe.at(uuid)
+    assert canoe.to_dict(loaded_only=True) == {"uuid": uuid}
+    before = len(tape)
+    assert await do(canoe.to_dict, include={"depth"}) == {"depth": 1.5}
+    assert len(tape) == before + 1
+    assert await do(canoe.to_dict, exclude={"uuid", "tag"}) == {"model": "C1", "depth": 1.5}
+    assert len(tape) == before + 2
+    shown = {"uuid": uuid, "model": "C1", "depth": 1.5, "tag": "T1"}
+    assert await do(canoe.to_dict) == shown
+    assert await do(canoe.to_dict, mode="json") == shown
+    description = {"kind": "canoe", "model": "C1"}
+    tape.shows(
+        ("POST", "/twins", {"description": description}),
+        ("POST", f"/twins/{uuid}/identities", {"identities": {"RFID#T1": {}}}),
+        ("POST", f"/twins/{uuid}/ledgers/personal", {"entries": {"depth": {"value": 1.5}}}),
+        ("GET", f"/twins/{uuid}/ledgers/personal", None),
+        ("GET", f"/twins/{uuid}", None),
+        ("GET", f"/twins/{uuid}/identities?show_expired=true", None),
+    )
