@@ -53,7 +53,7 @@ class Timeline:
         self._reverse = self._fill = False
 
     @classmethod
-    def of(
+    def _of(
         cls,
         place: Place,
         model: Any,

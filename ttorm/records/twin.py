@@ -509,7 +509,7 @@ class Twin(Record):
         """
         place = Place.of(self._connection, self._state.uuid, PERSONAL)
         span = Span.of(since, until)
-        return Timeline.of(place, type(self), fields, span, reverse=reverse, fill=fill)
+        return Timeline._of(place, type(self), fields, span, reverse=reverse, fill=fill)
 
     def plan(self) -> Plan:
         """Give the requests that `save` would send, without sending anything.

@@ -203,7 +203,7 @@ class TypedCodec:
         return self._annotation()
 
     @property
-    def exact(self) -> Collection[type]:
+    def exact(self) -> _Types:
         """The types of JSON scalars that are values of the declared type as they are."""
         return self._exact
 
