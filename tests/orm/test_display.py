@@ -235,6 +235,7 @@ def test_plans_results_scans_and_pages(uuid, connection):
         assert "PATCH" in form(plan)
     changes = ttorm.inspect(robot).changes
     assert "battery  50.0  7.0" in pretty(changes)
+    assert pretty(ttorm.inspect(robot)).startswith(f"Robot {uuid}: modified\n")
     assert pretty(robot.save()).split("\n")[1:] == ["  updated  battery", "  (requests: 1)"]
     assert "LEDGER.battery" in pretty(Robot.scan(Robot.battery < 20))
     (page,) = Robot.scan().pages()

@@ -207,6 +207,14 @@ async def test_a_twin_without_class_gives_its_parts(do, connection):
     assert (await do(twin, "to_dict", include={"ledger"})) == {"ledger": {"a": [1], "c": 5}}
 
 
+def test_the_values_of_a_ledger_are_nobody_elses(connection):
+    twin = Twin.create(entries={"a": [1]})
+    twin.ledger.to_dict()["a"].append(2)
+    assert not ttorm.inspect(twin).is_modified
+    twin.ledger["a"].value.append(3)
+    assert twin.ledger.to_dict() == {"a": [1, 3]}
+
+
 # Which names
 
 

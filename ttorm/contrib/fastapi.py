@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from fastapi.routing import APIRoute
@@ -39,25 +40,26 @@ class RecordRoute(APIRoute):
 
 def _loading(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """Have a handler load the records it returns."""
-    if inspect.iscoroutinefunction(endpoint):
-
-        @functools.wraps(endpoint)
-        async def answer(*arguments: Any, **named: Any) -> Any:
-            found = await endpoint(*arguments, **named)
-            if records := _records(found):
-                await records[0]._connection.arun(complete(records))
-            return found
-
-        return answer
 
     @functools.wraps(endpoint)
-    def answer_on_thread(*arguments: Any, **named: Any) -> Any:
+    async def awaited(*arguments: Any, **named: Any) -> Any:
+        found = await endpoint(*arguments, **named)
+        if records := _records(found):
+            await records[0]._connection.arun(complete(records))
+        return found
+
+    @functools.wraps(endpoint)
+    def called(*arguments: Any, **named: Any) -> Any:
         found = endpoint(*arguments, **named)
         if records := _records(found):
             records[0]._connection.run(complete(records))
         return found
 
-    return answer_on_thread
+    answer: Any = awaited if inspect.iscoroutinefunction(endpoint) else called
+    # Older versions of FastAPI look for the names in annotations here, not where the handler is.
+    with suppress(NameError):
+        answer.__signature__ = inspect.signature(endpoint, eval_str=True)
+    return cast("Callable[..., Any]", answer)
 
 
 def _records(found: Any) -> list[Any]:

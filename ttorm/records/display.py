@@ -27,7 +27,7 @@ from ttorm.records.sources import SOURCES
 from ttorm.records.state import TwinState
 from ttorm.records.values import PLAIN
 
-__all__ = ["line", "record_sheet"]
+__all__ = ["label", "line", "record_sheet"]
 
 _FIELDS, _WIDTH = 8, 60
 """How many fields one line shows of a record, and how many characters of each."""
@@ -35,7 +35,7 @@ _inside: ContextVar[bool] = ContextVar("ttorm_inside_line", default=False)
 """Whether a record is shown inside another one: links may go in circles."""
 
 
-def _label(record: Any) -> str:
+def label(record: Any) -> str:
     """Name a record by its class and UUID."""
     return f"{type(record).__name__} {record._state.uuid or '(not saved)'}"
 
@@ -43,7 +43,7 @@ def _label(record: Any) -> str:
 def line(record: Any) -> str:
     """Show a record in one line: what it is, and the fields that are known."""
     if _inside.get():
-        return f"<{_label(record)}>"
+        return f"<{label(record)}>"
     token = _inside.set(True)
     try:
         fields = list(_fields(record, _WIDTH))
@@ -52,7 +52,7 @@ def line(record: Any) -> str:
     texts = [f"{name}={value}" for name, value in fields[:_FIELDS]]
     if len(fields) > _FIELDS:
         texts.append("...")
-    return f"<{_label(record)}: {', '.join(texts)}>" if texts else f"<{_label(record)}>"
+    return f"<{label(record)}: {', '.join(texts)}>" if texts else f"<{label(record)}>"
 
 
 def record_sheet(record: Any) -> Sheet:
@@ -70,7 +70,7 @@ def record_sheet(record: Any) -> Sheet:
         if not is_loaded(state, part)
     ]
     note = f"not loaded: {', '.join(missing)}" if missing and state.uuid is not None else ""
-    return Sheet(_label(record), COLUMNS, limited(rows), note)
+    return Sheet(label(record), COLUMNS, limited(rows), note)
 
 
 def _fields(record: Any, width: int) -> Iterator[tuple[str, Shown]]:

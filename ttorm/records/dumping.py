@@ -10,7 +10,7 @@ from ttorm.api.errors import BrokenReferenceError, MissingEntryError, Validation
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
 from ttorm.records.attributes import read_field
-from ttorm.records.cells import NOTHING, Marker
+from ttorm.records.cells import NOTHING, Items, Marker
 from ttorm.records.fields import FieldSpec
 from ttorm.records.loading import check_blocking, is_loaded, load, require
 from ttorm.records.meta import did_you_mean
@@ -20,7 +20,7 @@ from ttorm.records.targets import behind
 from ttorm.records.values import PLAIN, Codec, TypedCodec
 from ttorm.results import all_of
 
-__all__ = ["Dumps", "Mode", "complete", "dumped_fields", "exported", "field_value", "is_known"]
+__all__ = ["Dumps", "Mode", "complete", "dumped_fields", "entry_values", "exported", "is_known"]
 
 Mode: TypeAlias = Literal["python", "json"]
 """Whether dictionaries hold Python's own types (dates, decimals, enums), or only those of JSON."""
@@ -142,7 +142,7 @@ def complete(records: Sequence[Dumps]) -> Flow[None]:
 
 def is_known(state: TwinState, spec: FieldSpec) -> bool:
     """Tell whether the value of a field can be told without asking the service."""
-    if spec.kind == "doc" or is_loaded(state, spec.part):
+    if is_loaded(state, spec.part):
         return True
     if spec.kind == "identity":
         return spec.target in state.identity_fields or state.shown_identity(spec.target) is not None
@@ -207,7 +207,7 @@ def _dumped(
         if spec is None or (lenient and not _is_told(record, spec)):
             continue
         try:
-            value = field_value(state, spec)
+            value = _value_of(state, spec)
         except (MissingEntryError, BrokenReferenceError):
             if lenient:
                 continue
@@ -235,11 +235,13 @@ def _untyped(state: TwinState, names: Collection[str]) -> dict[str, Any]:
             {key: item.current(key) for key in dict.fromkeys([*item.known, *item.cells])}
         )
     if "ledger" in names and is_loaded(state, "ledger"):
-        ledger = state.ledger
-        found["ledger"] = _copied(
-            {name: ledger.item(name).current("value") for name in ledger.names()}
-        )
+        found["ledger"] = entry_values(state.ledger)
     return found
+
+
+def entry_values(ledger: Items) -> dict[str, JSONValue]:
+    """Return the values of a Ledger's Entries, sharing nothing with it."""
+    return _copied({name: ledger.item(name).current("value") for name in ledger.names()})
 
 
 def _copied(values: dict[str, JSONValue]) -> dict[str, JSONValue]:
@@ -250,7 +252,7 @@ def _copied(values: dict[str, JSONValue]) -> dict[str, JSONValue]:
     }
 
 
-def field_value(state: TwinState, spec: FieldSpec) -> Any:
+def _value_of(state: TwinState, spec: FieldSpec) -> Any:
     """Return the value of a field as `read_field` does, but hand nothing out: it is not kept.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ttorm.display import Displayed, Sheet, limited, shortened
 from ttorm.records.changes import Change, changes_of
+from ttorm.records.display import label, record_sheet
 from ttorm.records.loading import loaded_parts
 from ttorm.records.twin import Twin
 
@@ -23,7 +24,7 @@ class Changes(Displayed, dict[str, Change]):
         return Sheet("Changes", ("", "old", "new"), limited(rows))
 
 
-class Inspection:
+class Inspection(Displayed):
     """What is known about a record. Looking never asks the service."""
 
     __slots__ = ("_record",)
@@ -57,7 +58,12 @@ class Inspection:
         return "terminated" if (state.facts or {}).get("status") == "terminated" else "clean"
 
     def __repr__(self) -> str:
-        return f"<{self._record!r}: {self.state}, loaded {', '.join(self.loaded) or 'nothing'}>"
+        loaded = ", ".join(self.loaded) or "nothing"
+        return f"<<{label(self._record)}>: {self.state}, loaded {loaded}>"
+
+    def _sheet(self) -> Sheet:
+        sheet = record_sheet(self._record)
+        return sheet._replace(title=f"{sheet.title}: {self.state}")
 
 
 def inspect(record: Any) -> Inspection:

@@ -16,6 +16,7 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT
 from ttorm.records.changes import Change
+from ttorm.records.dumping import entry_values
 from ttorm.records.entry import Entry
 from ttorm.records.history import Place, differences, values_at
 from ttorm.records.loading import load_part, require
@@ -91,8 +92,9 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
         return name in self._names()
 
     def to_dict(self) -> dict[str, JSONValue]:
-        """Give the values of all Entries as a dictionary of its own."""
-        return {name: self[name].value for name in self}
+        """Give the values of all Entries as a dictionary of its own, which nothing depends on."""
+        require(self._state, self._part, self._part)
+        return entry_values(self._state.foreign_or_own(self._alias))
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an Entry that is there, or the default."""
