@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
 import pytest
 from hostile import LEAKS, bent, composed, repeated, soup, template_soup
@@ -120,6 +121,19 @@ def try_templates(attempt, world, count, seed):
         assert attempt("update_twin_ledger_entry_value", twin, said=text, body=value)
         assert attempt("get_log", said=text)
     return accepted
+
+
+def test_the_rules_of_one_request_together_do_not_hold_up_others(api, twin):
+    """Each of these is within its limit; all of them would take seconds."""
+    api("add_twin_ledger_entry", twin, body={"entries": {"list": {"value": [*range(100)]}}})
+    heavy = "[a for a in LEDGER.list if [b for b in LEDGER.list if b > {}]]"
+    publish = {heavy.format(n): ["topic"] for n in range(600)}
+    entries = {"entries": {"published": {"value": 1, "publish": publish}}}
+    assert api("add_twin_ledger_entry", twin, body=entries)[0] == 201
+    start = time.thread_time()
+    body = {"entries": {"published": {"value": 2}}}
+    assert api("update_twin_ledger_entry_value", twin, body=body)[0] == 200
+    assert time.thread_time() - start < 2
 
 
 def test_rules(attempt, world):

@@ -17,7 +17,7 @@ from hostile import HUGE, bent, composed, repeated, soup
 
 from ttorm.emulator.guard import MAX_TEXT
 from ttorm.emulator.patterns import MAX_PATHS, PatternError, check_pattern, paths
-from ttorm.emulator.rules import RuleError, compile_rule
+from ttorm.emulator.rules import Effort, RuleError, compile_rule, holds
 
 VARIABLES = {
     "account": "5f0c2d2e-7f3b-4f0e-9d55-0f4c1f2a6b01",
@@ -315,6 +315,34 @@ def test_values_are_not_changed_by_rules():
         if expected is not REFUSED:
             compile_rule(text).verdict(variables)
     assert variables == VARIABLES
+
+
+def test_rules_of_one_request_share_its_effort():
+    effort = Effort(1_000)
+    rule = compile_rule("[x for x in LEDGER.list if x > 5] == []")
+    ledger = {"LEDGER": {"list": [1, 2, 3]}}
+    assert rule.verdict(ledger, effort)
+    assert 900 < effort.left < 1_000
+    assert not holds(
+        "[x for x in LEDGER.list if x > 5] == []", {"LEDGER": {"list": [0] * 999}}, effort
+    )
+    assert effort.left == 0
+    assert not rule.verdict(ledger, effort)
+    assert rule.verdict(ledger)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a b", "syntax error at: line 1:2"),
+        ("", "syntax error at: EOF"),
+        ('d"x"', "invalid datetime literal"),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_said_without_what_the_engine_thinks_of_it(text, said):
+    with pytest.raises(RuleError) as error:
+        compile_rule(text)
+    assert str(error.value) == said
 
 
 def test_rules_of_many_threads_do_not_mix():

@@ -51,6 +51,14 @@ def test_count_is_how_many_are_scanned_not_how_many_match(pages, new_twin):
     assert pages(count=2, match="TWIN.n == 4") == [[], [], [twins[4]]]
 
 
+def test_a_page_ends_early_when_its_rules_do_too_much_and_no_twin_is_lost(pages, new_twin):
+    twins = [new_twin({"list": list(range(15)), "n": n}) for n in range(220)]
+    heavy = "[x for x in TWIN.list if [y for y in TWIN.list if y < 0]].is_empty and TWIN.n != 7"
+    first, *rest = pages(count=1_000, match=heavy)
+    assert 0 < len(first) < 219
+    assert [twin for page in [first, *rest] for twin in page] == [*twins[:7], *twins[8:]]
+
+
 def test_twins_made_during_a_scan_are_found_by_it(api, new_twin):
     first, second = new_twin(), new_twin()
     cursor = api("scan_twins", count=1)[1]["cursor"]

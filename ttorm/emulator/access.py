@@ -362,4 +362,4 @@ def _holds(
         return False
     if "LEDGER" in rule.names:
         variables = {**variables, "LEDGER": ledger()}
-    return rule.verdict(variables)
+    return rule.verdict(variables, call.effort)

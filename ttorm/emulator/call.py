@@ -10,6 +10,7 @@ from ttorm.emulator.access import Principal
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import MAX_TIMESTAMP
 from ttorm.emulator.policy import Policy, Service
+from ttorm.emulator.rules import Effort
 from ttorm.emulator.store import Transaction
 from ttorm.emulator.usage import Counts, hour_of
 
@@ -36,6 +37,7 @@ class Call:
         dictionary: The request dictionary, a token's keys included; None when there was none.
         afterwards: Done, in this order, once the transaction is committed.
         counts: What the request adds to the usage.
+        effort: What rules may do.
         ledgers: Values of Ledgers that rules have read, by Twin and account.
     """
 
@@ -46,6 +48,7 @@ class Call:
         "body",
         "counts",
         "dictionary",
+        "effort",
         "ledgers",
         "now",
         "operation",
@@ -81,6 +84,7 @@ class Call:
         self.dictionary = dictionary
         self.afterwards: list[Callable[[], None]] = []
         self.counts: Counts = {}
+        self.effort = Effort()
         self.ledgers: dict[tuple[str, str], dict[str, Any]] = {}
 
     @property

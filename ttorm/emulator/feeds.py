@@ -17,7 +17,7 @@ from ttorm.emulator.ledgers import Entries, values_of
 from ttorm.emulator.logs import report
 from ttorm.emulator.publications import events_of
 from ttorm.emulator.rows import EntryRow, TwinRow
-from ttorm.emulator.rules import RuleError, compile_rule
+from ttorm.emulator.rules import Effort, holds
 from ttorm.emulator.tables import IndexesTable, TimeseriesTable, indexes_tables, timeseries_tables
 from ttorm.emulator.templates import Room
 from ttorm.emulator.variables import of_caller, of_entry, of_twin
@@ -171,7 +171,8 @@ class Feed:
         """Tell subscribers of changes, as far as the Entries' rules say so."""
         twin: str = variables["twin"]
         has_room = partial(self._has_room, twin, messages)
-        events = events_of(told, variables, self._room, has_room, messages)
+        effort = self._call.effort
+        events = events_of(told, variables, self._room, has_room, messages, effort)
         for (kind, topic), event in events.items():
             raise_event(
                 self._call, kind, account=self._account, twin=twin, topics=[topic], event=event
@@ -189,10 +190,10 @@ class Feed:
 
     def _index(self, variables: dict[str, Any], messages: list[str]) -> list[str]:
         """Write the Ledger's rows in Indexes tables, and return the names of these tables."""
-        tx, twin = self._call.tx, variables["twin"]
+        tx, effort, twin = self._call.tx, self._call.effort, variables["twin"]
         names: list[str] = []
         for name, table in self._indexes.items():
-            if not (_selects(table, variables) and self._has_room(twin, messages)):
+            if not (_selects(table, variables, effort) and self._has_room(twin, messages)):
                 sql.drop_row(tx, table.sql_name, twin)
                 continue
             cells = Cells(variables, self._room, indexes=name)
@@ -262,14 +263,11 @@ def _measurement(
     return {name: cells.fitting(name, kind, entry.value)}
 
 
-def _selects(table: IndexesTable, variables: Mapping[str, Any]) -> bool:
+def _selects(table: IndexesTable, variables: Mapping[str, Any], effort: Effort) -> bool:
     """Tell whether a Ledger is to have a row in an Indexes table; rules know no caller there.
 
     A rule that fails says no and is not worth a message: ``LEDGER.serial > 3`` does so on each
     Ledger that has no such Entry.
     """
     known = {**variables, "user": None, "role": None, "USER": None, "DICT": None}
-    try:
-        return compile_rule(table.rule).verdict(known)
-    except RuleError:
-        return False
+    return holds(table.rule, known, effort)

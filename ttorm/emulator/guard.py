@@ -18,13 +18,13 @@ from importlib import import_module
 from typing import Any, TypeVar, cast
 
 from ttorm.emulator.patterns import check_pattern
-from ttorm.emulator.rules import RuleError
+from ttorm.emulator.rules import MAX_STEPS, Effort, RuleError
 
 # The engine has no type annotations: imported like this, it is Any.
 rule_engine = import_module("rule_engine")
 ast = import_module("rule_engine.ast")
 
-__all__ = ["MAX_DEPTH", "MAX_STEPS", "MAX_TEXT", "GuardedRule", "compile_guarded"]
+__all__ = ["MAX_DEPTH", "MAX_TEXT", "GuardedRule", "compile_guarded"]
 
 _T = TypeVar("_T")
 
@@ -34,8 +34,6 @@ MAX_DEPTH = 100
 """How deep the parts of a rule may lie in each other."""
 MAX_WORDS = 512
 """Most names, numbers, texts and signs in a rule."""
-MAX_STEPS = 10_000
-"""Work of one evaluation: one step for each value that is looked at, two microseconds or so."""
 
 _ROUND = 4
 """Steps that a round of a comprehension takes by itself."""
@@ -93,14 +91,17 @@ class GuardedRule:
         self.names: frozenset[str] = frozenset(rule.context.symbols)
         self._rule = rule
 
-    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+    def evaluate(self, variables: Mapping[str, Any], effort: Effort) -> Any:
         """Return the value of the rule; variables are JSON values by name, missing ones null.
 
         Raises:
             RuleError: Operands do not fit, or a limit is exceeded.
         """
-        _steps.left = MAX_STEPS
-        return _attempt(lambda: self._rule.evaluate(variables))
+        given = _steps.left = min(MAX_STEPS, effort.left)
+        try:
+            return _attempt(lambda: self._rule.evaluate(variables))
+        finally:
+            effort.left -= given - max(0, _steps.left)
 
 
 def compile_guarded(text: str) -> GuardedRule:
@@ -136,7 +137,9 @@ def _attempt(work: Callable[[], _T]) -> _T:
     except RecursionError:
         raise RuleError("the parts of the rule lie too deep in each other") from None
     except Exception as error:  # noqa: BLE001 - the engine lets Python's own errors through
-        raise RuleError(str(error).rstrip(".") or type(error).__name__) from None
+        # The engine's errors have more in them than their message.
+        message = str(getattr(error, "message", error))
+        raise RuleError(message.rstrip(".") or type(error).__name__) from None
 
 
 def _admitted(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ttorm.api import names
 from ttorm.emulator.cells import message
-from ttorm.emulator.rules import RuleError, compile_rule
+from ttorm.emulator.rules import Effort, holds
 from ttorm.emulator.templates import Room, TemplateError, compile_template
 from ttorm.emulator.variables import of_entry
 
@@ -26,6 +26,7 @@ def events_of(
     room: Room,
     has_room: Callable[[], bool],
     messages: list[str],
+    effort: Effort,
 ) -> Events:
     """Evaluate the rules of changed Entries; those that lead to the same topic are told together.
 
@@ -35,12 +36,13 @@ def events_of(
         room: What the texts of topics are taken from.
         has_room: Tells, before each topic, whether there is room for one more.
         messages: What was wrong is added here.
+        effort: What the rules may do.
     """
     events: Events = {}
     for change in changes:
         entry = change.entry
         known = {**variables, **of_entry(entry.account, entry.name, entry)}
-        for template in _templates(entry.publish or {}, known):
+        for template in _templates(entry.publish or {}, known, effort):
             if not has_room():
                 return events
             topic = _topic(template, known, room, messages)
@@ -50,14 +52,12 @@ def events_of(
     return events
 
 
-def _templates(publish: Mapping[str, list[str]], variables: Mapping[str, Any]) -> Iterable[str]:
+def _templates(
+    publish: Mapping[str, list[str]], variables: Mapping[str, Any], effort: Effort
+) -> Iterable[str]:
     """Find the topics whose rules hold; one that fails does not, and is not worth a message."""
     for rule, topics in publish.items():
-        try:
-            holds = compile_rule(rule).verdict(variables)
-        except RuleError:
-            holds = False
-        if holds:
+        if holds(rule, variables, effort):
             yield from topics
 
 

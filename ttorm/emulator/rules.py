@@ -9,11 +9,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ttorm.emulator.guard import GuardedRule
 
-__all__ = ["Rule", "RuleError", "compile_rule"]
+__all__ = ["MAX_STEPS", "Effort", "Rule", "RuleError", "compile_rule", "holds"]
+
+MAX_STEPS = 10_000
+"""Work of one evaluation: one step for each value that is looked at, two microseconds or so."""
+_MAX_EFFORT = 1_000_000
 
 
 class RuleError(ValueError):
     """A text is no rule, or a rule cannot be evaluated on what it was given."""
+
+
+class Effort:
+    """How much work the rules of one request may do together.
+
+    Attributes:
+        left: Steps; a rule that needs more cannot be evaluated.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = _MAX_EFFORT) -> None:
+        self.left = left
 
 
 class Rule:
@@ -31,18 +48,19 @@ class Rule:
         self.names = guarded.names
         self._guarded = guarded
 
-    def value(self, variables: Mapping[str, Any]) -> Any:
+    def value(self, variables: Mapping[str, Any], effort: Effort | None = None) -> Any:
         """Evaluate the rule.
 
         Args:
             variables: JSON values by name; names that are missing are null.
+            effort: What the steps are taken from; None if they only count for this evaluation.
 
         Raises:
             RuleError: Operands do not fit, or a limit is exceeded.
         """
-        return self._guarded.evaluate(variables)
+        return self._guarded.evaluate(variables, effort or Effort())
 
-    def verdict(self, variables: Mapping[str, Any]) -> bool:
+    def verdict(self, variables: Mapping[str, Any], effort: Effort | None = None) -> bool:
         """Tell whether the rule holds; one that cannot be evaluated does not.
 
         Example:
@@ -50,7 +68,7 @@ class Rule:
             True
         """
         try:
-            return bool(self.value(variables))
+            return bool(self.value(variables, effort))
         except RuleError:
             return False
 
@@ -66,3 +84,11 @@ def compile_rule(text: str) -> Rule:
     from ttorm.emulator.guard import compile_guarded
 
     return Rule(text, compile_guarded(text))
+
+
+def holds(text: str, variables: Mapping[str, Any], effort: Effort) -> bool:
+    """Tell whether a rule holds; a text that is none does not."""
+    try:
+        return compile_rule(text).verdict(variables, effort)
+    except RuleError:
+        return False

@@ -15,6 +15,7 @@ from ttorm.emulator.handlers import handles
 from ttorm.emulator.ledgers import stored_ledgers, values_of
 from ttorm.emulator.many import rows_among
 from ttorm.emulator.rows import TwinRow, to_json
+from ttorm.emulator.rules import MAX_STEPS
 
 __all__ = ["MOST_TWINS", "find_twin", "owned_twin", "twin_at", "twin_object", "twins_at"]
 
@@ -163,7 +164,8 @@ def terminate_twin(call: Call) -> dict[str, Any]:
 def scan_twins(call: Call) -> dict[str, Any]:
     """List the Twins that the caller's account owns, page by page in the order of creation.
 
-    Without details every owned Twin counts, also one that the caller's role hides.
+    Without details every owned Twin counts, also one that the caller's role hides. A page ends
+    early when its rules have done as much as those of one request may.
     """
     count = call.integer("count", default=100, low=1, high=MOST_TWINS)
     details = call.flag("details", default=False)
@@ -177,11 +179,17 @@ def scan_twins(call: Call) -> dict[str, Any]:
     )
     scanned = [TwinRow.from_row(row) for row in rows[:count]]
     _read_ledgers(call, scanned, rule, call.principal.rules.twin if details else None)
-    found = [twin for twin in scanned if rule is None or matches(call, rule, twin)]
-    if details:
-        found = [twin for twin in found if twin_allowed(call, twin)]
+    seen: list[TwinRow] = []
+    found: list[TwinRow] = []
+    for twin in scanned:
+        seen.append(twin)
+        matched = rule is None or matches(call, rule, twin)
+        if matched and (not details or twin_allowed(call, twin)):
+            found.append(twin)
+        if call.effort.left < 2 * MAX_STEPS:
+            break  # the rules of the next one could be cut short
     return {
-        "cursor": _cursor(scanned[-1]) if len(rows) > count else None,
+        "cursor": _cursor(seen[-1]) if len(rows) > len(seen) else None,
         "twins": [twin_object(twin) if details else twin.uuid for twin in found],
     }
 
