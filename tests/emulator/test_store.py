@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -279,6 +280,15 @@ def twins(path):
     with Emulator(f"sqlite:///{path}") as emulator, emulator.store.transaction(write=False) as tx:
         assert tx.row("PRAGMA integrity_check")[0] == "ok"
         return {row["uuid"] for row in tx.rows("SELECT uuid FROM twins")}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_a_new_file_is_for_its_owner_only(path):
+    with Emulator(f"sqlite:///{path}") as emulator:
+        emulator.first_user()
+        files = [path, *path.parent.glob("store.db-*")]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        assert len(files) == 3
 
 
 def test_processes_share_a_new_file(path):

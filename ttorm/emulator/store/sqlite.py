@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,7 @@ class FileStore:
         _STORES.add(self)
         try:
             with _GATE:
+                _make_private(self.path)
                 _check_ours(self.path)
             with self.transaction(write=True) as tx:
                 prepare(tx, new=tx.row(_ANY_TABLE) is None)
@@ -272,6 +273,12 @@ class FileStore:
         """Let go of what the parent process held; called in a forked child."""
         # SQLite forbids even closing a connection that was opened before the fork.
         _INHERITED.extend(self._connections.forked())
+
+
+def _make_private(path: Path) -> None:
+    """Make a new file that only its owner can read: with the key in it tokens can be made."""
+    with suppress(OSError):  # what is wrong with the place, SQLite tells
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _check_ours(path: Path) -> None:
