@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import coverage_page
+import policy_table
 import pytest
 
 from ttorm.api import errors
@@ -130,6 +131,13 @@ def test_every_error_code_has_its_section_and_every_section_its_code():
         codes |= set(re.findall(r'\bcode="([a-z-]+)"', source.read_text(encoding="utf-8")))
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)) == codes
+
+
+def test_the_page_of_the_emulator_has_all_switches():
+    page = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
+    assert policy_table.table() in page, (
+        "docs/emulator.md needs what python tests/support/policy_table.py prints"
+    )
 
 
 def test_the_page_of_coverage_is_current():

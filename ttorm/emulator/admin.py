@@ -217,6 +217,10 @@ def _deliver(world: Emulator, request: HttpRequest, query: Any) -> _Answer:
     return {"waiting": world.deliver()}
 
 
+def _propagate(world: Emulator, request: HttpRequest, query: Any) -> _Answer:
+    return {"followed": world.propagate()}
+
+
 _OPERATIONS: Mapping[tuple[str, str], _Work] = {
     ("POST", "reset"): _reset,
     ("PUT", "data"): _load,
@@ -233,4 +237,5 @@ _OPERATIONS: Mapping[tuple[str, str], _Work] = {
     ("POST", "accounts"): _make_account,
     ("POST", "batches"): _batches,
     ("POST", "deliveries"): _deliver,
+    ("POST", "references"): _propagate,
 }

@@ -326,6 +326,16 @@ class Emulator:
 
         return batchruns.run(self, steps)
 
+    def propagate(self) -> int:
+        """Let references follow all changes here and now, which `Policy.reference_delay` delays.
+
+        Returns:
+            How many changed Entries that were.
+        """
+        from ttorm.emulator import propagation
+
+        return propagation.run(self)
+
     def deliver(self) -> int:
         """Send notifications here and now, instead of waiting until they go in the background.
 

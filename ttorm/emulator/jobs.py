@@ -16,9 +16,9 @@ def jobs(*, near: bool) -> Iterable[Job]:
     Args:
         near: Whether the store is in this process or in a file, and usage is stored by others.
     """
-    from ttorm.emulator import batchruns, deliveries, stickers, usage
+    from ttorm.emulator import batchruns, deliveries, propagation, stickers, usage
 
-    yield from (batchruns.work, stickers.work, deliveries.work)
+    yield from (batchruns.work, stickers.work, deliveries.work, propagation.work)
     if not near:
         yield usage.work
 
@@ -27,7 +27,12 @@ def any_waiting(tx: Transaction) -> bool:
     """Tell whether a store was left with something to do."""
     if tx.row("SELECT number FROM accounts LIMIT 1") is None:
         return False
-    from ttorm.emulator import batches, deliveries, stickers
+    from ttorm.emulator import batches, deliveries, propagation, stickers
 
-    waits = (batches.any_unfinished, stickers.any_publishing, deliveries.any_waiting)
+    waits = (
+        batches.any_unfinished,
+        stickers.any_publishing,
+        deliveries.any_waiting,
+        propagation.any_waiting,
+    )
     return any(wait(tx) for wait in waits)

@@ -18,6 +18,7 @@ __all__ = [
     "TwinRow",
     "UploadRow",
     "UserRow",
+    "address_of",
     "from_json",
     "to_json",
 ]
@@ -25,6 +26,12 @@ __all__ = [
 
 EntryKey: TypeAlias = tuple[str, str, str]
 """Twin, account and name: where an Entry is."""
+
+
+def address_of(key: EntryKey) -> str:
+    """Return what the source of a reference to an Entry says."""
+    twin, account, name = key
+    return f"twin://{twin}/{account}/{name}"
 
 
 def to_json(value: Any) -> str:
@@ -260,7 +267,7 @@ class EntryRow(NamedTuple):
     @property
     def address(self) -> str:
         """What the source of a reference to it says."""
-        return f"twin://{self.twin}/{self.account}/{self.name}"
+        return address_of(self.key)
 
     @classmethod
     def from_row(cls, row: Row) -> EntryRow:

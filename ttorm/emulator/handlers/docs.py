@@ -91,7 +91,7 @@ def _docs_of(call: Call, twin: TwinRow) -> list[DocRow]:
     rows = call.tx.rows(
         "SELECT * FROM docs WHERE twin = ? AND account = ? ORDER BY name", twin.uuid, call.account
     )
-    return [DocRow.from_row(row) for row in rows]
+    return [_as_of(call, DocRow.from_row(row)) for row in rows]
 
 
 def _find_doc(call: Call) -> DocRow:
@@ -110,7 +110,13 @@ def _doc_at(call: Call, twin: TwinRow, name: str) -> DocRow | None:
         call.account,
         name,
     )
-    return None if row is None else DocRow.from_row(row)
+    return None if row is None else _as_of(call, DocRow.from_row(row))
+
+
+def _as_of(call: Call, doc: DocRow) -> DocRow:
+    """Call a Doc still being copied as long as the policy says so."""
+    copied = call.now >= doc.created_ts + call.policy.doc_delay
+    return doc if copied else doc._replace(status="copying")
 
 
 @handles("attach_twin_doc")
@@ -173,7 +179,7 @@ def get_twin_doc(call: Call) -> dict[str, Any]:
         raise Fault(400589, "'validity_ts' is in the past.")
     doc = _find_doc(call)
     shown = _doc_object(doc)
-    if wanted and doc.content is not None:
+    if wanted and doc.status == "ok":
         shown["download"] = download(call, doc.uuid, validity_ts)
     return shown
 

@@ -23,6 +23,7 @@ __all__ = [
     "Draft",
     "Outcome",
     "check_entry_name",
+    "check_item",
     "check_size",
     "entry_object",
     "plan_addition",
@@ -38,6 +39,9 @@ __all__ = [
 
 MAX_LEDGER = 65_536
 """Largest Ledger, in bytes of its JSON: names, values and properties."""
+
+MAX_ITEM = 512
+"""Largest value that a history is meant for, in bytes of its JSON."""
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 REFERENCE = re.compile(rf"(twin://{_UUID}/{_UUID}/)(.+)")
@@ -207,9 +211,9 @@ def plan_addition(twin: TwinRow, account: str, name: str, draft: Draft, now: flo
     return _own_ledger_error(entry) or entry
 
 
-def plan_update(entry: EntryRow, draft: Draft, now: float) -> Outcome:
+def plan_update(call: Call, entry: EntryRow, draft: Draft) -> Outcome:
     """Plan a change of an Entry: what is said replaces, the rest stays."""
-    error = _kind_error(entry, draft)
+    now, error = call.now, _kind_error(entry, draft)
     if error:
         return error
     properties: dict[str, Any] = {key: draft[key] for key in _PROPERTIES if key in draft}
@@ -219,7 +223,7 @@ def plan_update(entry: EntryRow, draft: Draft, now: float) -> Outcome:
         new = _resourced(new, source, now)
         error = _own_ledger_error(new)
         properties["source"] = source
-    if properties:
+    if properties or ("value" in draft and call.policy.entry_updated_ts == "every_write"):
         new = new._replace(entry_updated_ts=later(now, entry.entry_updated_ts))
     if "value" in draft:
         changed = later(now, entry.value_changed_ts)
@@ -326,6 +330,18 @@ def check_size(before: Entries, after: Entries) -> None:
     if size > MAX_LEDGER and size > 1 + sum(entry.size for entry in before.values()):
         raise Fault(
             400141, f"The Ledger would have {size} bytes, it may have at most {MAX_LEDGER}."
+        )
+
+
+def check_item(call: Call, entry: EntryRow) -> None:
+    """Refuse what a history does not take, where its quota is a hard one (400141)."""
+    if call.policy.history_quota == "soft" or entry.history is None:
+        return
+    size = len(to_json(entry.value).encode())
+    if size > MAX_ITEM:
+        raise Fault(
+            400141,
+            f"The value of Entry {entry.name!r} has {size} bytes, its history takes {MAX_ITEM}.",
         )
 
 

@@ -210,7 +210,7 @@ def resolve_twin_identity(call: Call) -> dict[str, Any]:
     identities = [
         identity
         for identity in map(IdentityRow.from_row, rows)
-        if (accounts is None or identity.account in accounts) and not identity.expired(call.now)
+        if (accounts is None or identity.account in accounts) and _resolves(call, identity)
     ]
     twins = twins_at(call, {identity.twin for identity in identities})
     found = {
@@ -219,6 +219,12 @@ def resolve_twin_identity(call: Call) -> dict[str, Any]:
         if (twin := twins.get(identity.twin)) and identity_allowed(call, twin, identity)
     }
     resolved = [twin for _, twin in sorted(found.items())]
+    if not resolved and call.policy.unresolved == "not_found":
+        raise Fault(404653, f"No Twin has the Identity {text}.")
     if details:
         return {"twins": [twin_object(twin) for twin in resolved if twin_allowed(call, twin)]}
     return {"twins": [twin.uuid for twin in resolved]}
+
+
+def _resolves(call: Call, identity: IdentityRow) -> bool:
+    return call.policy.expired_identities == "resolved" or not identity.expired(call.now)

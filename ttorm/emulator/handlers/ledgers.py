@@ -17,6 +17,7 @@ from ttorm.emulator.handlers.entries import (
     Draft,
     Outcome,
     check_entry_name,
+    check_item,
     check_size,
     entry_object,
     plan_addition,
@@ -29,10 +30,10 @@ from ttorm.emulator.handlers.entries import (
     store,
     value_object,
 )
-from ttorm.emulator.handlers.references import propagate
 from ttorm.emulator.handlers.series import check_series
 from ttorm.emulator.handlers.twins import find_twin
 from ttorm.emulator.ledgers import Entries, resolve_includes, stored_ledger, values_of
+from ttorm.emulator.propagation import follow
 from ttorm.emulator.rows import EntryRow, TwinRow
 
 __all__ = ["ALIASES", "find_ledger", "visible_entries"]
@@ -155,9 +156,7 @@ def _update(call: Call, drafts: dict[str, Draft], guard: Guard) -> dict[str, Any
     entries = stored_ledger(call.tx, twin.uuid, account)
     outcomes: dict[str, Outcome] = {}
     for name, entry in _accessible(call, twin, entries, drafts).items():
-        outcomes[name] = (
-            entry if isinstance(entry, str) else plan_update(entry, drafts[name], call.now)
-        )
+        outcomes[name] = entry if isinstance(entry, str) else plan_update(call, entry, drafts[name])
     return _write(call, twin, entries, outcomes, guard)
 
 
@@ -223,6 +222,7 @@ def _write(
             remove(call, entries[name])
             changes.append(Change(entries[name], None))
         elif isinstance(outcome, EntryRow) and outcome != entries.get(name):
+            check_item(call, outcome)
             after[name] = store(call, entries.get(name), outcome)
             touched.append(after[name])
             changes.append(Change(entries.get(name), after[name]))
@@ -235,8 +235,18 @@ def _write(
         indexes = indexed_in(call, call.account, twin.uuid)
     answer = _answer(entries, resolved, outcomes) | _indexes_object(indexes)
     # References are looked up when the answer is made: it still calls the new ones "created".
-    propagate(call, touched)
+    follow(call, [*touched, *_reconsidered(after, touched)])
     return answer
+
+
+def _reconsidered(entries: Entries, touched: list[EntryRow]) -> list[EntryRow]:
+    """Find Entries whose visibility may be another one because others have changed."""
+    names = {entry.name for entry in touched}
+    return [
+        entry
+        for entry in entries.values()
+        if names and entry.name not in names and "LEDGER" in (entry.visibility or "")
+    ]
 
 
 def _answer(before: Entries, resolved: Entries, outcomes: dict[str, Outcome]) -> dict[str, Any]:

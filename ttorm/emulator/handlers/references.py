@@ -1,7 +1,6 @@
 """References: copies of other Entries' values, renewed when those change.
 
-A reference is answered as ``created`` and looked up right after the answer was made, in the same
-transaction: whoever reads next finds the outcome.
+A reference is answered as ``created`` and looked up after the answer was made.
 """
 
 from __future__ import annotations
@@ -25,21 +24,22 @@ from ttorm.emulator.ledgers import (
     stored_ledger,
     values_of,
 )
-from ttorm.emulator.rows import EntryKey, EntryRow, TwinRow
+from ttorm.emulator.rows import EntryKey, EntryRow, TwinRow, address_of
 
 __all__ = ["propagate"]
 
 
-def propagate(call: Call, touched: Iterable[EntryRow]) -> None:
+def propagate(call: Call, touched: Iterable[EntryKey], new: Iterable[EntryRow]) -> None:
     """Look up anew every reference that depends on changed Entries, however indirectly.
 
     Args:
         call: The request that changed them.
-        touched: The Entries added, changed (as they are now) or removed (as they were).
+        touched: The Entries added, changed or removed.
+        new: Those of them that are references and were never looked up.
     """
     sources = _Sources(call)
     changes: dict[tuple[str, str], list[Change]] = {}
-    for reference in _dependants(call, list(touched)):
+    for reference in _dependants(call, touched, new):
         value, status = sources.look_up(reference)
         change = _renew(call, reference, value, status)
         if change.has_value:
@@ -47,15 +47,17 @@ def propagate(call: Call, touched: Iterable[EntryRow]) -> None:
     _feed(call, changes)
 
 
-def _dependants(call: Call, touched: list[EntryRow]) -> Iterable[EntryRow]:
-    found = {entry.key: entry for entry in touched if entry.ref_status == "created"}
-    addresses = {entry.address for entry in touched}
+def _dependants(
+    call: Call, touched: Iterable[EntryKey], new: Iterable[EntryRow]
+) -> Iterable[EntryRow]:
+    found = {entry.key: entry for entry in new}
+    addresses = {*map(address_of, touched)}
     asked: set[str] = set()
     while addresses:
         asked |= addresses
-        new = [entry for entry in referring_to(call.tx, addresses) if entry.is_reference]
-        found.update((entry.key, entry) for entry in new)
-        addresses = {entry.address for entry in new} - asked
+        more = [entry for entry in referring_to(call.tx, addresses) if entry.is_reference]
+        found.update((entry.key, entry) for entry in more)
+        addresses = {entry.address for entry in more} - asked
     return found.values()
 
 

@@ -14,7 +14,7 @@ from ttorm.emulator.clock import later
 from ttorm.emulator.handlers import handles
 from ttorm.emulator.ledgers import stored_ledgers, values_of
 from ttorm.emulator.many import rows_among
-from ttorm.emulator.rows import TwinRow, to_json
+from ttorm.emulator.rows import EntryRow, TwinRow, to_json
 from ttorm.emulator.rules import MAX_STEPS
 
 __all__ = ["MOST_TWINS", "find_twin", "owned_twin", "twin_at", "twin_object", "twins_at"]
@@ -139,7 +139,9 @@ def update_twin(call: Call) -> dict[str, Any]:
         updated,
         twin.uuid,
     )
-    return twin_object(twin._replace(description=description, updated_ts=updated))
+    twin = twin._replace(description=description, updated_ts=updated)
+    _reconsider(call, twin)
+    return twin_object(twin)
 
 
 @handles("terminate_twin")
@@ -157,7 +159,22 @@ def terminate_twin(call: Call) -> dict[str, Any]:
         twin.uuid,
     )
     call.count("twins_terminated")
-    return twin_object(twin._replace(terminated_ts=at, issuer=call.account, updated_ts=at))
+    twin = twin._replace(terminated_ts=at, issuer=call.account, updated_ts=at)
+    _reconsider(call, twin)
+    return twin_object(twin)
+
+
+def _reconsider(call: Call, twin: TwinRow) -> None:
+    """Let references follow Entries whose visibility depends on what a Twin is."""
+    rows = call.tx.rows(
+        "SELECT * FROM entries WHERE twin = ? AND (visibility LIKE '%TWIN%' "
+        "OR visibility LIKE '%twin_status%')",
+        twin.uuid,
+    )
+    if rows:
+        from ttorm.emulator.propagation import follow
+
+        follow(call, map(EntryRow.from_row, rows))
 
 
 @handles("scan_twins")
@@ -217,5 +234,8 @@ def _start(call: Call) -> int:
         uuid = ""
     row = call.tx.row("SELECT seq FROM twins WHERE uuid = ? AND owner = ?", uuid, call.account)
     if row is None:
-        raise Fault(400589, f"The cursor {cursor!r} is none that a scan of this account gave.")
+        raise Fault(
+            call.policy.cursor_fault,
+            f"The cursor {cursor!r} is none that a scan of this account gave.",
+        )
     return int(row["seq"])

@@ -345,7 +345,22 @@ _TOPICS = (
     "CREATE INDEX topic_access_of_grantee ON topic_access (grantee)",
 )
 
-_AREAS = (_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS, _SERVICES, _STICKERS, _BATCHES, _TOPICS)
+_CHANGES = (
+    # Changed Entries that references to them have not followed yet.
+    """CREATE TABLE propagations (
+        number BIGINT PRIMARY KEY,
+        twin TEXT NOT NULL,
+        account TEXT NOT NULL,
+        name TEXT NOT NULL,
+        due_ts DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX propagations_due ON propagations (due_ts)",
+)
+
+_AREAS = (
+    *(_ACCOUNTS, _SECRETS, _TWINS, _LEDGERS, _DOCS, _SERVICES, _STICKERS, _BATCHES, _TOPICS),
+    _CHANGES,
+)
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
 _FILES = (
@@ -407,6 +422,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
     (*_STICKERS, *_EVENTS),
     _BATCHES,
     ("DROP TABLE outbox", *_TOPICS),
+    _CHANGES,
 )
 """Statements that lead from each published version of the tables to the next."""
 
