@@ -63,7 +63,9 @@ def pytest_collection_modifyitems(config, items):
     everywhere = config.getoption("--store", "memory") == "postgresql"
     for item in items:
         names = getattr(item, "fixturenames", ())
-        if "postgres_url" in names or (everywhere and {"emulator", "store_url"} & {*names}):
+        if {"postgres_url", "other_postgres_url"} & {*names} or (
+            everywhere and {"emulator", "store_url"} & {*names}
+        ):
             item.add_marker("postgres")
 
 
@@ -120,6 +122,16 @@ def schemas(postgres):
 @pytest.fixture
 def postgres_url(schemas):
     """URL of a store on PostgreSQL that has nothing in it."""
+    yield from _new_store(schemas)
+
+
+@pytest.fixture
+def other_postgres_url(schemas):
+    """URL of a second one."""
+    yield from _new_store(schemas)
+
+
+def _new_store(schemas):
     schema = schemas.take()
     yield schemas.url(schema)
     schemas.give_back(schema)

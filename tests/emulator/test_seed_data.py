@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from hashlib import sha256
 
 import pytest
 
@@ -199,7 +200,7 @@ class TestMistakes:
             emulator.load(world)
         assert emulator.accounts() == []
         assert emulator.sql("SELECT COUNT(*) AS count FROM twins") == [{"count": 0}]
-        assert list(emulator.blobs.folder.iterdir()) == []
+        assert not emulator.blobs.has(sha256(b"Turn it on.").hexdigest())
 
     def test_an_item_that_is_refused(self, emulator, world):
         source = "twin://${twin:south}/${account:works}/other"
