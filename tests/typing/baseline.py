@@ -503,6 +503,9 @@ assert_type(list(twin.docs), list[str])
 # Sessions and inspection
 
 assert_type(ttorm.session(), Session)
+block = ttorm.session()
+assert_type(block.begin(), None)
+assert_type(block.end(), None)
 with ttorm.session(connection, fetch="raise", budget=10) as session:
     assert_type(session, Session)
     assert_type(session.flush(), SaveResult)
@@ -513,6 +516,8 @@ with ttorm.session(connection, fetch="raise", budget=10) as session:
         assert_type(budget.limit, int)
         assert_type(budget.end(), None)
     assert_type(session.let_go(), None)
+    assert_type(session.anchored, bool)
+    assert_type(session.fetch, Literal["peers", "one", "raise"])
     assert_type(session.rollback(), None)
     assert_type(session.dirty, list[Any])
     assert_type(session.connection, Connection)
