@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 
@@ -148,3 +149,44 @@ class TestWork:
     def test_a_body_that_is_no_json(self, admin):
         url = "http://localhost/_emulator/batches"
         assert admin.handle(HttpRequest("POST", url, TOKEN, b"{")).status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("clock", '{"freeze": -1}', "years 1970 to 9999"),
+        ("clock", '{"freeze": 1e300}', "years 1970 to 9999"),
+        ("clock", '{"advance": 1e300}', "years 1970 to 9999"),
+        ("clock", '{"advance": 1e999}', "The body is no JSON"),
+        ("faults", '{"status": 503, "every": 1.5}', "every=1.5"),
+        ("faults", '{"status": 503, "times": 2.5}', "times=2.5"),
+    ],
+)
+def test_numbers_that_the_emulator_could_not_work_with_are_refused(admin, path, body, said):
+    url = f"http://127.0.0.1/_emulator/{path}"
+    answer = admin.handle(HttpRequest("POST", url, TOKEN, body.encode()))
+    assert (answer.status, said in answer.body.decode()) == (400, True)
+    assert json.loads(admin.handle(HttpRequest("GET", url, TOKEN)).body) != {}
+
+
+def test_data_over_http_reads_no_files_of_the_server(ask, tmp_path):
+    file = tmp_path / "file.txt"
+    file.write_text("secret")
+    docs = {"docs": {"a.txt": {"file": str(file)}}}
+    status, answer = ask("PUT", "data", {"accounts": {"works": {"twins": {"south": docs}}}})
+    assert (status, "is not beside the data" in answer["description"]) == (400, True)
+
+
+def test_a_snapshot_without_data_is_refused(admin):
+    file = BytesIO()
+    with ZipFile(file, "w") as archive:
+        archive.writestr("snapshot.json", '{"format": 1, "ids": null}')
+        archive.writestr("data.sqlite", b"")
+    url = "http://127.0.0.1/_emulator/snapshot"
+    assert admin.handle(HttpRequest("PUT", url, TOKEN, file.getvalue())).status == 400
+
+
+def test_a_failure_is_an_answer_too(admin, monkeypatch):
+    monkeypatch.setattr(admin._world, "reset", lambda: 1 / 0)
+    answer = admin.handle(HttpRequest("POST", "http://127.0.0.1/_emulator/reset", TOKEN))
+    assert json.loads(answer.body)["subcode"] == 500_000

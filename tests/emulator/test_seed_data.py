@@ -129,6 +129,18 @@ class TestLoading:
         doc = get(emulator, f"/twins/{twin}/docs/manual.bin?download=true")
         assert b"".join(send("GET", doc["download"]["url"]).stream) == b"\0manual"
 
+    @pytest.mark.parametrize("name", ["../secret.txt", "link.txt"])
+    def test_files_elsewhere_are_not_read(self, emulator, tmp_path, name):
+        (tmp_path / "secret.txt").write_text("secret")
+        folder = tmp_path / "data"
+        folder.mkdir()
+        (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+        twins = {"north": {"docs": {"a.txt": {"file": name}}}}
+        path = folder / "world.json"
+        path.write_text(json.dumps({"accounts": {"works": {"twins": twins}}}))
+        with pytest.raises(ConfigurationError, match="not beside the data"):
+            emulator.load(path)
+
     def test_the_same_seed_gives_the_same_world(self, world):
         worlds = []
         for _ in range(2):

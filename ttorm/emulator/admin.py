@@ -14,9 +14,9 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from ttorm.api import codec
-from ttorm.api.errors import ConfigurationError
+from ttorm.api.errors import ConfigurationError, StateError
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
-from ttorm.emulator.answers import Fault, fault_answer, json_answer
+from ttorm.emulator.answers import Fault, json_answer
 from ttorm.emulator.blobs import PIECE
 from ttorm.emulator.body import check_fields, check_mapping
 from ttorm.emulator.bootstrap import make_account
@@ -59,10 +59,12 @@ class Admin:
         """Answer a request under ``/_emulator/``."""
         try:
             return self._answer(request)
-        except Fault as fault:
-            return fault_answer(fault, self._world.ids.uuid())
+        except StateError:
+            raise
         except ConfigurationError as error:
-            return fault_answer(Fault(400589, str(error)), self._world.ids.uuid())
+            return self._world.failure(request, Fault(400589, str(error)))
+        except Exception as error:  # noqa: BLE001 - a fault of the emulator is an answer too
+            return self._world.failure(request, error)
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         origin, path, query = split_url(request.url)
@@ -88,7 +90,7 @@ def _body(request: HttpRequest, *allowed: str) -> dict[str, Any]:
     with _file(request) as file:
         content = file.read()
     try:
-        fields = check_mapping(codec.decode(content) if content else {}, "The body")
+        fields = check_mapping(codec.decode_finite(content) if content else {}, "The body")
     except ValueError as error:
         raise Fault(400415, f"The body is no JSON: {error}") from None
     if allowed:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import time
 
+from ttorm.api.errors import ConfigurationError
+
 __all__ = ["Clock", "later"]
+
+_LAST = 253_402_300_799
+"""The last second of the year 9999, after which there are no dates."""
 
 
 class Clock:
@@ -34,11 +39,19 @@ class Clock:
 
         Args:
             at: Where to stop it, in Unix seconds; None stops it where it is.
+
+        Raises:
+            ConfigurationError: That is before 1970, or after the year 9999.
         """
-        self._frozen = self.now() if at is None else float(at)
+        self._frozen = self.now() if at is None else _possible(float(at))
 
     def advance(self, seconds: float) -> None:
-        """Move the clock, frozen or running."""
+        """Move the clock, frozen or running.
+
+        Raises:
+            ConfigurationError: It would be before 1970, or after the year 9999.
+        """
+        _possible(self.now() + seconds)
         if self._frozen is None:
             self._offset += seconds
         else:
@@ -52,7 +65,7 @@ class Clock:
         """
         if self._frozen is None:
             return seconds
-        self._frozen += seconds
+        self._frozen = min(self._frozen + seconds, _LAST)
         return 0.0
 
     @property
@@ -63,6 +76,14 @@ class Clock:
     def unfreeze(self) -> None:
         """Return to the computer's time."""
         self._frozen, self._offset = None, 0.0
+
+
+def _possible(at: float) -> float:
+    if not 0 <= at <= _LAST:
+        raise ConfigurationError(
+            f"the clock cannot be at {at} Unix seconds: expected 0 to {_LAST}, years 1970 to 9999"
+        )
+    return at
 
 
 def later(now: float, previous: float) -> float:

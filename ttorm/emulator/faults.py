@@ -198,7 +198,8 @@ class Faults:
         """
         fault = _fault(status, subcode)
         _check(operation, fault, retry_after, delay, drop)
-        if every < 1 or not 0 <= probability <= 1 or (times is not None and times < 0):
+        whole = isinstance(every, int) and isinstance(times, int | None)
+        if not whole or every < 1 or not 0 <= probability <= 1 or (times or 0) < 0:
             raise ConfigurationError(
                 f"every={every}, probability={probability}, times={times}: expected every from 1, "
                 "a probability from 0 to 1, and times from 0 or None"

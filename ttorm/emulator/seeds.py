@@ -104,10 +104,10 @@ def load(world: Emulator, source: Source, accounts: Mapping[str, str] | None = N
     return loading.seed
 
 
-def _read(source: Source) -> tuple[Path, Any]:
+def _read(source: Source) -> tuple[Path | None, Any]:
     if isinstance(source, Mapping):
         # What is sent has to be JSON, and must not change under way.
-        return Path(), codec.decode(codec.encode(dict(source)))
+        return None, codec.decode(codec.encode(dict(source)))
     path = Path(source)
     try:
         return path.parent, codec.decode_finite(path.read_bytes())
@@ -160,7 +160,7 @@ class _Files:
         self._world = world
         self._received: dict[str, Received] = {}
 
-    def read(self, account: _Node, folder: Path) -> None:
+    def read(self, account: _Node, folder: Path | None) -> None:
         """Write down the contents of an account's Docs."""
         for twin in account.part("twins"):
             for doc in twin.part("docs"):
@@ -354,7 +354,7 @@ def _check_items(items: Json, where: str) -> None:
             raise ConfigurationError(f"{where}.{name}: {item['error']}")
 
 
-def _content(doc: _Node, folder: Path) -> bytes:
+def _content(doc: _Node, folder: Path | None) -> bytes:
     fields, where = doc.check(_DOC), doc.where
     given = {name: fields[name] for name in _SOURCES if name in fields}
     kind, value = next(iter(given.items()), ("", None))
@@ -368,6 +368,14 @@ def _content(doc: _Node, folder: Path) -> bytes:
             return value.encode()
         if kind == "base64":
             return b64decode(value, validate=True)
-        return (folder / value).read_bytes()
+        return _beside(folder, value).read_bytes()
     except (OSError, Base64Error, UnicodeEncodeError) as error:
         raise ConfigurationError(f"{where}.{kind}: cannot be read: {error}") from None
+
+
+def _beside(folder: Path | None, name: str) -> Path:
+    """Find a file that data names: nothing else on this machine is its business."""
+    path = (folder or Path()) / name
+    if folder is None or not path.resolve().is_relative_to(folder.resolve()):
+        raise FileNotFoundError(f"{name!r} is not beside the data; write 'text' or 'base64'")
+    return path

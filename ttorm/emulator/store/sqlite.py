@@ -90,7 +90,8 @@ def _opened(image: bytes) -> sqlite3.Connection:
             prepare(tx, new=False)
     except BaseException as error:
         connection.close()
-        if isinstance(error, sqlite3.DatabaseError):
+        # Of no bytes at all SQLite says that memory is short.
+        if isinstance(error, sqlite3.DatabaseError | MemoryError):
             raise ConfigurationError(
                 f"this is no copy of a store that ttorm made: {error}"
             ) from None
