@@ -169,7 +169,8 @@ class Emulator:
         """
         if strike is None:
             strike = self.faults.strike(request)
-            time.sleep(self.clock.pause(strike.delay))
+            if strike.delay:
+                time.sleep(self.clock.pause(strike.delay))
         note = Note(request, self.clock.now())
         try:
             strike.break_connection("before")
