@@ -24,6 +24,7 @@ from ttorm.api.request import MAX_BODY
 from ttorm.api.retry import NO_RETRIES
 from ttorm.cli.impatient import impatient
 from ttorm.emulator import Emulator
+from ttorm.emulator.admin import Admin
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.asgi import LOOPBACK, application
 from ttorm.emulator.bootstrap import make_account
@@ -385,6 +386,14 @@ class TestFaults:
         emulator.close()
         with served(emulator) as port:
             status, _, body = ask(port, "GET", "/whoami")
+        assert (status, json.loads(body)["description"]) == (500, "The emulator is closed.")
+
+    def test_a_closed_emulator_says_so_also_to_whoever_runs_it(self):
+        emulator = Emulator("memory:")
+        emulator.close()
+        with served(emulator, admin=Admin(emulator, "token")) as port:
+            headers = {"x-emulator-admin": "token"}
+            status, _, body = ask(port, "GET", "/_emulator/accounts", headers=headers)
         assert (status, json.loads(body)["description"]) == (500, "The emulator is closed.")
 
 

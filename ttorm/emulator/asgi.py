@@ -26,6 +26,7 @@ from ttorm.emulator.clock import Clock
 from ttorm.emulator.faults import Faults, Strike
 from ttorm.emulator.hangups import HangUp
 from ttorm.emulator.pages import Stored, pages
+from ttorm.emulator.routing import split_url
 
 if TYPE_CHECKING:
     from ttorm.emulator.admin import Admin
@@ -137,16 +138,18 @@ class _Door:
                 body = await _small(request)
         except TimeoutError:
             raise Fault(400793, "The body has not come to its end.") from None
-        asked = _http_request(request, body)
-        if self._admin is not None and request.scope["path"].startswith("/_emulator/"):
+        try:
+            return await self._done(_http_request(request, body))
+        except StateError:
+            raise Fault(500000, "The emulator is closed.") from None
+
+    async def _done(self, asked: HttpRequest) -> HttpResponse:
+        if self._admin is not None and split_url(asked.url)[1].startswith("/_emulator/"):
             return await self._run(self._admin.handle, asked)
         strike = self._core.faults.strike(asked)
         if strike.delay:
             await asyncio.sleep(self._core.clock.pause(strike.delay))
-        try:
-            return await self._run(partial(self._core.handle, asked, strike=strike))
-        except StateError:
-            raise Fault(500000, "The emulator is closed.") from None
+        return await self._run(partial(self._core.handle, asked, strike=strike))
 
     async def _file(self, request: Request, file: IO[bytes]) -> Upload:
         self._check_size(int(request.headers.get("content-length", 0)))
