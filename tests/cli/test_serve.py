@@ -14,7 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ttorm.api.errors import ConfigurationError
 from ttorm.cli.serve import _listen
+from ttorm.cli.switches import read_policy
+from ttorm.emulator import Policy
 
 SERVE = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0"]
 
@@ -323,3 +326,45 @@ class TestAdmin:
     def test_several_processes_have_none(self, store):
         told = refused("--store", store, "--admin", "--workers", "2")
         assert "--admin is for one process" in told
+
+
+class TestPolicy:
+    def test_a_mode_and_switches(self):
+        with served("--policy", "lenient", "--policy", "unresolved=not_found") as server:
+            secret = server.made["accounts"][0]["secret"]
+            assert server.ask("POST", "/twins", secret, {"colour": "red"})[0] == 201
+            assert server.ask("GET", "/resolve/SN%231", secret)[0] == 404
+
+    @pytest.mark.parametrize(
+        ("switch", "value"),
+        [
+            ("cursor_fault=400793", 400793),
+            ("lenient_bodies=true", True),
+            ("reference_delay=2", 2.0),
+            ("delivery_tries=3", 3),
+            ("services=timeseries,indexes", ("timeseries", "indexes")),
+            ("services=", ()),
+            ("hash_members=type,twin", ("type", "twin")),
+        ],
+    )
+    def test_values(self, switch, value):
+        found = getattr(read_policy([switch]), switch.partition("=")[0])
+        assert (found, type(found)) == (value, type(value))
+
+    @pytest.mark.parametrize(
+        ("switch", "told"),
+        [
+            ("relaxed", "expected strict, lenient or a switch"),
+            ("colour=red", "expected one of the switches null_role_rule, "),
+            ("cursor_fault=400", "expected 400589 or 400793"),
+            ("lenient_bodies=yes", "expected true or false"),
+            ("reference_delay=soon", "expected a number from 0"),
+            ("reference_delay=-1", "expected a number from 0"),
+            ("delivery_tries=1.5", "expected a number from 0"),
+            ("services=twins", "expected databases or timeseries or indexes"),
+        ],
+    )
+    def test_mistakes(self, switch, told):
+        with pytest.raises(ConfigurationError, match=told):
+            read_policy([switch])
+        assert read_policy([]) == Policy()

@@ -103,6 +103,13 @@ def ttorm() -> None:
     help="Largest file that is taken, in MiB.",
 )
 @click.option(
+    "--policy",
+    "switches",
+    metavar="SWITCH",
+    multiple=True,
+    help="strict, lenient, or a switch of the emulator as NAME=VALUE; may be repeated.",
+)
+@click.option(
     "--admin",
     is_flag=True,
     help="Also answer under /_emulator/ (reset, snapshot, clock, faults, ...) to the token that "
@@ -128,6 +135,7 @@ def serve(
     new_secret: str | None,
     hosts: tuple[str, ...],
     max_upload: int,
+    switches: tuple[str, ...],
     admin: bool,
     access_log: bool,
     workers: int,
@@ -151,6 +159,7 @@ def serve(
             secret_for=new_secret,
             hosts=hosts,
             max_upload=max_upload << 20,
+            switches=switches,
             admin=admin,
             access_log=access_log,
             workers=workers,

@@ -21,7 +21,8 @@ from starlette.types import ASGIApp
 
 from ttorm.api.errors import ConfigurationError
 from ttorm.cli.impatient import impatient
-from ttorm.emulator import Emulator
+from ttorm.cli.switches import read_policy
+from ttorm.emulator import Emulator, Policy
 from ttorm.emulator.asgi import LOOPBACK, MAX_UPLOAD, application
 from ttorm.emulator.bootstrap import make_account, new_secret
 
@@ -49,6 +50,7 @@ def run(
     callbacks: Iterable[str] = (),
     hosts: Iterable[str] = (),
     max_upload: int = MAX_UPLOAD,
+    switches: Iterable[str] = (),
     admin: bool = False,
     access_log: bool = False,
     workers: int = 1,
@@ -66,6 +68,7 @@ def run(
         callbacks: Where notifications may be sent beside this machine.
         hosts: More names under which the server answers.
         max_upload: Largest file that is taken, in bytes.
+        switches: Switches of the emulator's policy.
         admin: Whether there are the emulator's own operations.
         access_log: Whether requests are logged on standard error.
         workers: How many processes answer.
@@ -73,7 +76,7 @@ def run(
     Raises:
         ConfigurationError: The address is taken, the store cannot be opened, or by one process
             only, the credentials file exists, the data cannot be loaded, there is no such
-            account, or a callback to be allowed is no target.
+            account or switch, or a callback to be allowed is no target.
     """
     if admin and workers > 1:
         raise ConfigurationError(
@@ -81,7 +84,12 @@ def run(
             "own: leave out --admin or --workers"
         )
     service = _Service(
-        store, (*callbacks,), (*LOOPBACK, _in_url(host), *hosts), max_upload, access_log=access_log
+        store,
+        (*callbacks,),
+        (*LOOPBACK, _in_url(host), *hosts),
+        max_upload,
+        read_policy(switches),
+        access_log=access_log,
     )
     with _listen(host, port) as listener:
         with closing(service.emulator()) as emulator:
@@ -115,11 +123,12 @@ class _Service(NamedTuple):
     callbacks: tuple[str, ...]
     names: tuple[str, ...]
     max_upload: int
+    policy: Policy
     access_log: bool
 
     def emulator(self) -> Emulator:
         """Open the store."""
-        return Emulator(self.store, callbacks=self.callbacks)
+        return Emulator(self.store, callbacks=self.callbacks, policy=self.policy)
 
     def serve(
         self,
