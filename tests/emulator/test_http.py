@@ -46,6 +46,10 @@ class Echo:
         self.answer = answer or HttpResponse(200, {"content-type": "application/json"}, b"{}")
         self.clock = Clock()
         self.faults = Faults()
+        self.expects = True
+
+    def expects_file(self, request: HttpRequest) -> bool:
+        return self.expects
 
     def handle(self, request: HttpRequest, *, strike: Strike) -> HttpResponse:
         self.requests.append(request)
@@ -326,6 +330,33 @@ class TestLimits:
         core = Echo()
         with served(core, max_upload=1_000) as port:
             assert ask(port, "PUT", "/_upload/h", b"x" * 1_000)[0] == 200
+
+    def test_a_file_that_nobody_expects_is_not_read(self):
+        core = Echo(HttpResponse(403, {"content-type": "application/json"}, b"{}"))
+        core.expects = False
+        head = b"PUT /_upload/h HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+        with served(core) as port:
+            answer = sent(port, head)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"connection: close" in answer.lower()
+        assert [request.body for request in core.requests] == [b""]
+
+    def test_only_open_uploads_expect_files(self):
+        with Emulator("memory:") as emulator:
+            user = emulator.first_user()
+            place = json.loads(
+                emulator.handle(HttpRequest("POST", "http://e.test/cache"), user).body
+            )
+            url = place["url"]
+            assert emulator.expects_file(HttpRequest("PUT", url))
+            assert not emulator.expects_file(HttpRequest("PUT", f"{url}x"))
+            assert not emulator.expects_file(HttpRequest("PUT", "http://e.test/twins"))
+            assert not emulator.expects_file(HttpRequest("PUT", "http://e.test/_upload/%ff"))
+            admin = Admin(emulator, "sesame")
+            admins = "http://localhost/_emulator/snapshot"
+            for token, may in (("sesame", True), ("wrong", False), ("", False)):
+                asked = HttpRequest("PUT", admins, {"x-emulator-admin": token})
+                assert admin.expects_file(asked) is may
 
     @pytest.mark.parametrize("method", [b"POST", b"PUT"])
     def test_a_body_that_stops_coming_is_given_up(self, method):

@@ -411,8 +411,11 @@ def test_an_error_that_ends_the_program_ends_the_gather(run):
     assert len(log) == 1
 
 
-def test_control_c_while_sends_are_under_way():
+def test_control_c_while_sends_are_under_way(request):
     """It is seen at once, not when the last request has timed out; flows are closed."""
+    # Where the tests run in a shell's background, Ctrl-C is ignored from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     log, endless = [], Endless()
 
     def interrupt():

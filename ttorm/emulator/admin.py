@@ -66,14 +66,18 @@ class Admin:
         except Exception as error:  # noqa: BLE001 - a fault of the emulator is an answer too
             return self._world.failure(request, error)
 
+    def expects_file(self, request: HttpRequest) -> bool:
+        """Tell whether a request comes from somebody who may send one of any size."""
+        given = request.headers.get(HEADER, "")
+        return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self._token)
+
     def _answer(self, request: HttpRequest) -> HttpResponse:
         origin, path, query = split_url(request.url)
         host = origin.partition("://")[2]
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if name.lower() not in _NAMES:
             raise Fault(403535, "This answers only to localhost, 127.0.0.1 and [::1].")
-        given = request.headers.get(HEADER, "")
-        if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self._token):
+        if not self.expects_file(request):
             raise Fault(401000, f"This needs the server's token in the header {HEADER}.")
         place, _, number = path.removeprefix(PLACE).partition("/")
         if number and (request.method, place) == ("DELETE", "faults"):

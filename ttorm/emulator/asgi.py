@@ -58,6 +58,10 @@ class Core(Stored, Protocol):
         """What goes wrong on purpose."""
         ...
 
+    def expects_file(self, request: HttpRequest) -> bool:
+        """Tell whether a request's body is a file that will be kept."""
+        ...
+
     def handle(self, request: HttpRequest, *, strike: Strike) -> HttpResponse:
         """Answer one request that this befalls; what it has to wait for is over."""
         ...
@@ -130,21 +134,32 @@ class _Door:
         page = self._pages.get(request.scope["path"]) if request.method == "GET" else None
         if page is not None:
             return await self._run(page)
+        asked = _http_request(request, b"")
         try:
-            body: bytes | Upload
-            if request.method == "PUT":
-                body = await self._file(request, files.enter_context(TemporaryFile()))  # noqa: SIM115
-            else:
-                body = await _small(request)
-        except TimeoutError:
-            raise Fault(400793, "The body has not come to its end.") from None
-        try:
-            return await self._done(_http_request(request, body))
+            if request.method == "PUT" and not await self._expects_file(asked):
+                # Refused without having been read: nobody can fill the disk.
+                return _last(await self._done(asked))
+            try:
+                body = await self._body(request, files)
+            except TimeoutError:
+                raise Fault(400793, "The body has not come to its end.") from None
+            return await self._done(asked._replace(body=body))
         except StateError:
             raise Fault(500000, "The emulator is closed.") from None
 
+    async def _expects_file(self, asked: HttpRequest) -> bool:
+        expects = self._core.expects_file
+        if self._admin is not None and _is_admins(asked):
+            expects = self._admin.expects_file
+        return await self._run(expects, asked)
+
+    async def _body(self, request: Request, files: ExitStack) -> bytes | Upload:
+        if request.method == "PUT":
+            return await self._file(request, files.enter_context(TemporaryFile()))
+        return await _small(request)
+
     async def _done(self, asked: HttpRequest) -> HttpResponse:
-        if self._admin is not None and split_url(asked.url)[1].startswith("/_emulator/"):
+        if self._admin is not None and _is_admins(asked):
             return await self._run(self._admin.handle, asked)
         strike = self._core.faults.strike(asked)
         if strike.delay:
@@ -180,6 +195,10 @@ class _Door:
 
     async def _run(self, function: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _is_admins(asked: HttpRequest) -> bool:
+    return split_url(asked.url)[1].startswith("/_emulator/")
 
 
 def _last(answer: HttpResponse) -> HttpResponse:

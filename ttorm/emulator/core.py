@@ -375,6 +375,18 @@ class Emulator:
         finally:
             LENIENT.reset(token)
 
+    def expects_file(self, request: HttpRequest) -> bool:
+        """Tell whether a request's body is a file that will be kept; its body is not looked at."""
+        try:
+            handler = routing.upload_handler(request.method, routing.split_url(request.url)[1])
+        except Fault:
+            return False
+        if handler is None:
+            return False
+        from ttorm.emulator.handlers.uploads import is_open
+
+        return is_open(self, handler)
+
     def _receive(self, handler: str, request: HttpRequest) -> HttpResponse:
         from ttorm.emulator.handlers.uploads import receive
 

@@ -72,6 +72,12 @@ def invalidate_upload_url(call: Call) -> dict[str, Any]:
     return {"handler": handler}
 
 
+def is_open(world: Emulator, handler: str) -> bool:
+    """Tell whether a file may be put to an upload's address now."""
+    with world.store.transaction(write=False) as tx:
+        return find_upload(tx, handler, world.clock.now()) is not None
+
+
 def receive(world: Emulator, handler: str, request: HttpRequest) -> HttpResponse:
     """Take a file that is put to an upload's address; the address is the credential.
 
