@@ -334,7 +334,7 @@ def test_rules_of_one_request_share_its_effort():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a b", "syntax error at: line 1:2"),
+        ("a b", "syntax error at 'b'"),
         ("", "syntax error at: EOF"),
         ('d"x"', "invalid datetime literal"),
     ],

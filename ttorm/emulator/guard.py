@@ -137,9 +137,15 @@ def _attempt(work: Callable[[], _T]) -> _T:
     except RecursionError:
         raise RuleError("the parts of the rule lie too deep in each other") from None
     except Exception as error:  # noqa: BLE001 - the engine lets Python's own errors through
-        # The engine's errors have more in them than their message.
-        message = str(getattr(error, "message", error))
-        raise RuleError(message.rstrip(".") or type(error).__name__) from None
+        raise RuleError(_told(error)) from None
+
+
+def _told(error: Exception) -> str:
+    """Say what is wrong; the engine says more, and counts lines through all rules it has read."""
+    token = getattr(error, "token", None)
+    if token is not None:
+        return f"syntax error at {str(token.value)[:50]!r}"
+    return str(getattr(error, "message", error)).rstrip(".") or type(error).__name__
 
 
 def _admitted(text: str) -> str:
