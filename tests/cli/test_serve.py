@@ -276,6 +276,8 @@ def refuses_others(server):
     while True:
         try:
             socket.create_connection((address.hostname, address.port), timeout=20).close()
+        except ConnectionResetError:
+            continue  # it was waiting in line when the server closed the door
         except ConnectionRefusedError:
             return
 
