@@ -6,6 +6,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -219,15 +220,15 @@ class TestTheServerGoesAway:
         with Emulator(postgres_url) as emulator:
             user = emulator.first_user()
             before = create_twin(emulator, user)
-            uuid = emulator.ids.uuid
+            uuid, key = emulator.ids.uuid, int(re.search(rb"-?\d+", emulator.store._write)[0])
 
             def cutting():
-                # Twins get their UUID inside the transaction.
+                # Twins get their UUID inside the transaction, which holds the store's own lock.
                 postgres.execute(
                     "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks "
-                    "WHERE locktype = 'advisory' AND database = "
-                    "(SELECT oid FROM pg_database WHERE datname = current_database()) "
-                    "AND pid IN (SELECT pid FROM pg_stat_activity WHERE state LIKE 'idle in%%')"
+                    "WHERE locktype = 'advisory' AND granted "
+                    "AND (classid::bigint << 32 | objid::bigint) = %s",
+                    [key],
                 )
                 return uuid()
 
