@@ -104,8 +104,10 @@ def test_they_end_with_the_process_that_started_them(store):
     with served(store) as (process, _url, _secret):
         wait_for(lambda: len(workers(process.pid)) == 3)
         mine = workers(process.pid)
+        assert len(mine) == 3
         process.kill()
         wait_for(lambda: not [pid for pid in mine if Path(f"/proc/{pid}").exists()])
+        assert workers(process.pid) == set()
 
 
 def test_a_request_under_way_is_answered(store):

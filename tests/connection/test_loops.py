@@ -131,8 +131,9 @@ def test_a_connection_that_is_just_dropped(echo_server):
     async def main():
         connection = ttorm.connect(echo_server.url, secret="s", default=False)
         await connection.acall("get_twin", TWIN)
+        return client_of(connection)
 
-    asyncio.run(main())
+    assert asyncio.run(main()).is_closed
     gc.collect()
 
 

@@ -277,8 +277,10 @@ class TestInTheBackground:
         subscribe(emulator, receiver.url)
         publish(emulator, 1)
         until(lambda: rows(emulator, "deliveries")[0]["tries"] == 1)
+        assert len(receiver.messages) == 1
         clock.advance(1)
-        receiver.wait(2)
+        first, second = receiver.wait(2)
+        assert first["message"] == second["message"]
 
     def test_one_that_hangs_holds_up_nobody_else(self, emulator, receiver):
         ended, hangs = Event(), Event()

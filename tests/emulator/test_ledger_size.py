@@ -29,17 +29,24 @@ class TestSize:
             body = {"entries": {"c": self.fill(size)}}
             assert api("update_twin_ledger_entry_value", twin, body=body)[0] == status
 
-    def test_each_ledger_counts_for_itself(self, add, twin, new_twin, stranger):
+    def test_each_ledger_counts_for_itself(self, add, twin, new_twin, stranger, entries):
+        large = self.fill(60_000)["value"]
         add(twin, a=self.fill(60_000))
-        add(new_twin(), a=self.fill(60_000))
-        add(twin, user=stranger, a=self.fill(60_000))
+        other = new_twin()
+        add(other, a=self.fill(60_000))
+        theirs = add(twin, user=stranger, a=self.fill(60_000))
+        assert entries(twin)["a"]["value"] == entries(other)["a"]["value"] == large
+        assert theirs["a"]["value"] == large
 
-    def test_smaller_values_make_room(self, api, twin, add, update_value):
+    def test_smaller_values_make_room(self, api, twin, add, update_value, entries):
         add(twin, a=self.fill(60_000))
+        body = {"entries": {"b": self.fill(60_000)}}
+        assert api("add_twin_ledger_entry", twin, body=body)[1]["subcode"] == 400141
         update_value(twin, a=None)
         add(twin, b=self.fill(60_000))
         api("delete_twin_ledger_entry", twin, entries="b")
         add(twin, c=self.fill(60_000))
+        assert set(entries(twin)) == {"a", "c"}
 
     def test_a_ledger_that_references_made_too_large_can_still_shrink(
         self, api, twin, new_twin, account, add, update_value

@@ -352,7 +352,7 @@ class TestUnsubscribe:
     def test_others_stay(self, asked, confirmed):
         first, second = confirmed(), confirmed()
         asked("DELETE", first["unsubscribe_url"])
-        asked("PATCH", second["refresh_url"])
+        assert asked("PATCH", second["refresh_url"])["subscription"]["topic"] == second["topic"]
 
     def test_it_takes_no_body(self, ask, confirmed):
         url = confirmed()["unsubscribe_url"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from io import BytesIO
 
 import pytest
 
 from ttorm.api.http import HttpRequest, Upload
+from ttorm.emulator.blobs import LOST
 from ttorm.emulator.core import Emulator
 
 
@@ -201,3 +204,18 @@ class TestFiles:
         monkeypatch.undo()
         assert api("get_twin_doc", twin, "a.txt")[1]["status"] == "ok"
         assert len(files()) == 1
+
+
+def test_what_a_killed_process_left_is_removed_later(tmp_path):
+    with Emulator(f"sqlite:///{tmp_path}/s.db") as emulator:
+        folder = emulator.blobs.folder
+    lost, fresh = folder / "new-lost", folder / "new-fresh"
+    for file in (lost, fresh):
+        file.write_bytes(b"half of it")
+    os.utime(lost, (time.time() - LOST - 60,) * 2)
+    with Emulator(f"sqlite:///{tmp_path}/s.db") as emulator:
+        received = emulator.blobs.receive(BytesIO(b"a file"))
+        assert not lost.exists()
+        assert fresh.exists()
+        emulator.blobs.forget(received)
+    assert [file.name for file in folder.iterdir()] == ["new-fresh"]

@@ -46,10 +46,12 @@ def test_the_line_that_awaits_is_named(uuids, connection):
         asyncio.run(ask())
 
 
-async def test_answers_of_the_cache_cost_nothing(do, uuids, connection):
+async def test_answers_of_the_cache_cost_nothing(do, uuids, sent):
     await do(Twin, "get", uuids[0])
+    sent.take()
     async with do.block(ttorm.session(budget=0)):
-        await do(Twin, "get", uuids[0])
+        assert (await do(Twin, "get", uuids[0])).status == "alive"
+    assert sent.lines() == []
 
 
 async def test_a_budget_inside_a_block_ends_with_its_own_block(do, uuids, connection):
@@ -63,10 +65,14 @@ async def test_a_budget_inside_a_block_ends_with_its_own_block(do, uuids, connec
     assert repr(budget) == "<Budget: 1 of 1 requests>"
 
 
-async def test_a_budget_ends_with_its_session(do, uuids, connection):
+async def test_a_budget_ends_with_its_session(do, uuids, connection, sent):
     async with do.block(ttorm.session()) as s:
-        s.budget(0)
+        budget = s.budget(0)
+        with pytest.raises(BudgetExceededError):
+            await do(Twin, "get", uuids[0])
     await do(Twin, "get", uuids[0])
+    assert sent.lines() == [f"GET /twins/{uuids[0]}"]
+    assert budget.spent == 0
 
 
 async def test_requests_side_by_side_count_as_well(do, uuids, connection, sent):
@@ -157,14 +163,15 @@ def test_a_loop_that_saves_one_by_one(uuids, developing):
 
 
 async def test_no_loop(do, uuids, developing):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         twins = [Twin.at(uuid) for uuid in uuids]
         await do(ttorm, "load_all", twins, "ledger")
         for _ in await do.list(Twin.scan(page=1)):
             pass
         for uuid in uuids[:9]:
             await do(Twin, "get", uuid)
+    assert [warning for warning in told if warning.category is NPlusOneWarning] == []
 
 
 def test_pauses_are_no_loop(uuids, developing, monkeypatch):
@@ -178,10 +185,12 @@ def test_pauses_are_no_loop(uuids, developing, monkeypatch):
         return now
 
     monkeypatch.setattr(watch, "monotonic", later)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         for uuid in uuids:
             Twin.get(uuid)
+    assert [warning for warning in told if warning.category is NPlusOneWarning] == []
+    assert now == 5.0 * len(uuids)
 
 
 def test_nobody_watches_unless_asked(uuids, connect, monkeypatch):

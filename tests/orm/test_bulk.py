@@ -166,3 +166,26 @@ async def test_no_more_at_once_than_the_connection_allows(do, connect):
     transport.send, transport.asend = counted, acounted
     await do(ttorm, "refresh_all", drones)
     assert 1 <= most <= 2
+
+
+async def test_progress_counts_the_same_record_once(do, connection):
+    told = []
+    [drone] = make(1)
+    await do(ttorm, "save_all", [drone, drone], progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 1)]
+
+
+async def test_what_is_no_record_is_refused_before_anything_is_sent(do, connection, sent):
+    [drone] = make(1)
+    for verb in ("save_all", "load_all", "refresh_all"):
+        with pytest.raises(TypeError, match=r"expected Twins, found str.*Twin\.at\(uuid\)"):
+            await do(ttorm, verb, [drone, "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"])
+    assert sent.lines() == []
+
+
+async def test_a_part_that_is_none_is_refused_before_anything_is_sent(do, connection, sent):
+    drones = [Drone.at(f"0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a1{index}") for index in range(3)]
+    with pytest.raises(ttorm.ValidationError, match="no part 'batery'") as caught:
+        await do(ttorm, "load_all", drones, "ledger", "batery")
+    assert not hasattr(caught.value, "__notes__")
+    assert sent.lines() == []

@@ -259,6 +259,12 @@ async def test_pages_carry_the_cursor_at_which_another_scan_goes_on(do, make, co
     assert [twin.uuid for twin in again] == uuids[2:]
 
 
+@pytest.mark.parametrize("cursor", [None, "", 7])
+def test_the_end_is_no_place_to_go_on(cursor):
+    with pytest.raises(ttorm.ValidationError, match="expected the cursor of a page"):
+        Twin.scan().after(cursor)
+
+
 async def test_narrowing_leaves_the_scan_as_it_was(do, make):
     make(3)
     scan = Twin.scan()

@@ -322,7 +322,7 @@ def test_a_block_keeps_its_connection():
     session = ttorm.session(ttorm.connect("memory:", default=False))
     gc.collect()
     with session.connection, session:
-        Truck.create()
+        assert Truck.create()._state.session is session
 
 
 def test_a_default_session_keeps_no_connection():

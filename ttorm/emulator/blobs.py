@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
+from time import time
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ttorm.emulator.store import Transaction
@@ -15,8 +17,10 @@ from ttorm.emulator.store import Transaction
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
-__all__ = ["PIECE", "Blobs", "Folder", "Received"]
+__all__ = ["LOST", "PIECE", "Blobs", "Folder", "Received"]
 
+LOST = 3_600.0
+"""Seconds after which a received file that nothing kept is taken for left over by a crash."""
 PIECE = 1 << 18
 """Bytes that are in memory at once."""
 
@@ -101,6 +105,7 @@ class Folder(Blobs):
         self._beside = None if store is None else store.with_name(store.name + ".docs")
         self._temporary: TemporaryDirectory[str] | None = None
         self._lock = Lock()
+        self._swept = False
 
     @property
     def folder(self) -> Path:
@@ -119,6 +124,7 @@ class Folder(Blobs):
         """See `Blobs.write`."""
         from tempfile import NamedTemporaryFile
 
+        self._sweep()
         digest, size = sha256(), 0
         with NamedTemporaryFile(dir=self.folder, prefix="new-", delete=False) as file:
             try:
@@ -129,6 +135,16 @@ class Folder(Blobs):
                 Path(file.name).unlink()
                 raise
         return Received(file.name, digest.hexdigest(), size)
+
+    def _sweep(self) -> None:
+        """Remove, once, what processes that were killed have left; others may be writing now."""
+        if self._swept:
+            return
+        self._swept = True
+        for file in self.folder.glob("new-*"):
+            with suppress(FileNotFoundError):  # another process sweeps as well
+                if file.stat().st_mtime < time() - LOST:
+                    file.unlink()
 
     def keep(self, tx: Transaction, received: Received) -> None:
         """See `Blobs.keep`."""

@@ -10,16 +10,13 @@ from time import time
 from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
-from ttorm.emulator.blobs import PIECE, Blobs, Received
+from ttorm.emulator.blobs import LOST, PIECE, Blobs, Received
 from ttorm.emulator.store import Store, Transaction
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 __all__ = ["Pieces"]
-
-_LOST = 3_600.0
-"""Seconds after which a received file that nothing kept is taken for left over by a crash."""
 
 
 class Pieces(Blobs):
@@ -40,7 +37,7 @@ class Pieces(Blobs):
         """See `Blobs.write`."""
         name, digest, size = str(uuid4()), sha256(), 0
         with self._aside() as tx:
-            tx.run("DELETE FROM files WHERE content IS NULL AND received_ts < ?", time() - _LOST)
+            tx.run("DELETE FROM files WHERE content IS NULL AND received_ts < ?", time() - LOST)
             tx.run("INSERT INTO files (file, size, received_ts) VALUES (?, 0, 0)", name)
             for number, piece in enumerate(_even(pieces)):
                 digest.update(piece)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
-from ttorm.records.loading import load
+from ttorm.records.loading import check_part, load
 from ttorm.records.record import Record
 from ttorm.records.saving import save
 from ttorm.results import SaveResult, all_of
@@ -51,15 +51,15 @@ def load_all(records: Iterable[T], *parts: str, progress: Progress | None = None
         >>> [pump.ledger["pressure"].value for pump in ttorm.load_all(pumps, "ledger")]
         [0, 1, 2]
     """
-    known = list(records)
-    _connection(known).run(_all(known, lambda record: _load(record, parts), progress))
+    known = _records(records)
+    _connection(known).run(load_each(known, parts, progress))
     return known
 
 
 @twin_of(load_all)
 async def aload_all(records: Iterable[T], *parts: str, progress: Progress | None = None) -> list[T]:
-    known = list(records)
-    await _connection(known).arun(_all(known, lambda record: _load(record, parts), progress))
+    known = _records(records)
+    await _connection(known).arun(load_each(known, parts, progress))
     return known
 
 
@@ -81,14 +81,14 @@ def refresh_all(records: Iterable[T], *, progress: Progress | None = None) -> li
         >>> pump.status
         'alive'
     """
-    known = list(records)
+    known = _records(records)
     _connection(known).run(_all(known, _refresh, progress))
     return known
 
 
 @twin_of(refresh_all)
 async def arefresh_all(records: Iterable[T], *, progress: Progress | None = None) -> list[T]:
-    known = list(records)
+    known = _records(records)
     await _connection(known).arun(_all(known, _refresh, progress))
     return known
 
@@ -114,7 +114,7 @@ def save_all(
         >>> ttorm.save_all(pumps).requests
         6
     """
-    known = list(records)
+    known = _records(records)
     flow = _all(known, lambda record: save(record, check=check), progress)
     return SaveResult.sum(_connection(known).run(flow))
 
@@ -123,14 +123,38 @@ def save_all(
 async def asave_all(
     records: Iterable[Record], *, check: bool = False, progress: Progress | None = None
 ) -> SaveResult:
-    known = list(records)
+    known = _records(records)
     flow = _all(known, lambda record: save(record, check=check), progress)
     return SaveResult.sum(await _connection(known).arun(flow))
 
 
-def load_each(records: Sequence[Any], parts: Sequence[str]) -> Flow[list[None]]:
-    """Read parts of many records, side by side."""
-    return _all(records, lambda record: _load(record, parts), None)
+def load_each(
+    records: Sequence[Any], parts: Sequence[str], progress: Progress | None = None
+) -> Flow[list[None]]:
+    """Read parts of many records, side by side.
+
+    Raises:
+        ValidationError: A Twin has no such part; nothing was sent.
+    """
+    for part in parts:
+        check_part(part)
+    return _all(records, lambda record: _load(record, parts), progress)
+
+
+def _records(records: Iterable[T]) -> list[T]:
+    """Return the records as a list, before anything is sent for any of them.
+
+    Raises:
+        TypeError: One of them is no record.
+    """
+    known = list(records)
+    for one in known:
+        if not isinstance(one, Record):
+            raise TypeError(
+                f"expected Twins, found {type(one).__name__} {one!r}: of a UUID, Twin.at(uuid) "
+                "makes one"
+            )
+    return known
 
 
 def _connection(records: Sequence[Record]) -> Any:
@@ -150,6 +174,8 @@ def _all(
     records: Sequence[Any], task: Callable[[Any], Flow[R]], progress: Progress | None
 ) -> Flow[list[R]]:
     done = 0
+    # The same record twice would wait for itself.
+    several = {id(record._state): record for record in records}.values()
 
     def told(record: Any) -> Flow[R]:
         nonlocal done
@@ -158,8 +184,6 @@ def _all(
         finally:
             done += 1
             if progress is not None:
-                progress(done, len(records))
+                progress(done, len(several))
 
-    # The same record twice would wait for itself.
-    several = {id(record._state): record for record in records}.values()
     return all_of((yield from gather(map(told, several))))

@@ -165,11 +165,20 @@ class Scan(Displayed, Generic[T]):
         Args:
             cursor: `Page.cursor` of a scan with the same rule.
 
+        Raises:
+            ValidationError: That is no cursor: the last page has none, and nothing follows it.
+
         Example:
             >>> for page in Twin.scan(page=100).pages():
             ...     if page.cursor is not None:
             ...         more = Twin.scan(page=100).after(page.cursor)
         """
+        if not isinstance(cursor, str) or not cursor:
+            raise ValidationError(
+                f"after({cursor!r}): expected the cursor of a page; the last page has None, and "
+                "nothing follows it",
+                code="bad-argument",
+            )
         return self._with(cursor=cursor)
 
     # Going through
