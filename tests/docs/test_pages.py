@@ -16,7 +16,9 @@ from typing import NamedTuple
 import coverage_page
 import policy_table
 import pytest
+import reference_page
 
+import ttorm
 from ttorm.api import errors
 from ttorm.api.operations import OPERATIONS
 
@@ -146,6 +148,19 @@ def test_the_page_of_coverage_is_current():
         "docs/coverage.md is old: run python tests/support/coverage_page.py > docs/coverage.md"
     )
 
+
+def test_the_reference_is_current():
+    committed = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert committed == reference_page.page(), (
+        "docs/reference.md is old: run python tests/support/reference_page.py > docs/reference.md"
+    )
+
+
+@pytest.mark.parametrize("module", [ttorm, ttorm.rules, ttorm.signals, ttorm.emulator])
+def test_the_reference_has_every_public_name(module):
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:ttorm\.)?(\w+)[`(]", page))
+    assert set(module.__all__) <= named
 
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.credential])
 def test_an_operation_is_called_by_the_tests_that_the_page_of_coverage_names(name):
