@@ -55,8 +55,8 @@ def test_the_walk_finds_the_verbs():
     assert {
         "ModelMeta.create",
         "ModelMeta.find_or_create",
-        "Twin.get",
-        "Twin.find",
+        "Finders.get",
+        "Finders.find",
         "Twin.save",
         "Twin.load",
         "Twin.refresh",

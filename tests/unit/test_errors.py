@@ -40,19 +40,17 @@ KNOWN = [
 CLASSES = [
     member
     for _, member in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(member, TtormError) and not member.__name__.startswith("_")
+    if issubclass(member, TtormError)
 ]
 
 
 def below(cls):
     """Public errors right below one, seen through private ones."""
     for child in cls.__subclasses__():
-        if child.__module__ not in {"ttorm", "ttorm.api.errors"}:
-            continue
-        if child.__name__.startswith("_"):
-            yield from below(child)
-        else:
+        if child.__module__ == "ttorm":
             yield child
+        elif child.__module__.startswith("ttorm."):
+            yield from below(child)
 
 
 # The tree

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from ttorm.api.codec import JSONValue, check_json
-from ttorm.api.errors import RequestTimeoutError, StateError, ValidationError
-from ttorm.api.names import check_description_key, check_doc_name
+from ttorm.api.codec import JSONValue
+from ttorm.api.errors import RequestTimeoutError
+from ttorm.api.names import check_description_key
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
 from ttorm.display import Displayed, Sheet
@@ -19,17 +19,16 @@ from ttorm.records.loading import check_blocking
 from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet
-from ttorm.records.telling import tell_of_upload
 from ttorm.records.transfer import (
     FAILED,
     Progress,
     Source,
     Target,
-    attach,
     copied,
     failure,
     fetch,
 )
+from ttorm.records.uploads import Wish, saved_uuid, upload
 from ttorm.records.values import PLAIN
 from ttorm.results import SaveResult
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from ttorm.records.docs import Docs
     from ttorm.records.state import TwinState
 
-__all__ = ["Doc", "Wish", "upload"]
+__all__ = ["Doc"]
 
 _SHOWN = {"status": "status", "storage_class": "storage_class", "description": "description"}
 
@@ -163,7 +162,7 @@ class Doc(Displayed):
             7
         """
         wish = Wish(description, storage_class, sha256)
-        flow = upload(self._state, self.name, source, wish, progress=progress, wait=wait)
+        flow = upload(self, source, wish, progress=progress, wait=wait)
         self._state.connection.run(flow)
         return self
 
@@ -179,7 +178,7 @@ class Doc(Displayed):
         wait: bool = True,
     ) -> Self:
         wish = Wish(description, storage_class, sha256)
-        flow = upload(self._state, self.name, source, wish, progress=progress, wait=wait)
+        flow = upload(self, source, wish, progress=progress, wait=wait)
         await self._state.connection.arun(flow)
         return self
 
@@ -222,7 +221,7 @@ class Doc(Displayed):
         return await self._state.connection.arun(self._fetch(to, progress))
 
     def _fetch(self, to: Target | None, progress: Progress | None = None) -> Flow[bytes | None]:
-        return fetch(self._state.connection, _saved(self._state), self.name, to, progress)
+        return fetch(self._state.connection, saved_uuid(self._state), self.name, to, progress)
 
     def wait_ready(self, timeout: float = 60.0) -> Self:
         """Wait until the service has copied the file, so that it can be downloaded.
@@ -250,7 +249,7 @@ class Doc(Displayed):
 
     def _ready(self, timeout: float) -> Flow[None]:
         state = self._state
-        wire = yield from copied(state.connection, _saved(state), self.name, timeout)
+        wire = yield from copied(state.connection, saved_uuid(state), self.name, timeout)
         state.docs.absorb({self.name: {"description": None, **wire}}, complete=False)
         if wire.get("status") in FAILED:
             raise failure(self.name, wire)
@@ -295,8 +294,8 @@ class Doc(Displayed):
             file.seek(0)
             known = self._item().known
             wish = Wish(known.get("description"), known.get("storage_class"))
-            full = docs._full(name or self.name)
-            copy = yield from upload(docs._state, full, file, wish)
+            copy = Doc(docs._state, docs._full(name or self.name))
+            yield from upload(copy, file, wish)
         return copy
 
     def save(self) -> SaveResult:
@@ -335,7 +334,7 @@ class Doc(Displayed):
         return self
 
     def _refresh(self, *, fresh: bool) -> Flow[None]:
-        request = api_request("get_twin_doc", [_saved(self._state), self.name])
+        request = api_request("get_twin_doc", [saved_uuid(self._state), self.name])
         answer = yield from read(self._state.connection, request, fresh=fresh)
         self._state.docs.absorb({self.name: {"description": None, **answer.body}}, complete=False)
 
@@ -368,66 +367,3 @@ class Doc(Displayed):
 
     def __hash__(self) -> int:
         return hash((Doc, self._state.record(), self.name))
-
-
-class Wish(NamedTuple):
-    """What is to be said of a file that is uploaded.
-
-    Attributes:
-        description: Its description.
-        storage_class: How it is stored.
-        hash: The SHA-256 that it is known to have.
-    """
-
-    description: Mapping[str, JSONValue] | None = None
-    storage_class: str | None = None
-    hash: str | None = None
-
-    def check(self, name: str) -> None:
-        """Refuse what the platform would not take.
-
-        Raises:
-            ValidationError: The description or the storage class is not allowed.
-        """
-        for key in self.description or ():
-            check_description_key(key)
-        check_json(dict(self.description or {}), f"the description of {name!r}")
-        if self.storage_class not in (None, "access_optimized", "cost_optimized"):
-            raise ValidationError(
-                f"{self.storage_class!r} is no storage class: expected 'access_optimized' or "
-                "'cost_optimized'",
-                code="bad-argument",
-            )
-
-    def wire(self) -> dict[str, Any]:
-        """Give it as the API wants it."""
-        described = None if self.description is None else dict(self.description)
-        return {**self._asdict(), "description": described}
-
-
-def upload(
-    state: TwinState,
-    name: str,
-    source: Source,
-    wish: Wish,
-    *,
-    progress: Progress | None = None,
-    wait: bool = True,
-) -> Flow[Doc]:
-    """Upload a file and attach it to a Twin."""
-    twin = _saved(state)
-    check_doc_name(name)
-    wish.check(name)
-    wire = yield from attach(
-        state.connection, twin, name, source, wish.wire(), progress=progress, wait=wait
-    )
-    state.docs.absorb({name: {"description": None, **wire}}, complete=False)
-    doc = Doc(state, name)
-    yield from tell_of_upload(state.record(), name, doc)
-    return doc
-
-
-def _saved(state: TwinState) -> str:
-    if state.uuid is None:
-        raise StateError("the Twin was not saved yet: save() it before its Docs")
-    return state.uuid

@@ -9,10 +9,11 @@ from ttorm.api.codec import JSONValue
 from ttorm.api.names import check_doc_name
 from ttorm.display import Displayed, Sheet
 from ttorm.pairs import twin_of
-from ttorm.records.doc import Doc, Wish, upload
+from ttorm.records.doc import Doc
 from ttorm.records.loading import require
 from ttorm.records.sheets import names_sheet
 from ttorm.records.transfer import Progress, Source
+from ttorm.records.uploads import Wish, upload
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState
@@ -141,7 +142,9 @@ class Docs(Displayed, Mapping[str, Doc]):
             <Doc 'note.txt' of ...>
         """
         wish = Wish(description, storage_class, sha256)
-        flow = upload(self._state, self._full(name), source, wish, progress=progress, wait=wait)
+        flow = upload(
+            Doc(self._state, self._full(name)), source, wish, progress=progress, wait=wait
+        )
         return self._state.connection.run(flow)
 
     @twin_of(upload)
@@ -157,7 +160,9 @@ class Docs(Displayed, Mapping[str, Doc]):
         wait: bool = True,
     ) -> Doc:
         wish = Wish(description, storage_class, sha256)
-        flow = upload(self._state, self._full(name), source, wish, progress=progress, wait=wait)
+        flow = upload(
+            Doc(self._state, self._full(name)), source, wish, progress=progress, wait=wait
+        )
         return await self._state.connection.arun(flow)
 
     def __repr__(self) -> str:

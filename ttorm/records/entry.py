@@ -9,24 +9,23 @@ from typing import Any, Self
 from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import MissingEntryError, StateError
-from ttorm.api.names import check_history
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
-from ttorm.display import Displayed, Sheet
+from ttorm.display import Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
+from ttorm.records.cells import ABSENT, NOTHING, Item
 from ttorm.records.history import History, Place, Span, values_at
-from ttorm.records.loading import require
 from ttorm.records.moments import moment, timestamp
+from ttorm.records.properties import Properties
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet
 from ttorm.records.sources import SOURCES, Source
-from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
+from ttorm.records.state import PERSONAL, TwinState, check_own_ledger
 from ttorm.records.updating import update
-from ttorm.records.values import PLAIN, Codec, is_scalar
+from ttorm.records.values import PLAIN
 from ttorm.results import SaveResult
-from ttorm.rules import Expression, rule_text
+from ttorm.rules import Expression
 
 __all__ = ["Entry"]
 
@@ -42,7 +41,7 @@ _SHOWN = {
 """Names of the attributes in the API, and here."""
 
 
-class Entry(Displayed):
+class Entry(Properties):
     """An Entry: a JSON value with visibility, history and services; or a reference or include.
 
     Entries of a Twin come from its Ledger, ``twin.ledger["battery"]``. One made here is to be
@@ -69,9 +68,7 @@ class Entry(Displayed):
         ("ledger['pressure']",)
     """
 
-    __slots__ = ("__weakref__", "_alias", "_item", "_state", "name")
-
-    name: str
+    __slots__ = ("__weakref__",)
 
     def __init__(
         self,
@@ -115,139 +112,7 @@ class Entry(Displayed):
         entry._state, entry._alias, entry._item, entry.name = state, alias, None, name
         return entry
 
-    # Where its cells are
-
-    def _own(self) -> Item:
-        if self._item is not None:
-            return self._item
-        return self._attached().foreign_or_own(self._alias).item(self.name)
-
-    def _attached(self) -> TwinState:
-        if self._state is None:
-            raise StateError(
-                "this Entry belongs to no Ledger yet: assign it, as in twin.ledger['name'] = entry"
-            )
-        return self._state
-
-    @property
-    def _part(self) -> str:
-        return "ledger" if self._alias == PERSONAL else f"ledgers/{self._alias}"
-
-    def _get(self, attribute: str) -> Any:
-        item = self._own()
-        if (held := item.held(attribute)) is not NOTHING:
-            return held
-        if self._now(attribute) is None:
-            return None
-        value = item.cell(attribute).read(PLAIN)
-        if not is_scalar(value) and self._state is not None:
-            self._state.touch()
-        return value
-
-    def _now(self, attribute: str) -> Any:
-        """Give an attribute as it is now, not to be changed."""
-        item = self._own()
-        if item.current(attribute) is UNKNOWN:
-            require(self._attached(), self._part, f"ledger[{self.name!r}].{attribute}")
-        if item.current(attribute) is ABSENT:
-            if item.is_modified() and not item.removed:
-                return None
-            raise MissingEntryError(
-                f"the Ledger {self._alias!r} has no Entry {self.name!r}: assign a value to make "
-                "it, or ask `name in ledger` first"
-            )
-        return item.current(attribute)
-
-    def _set(self, attribute: str, value: Any, codec: Codec = PLAIN) -> None:
-        item = self._item or writable_entry(self._attached(), self._alias, self.name)
-        item.removed = False
-        item.cell(attribute).assign(value, codec)
-        if self._state is not None:
-            self._state.forget_values()
-            self._state.touch()
-
-    # Its attributes
-
-    @property
-    def value(self) -> JSONValue:
-        """The value: any JSON; containers may be changed in place.
-
-        Raises:
-            MissingEntryError: The Ledger has no such Entry.
-        """
-        return self._get("value")
-
-    @value.setter
-    def value(self, value: JSONValue) -> None:
-        self._set("value", value)
-
-    @property
-    def visibility(self) -> str | None:
-        """Rule that lets users of other accounts see it; None keeps it private."""
-        text: str | None = self._get("visibility")
-        return text
-
-    @visibility.setter
-    def visibility(self, rule: str | Expression | None) -> None:
-        self._set("visibility", None if rule is None else rule_text(rule))
-
-    @property
-    def history_period(self) -> str | None:
-        """Period of its history, such as ``"3M"`` or ``"INF"``; None keeps none."""
-        period: str | None = self._get("history")
-        return period
-
-    @history_period.setter
-    def history_period(self, period: str | None) -> None:
-        self._set("history", check_history(period))
-
-    @property
-    def timeseries(self) -> dict[str, JSONValue] | None:
-        """Timeseries tables it feeds, or None."""
-        tables: dict[str, JSONValue] | None = self._get("timeseries")
-        return tables
-
-    @timeseries.setter
-    def timeseries(self, tables: dict[str, JSONValue] | None) -> None:
-        self._set("timeseries", tables)
-
-    @property
-    def publish(self) -> dict[str, list[str]] | None:
-        """Notification rules with their topics, or None."""
-        rules: dict[str, list[str]] | None = self._get("publish")
-        return rules
-
-    @publish.setter
-    def publish(self, rules: dict[str, list[str]] | None) -> None:
-        self._set("publish", rules)
-
-    @property
-    def ref(self) -> str | None:
-        """What a reference is a copy of, ``twin://twin/ledger/entry``; None for other Entries."""
-        return self._link("ref")
-
-    @ref.setter
-    def ref(self, source: Entry | str) -> None:
-        self._set("ref", _source(source), SOURCES["ref"])
-
-    @property
-    def ref_status(self) -> str | None:
-        """``"ok"`` when a reference agrees with its source; None for other Entries."""
-        status: str | None = member({"ref": self._now("ref")}, "ref").get("status")
-        return status
-
-    @property
-    def include(self) -> str | None:
-        """What an include shows, ``twin://twin/entry``; None for other Entries."""
-        return self._link("include")
-
-    @include.setter
-    def include(self, source: Entry | str) -> None:
-        self._set("include", _source(source), SOURCES["include"])
-
-    def _link(self, kind: str) -> str | None:
-        text: str | None = member({kind: self._now(kind)}, kind).get("source")
-        return text
+    # Relations
 
     @property
     def source(self) -> Entry | None:
@@ -279,50 +144,6 @@ class Entry(Displayed):
             True
         """
         return self._attached().record()
-
-    def _as_source(self) -> Source:
-        """Return it as what others may refer to."""
-        return Source(self.name, account=self._account(), state=self._attached())
-
-    def _account(self) -> str:
-        """Return the account of its Ledger; empty for one's own."""
-        if self._alias == PERSONAL:
-            return ""
-        facts: Mapping[str, Any] = self._attached().facts or {}
-        aliases = {
-            "owner": facts.get("owner"),
-            "creator": member(facts, "creation_certificate").get("creator"),
-        }
-        account = aliases.get(self._alias, self._alias)
-        if account is None:
-            raise StateError(
-                f"load the Twin first: the account of Ledger {self._alias!r} is not known"
-            )
-        return str(account)
-
-    def _stamp(self, name: str) -> datetime:
-        stamp = self._get(name)
-        if stamp is None:
-            raise StateError(
-                f"the service has not told this of the Entry {self.name!r} yet: save() the Twin, "
-                "or refresh() the Entry"
-            )
-        return moment(stamp)
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was created, in UTC."""
-        return self._stamp("entry_created_ts")
-
-    @property
-    def updated_at(self) -> datetime:
-        """When one of its properties last changed, in UTC."""
-        return self._stamp("entry_updated_ts")
-
-    @property
-    def value_changed_at(self) -> datetime:
-        """When its value was last written, in UTC."""
-        return self._stamp("value_changed_ts")
 
     # Verbs
 
@@ -558,10 +379,6 @@ class Entry(Displayed):
             if cell.holds:
                 codec = SOURCES.get(attribute, PLAIN)
                 item.cell(attribute).assign(cell.read(codec), codec)
-
-
-def _source(entry: Entry | str) -> Source | str:
-    return entry if isinstance(entry, str) else entry._as_source()
 
 
 def _at(source: Source, near: TwinState) -> Entry:

@@ -1,0 +1,127 @@
+"""Error numbers of the service, and which error an answer becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from ttorm.api.errors.service import (
+    AlreadyDoneError,
+    ApiError,
+    BadRequestError,
+    DatabaseUnavailableError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    OperationNotAllowedError,
+    OperationOrderError,
+    QuotaError,
+    ServerError,
+    ServerTimeoutError,
+    ServiceDisabledError,
+    UnauthorizedError,
+)
+
+__all__ = ["SUBCODES", "Subcode", "api_error"]
+
+
+class Subcode(NamedTuple):
+    """A known error number of the service."""
+
+    name: str
+    error: type[ApiError]
+
+
+SUBCODES: dict[int, Subcode] = {
+    400141: Subcode("quota_violation", QuotaError),
+    400314: Subcode("invalid_characters", InvalidRequestError),
+    400358: Subcode("idempotency_violation", AlreadyDoneError),
+    400415: Subcode("not_a_valid_json", InvalidRequestError),
+    400589: Subcode("request_format", InvalidRequestError),
+    400592: Subcode("operation_order_violation", OperationOrderError),
+    400793: Subcode("corrupted_request", InvalidRequestError),
+    400897: Subcode("operation_not_allowed", OperationNotAllowedError),
+    400979: Subcode("service_disabled", ServiceDisabledError),
+    401000: Subcode("unauthorized", UnauthorizedError),
+    403535: Subcode("access_forbidden", ForbiddenError),
+    404653: Subcode("not_found", NotFoundError),
+    500000: Subcode("general", ServerError),
+    500001: Subcode("assert", ServerError),
+    500159: Subcode("response_timeout", ServerTimeoutError),
+    500314: Subcode("services_database_no_connection", DatabaseUnavailableError),
+    501159: Subcode("auth_timeout", ServerTimeoutError),
+    502159: Subcode("request_timeout", ServerTimeoutError),
+    503159: Subcode("processing_timeout", ServerTimeoutError),
+}
+"""The service's known error numbers."""
+
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+}
+
+
+def _class_of(status: int, subcode: int | None) -> type[ApiError]:
+    if subcode in SUBCODES:
+        return SUBCODES[subcode].error
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return ServerError
+    return BadRequestError if status >= 400 else ApiError
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def api_error(
+    status: int,
+    body: Any,
+    *,
+    operation: str | None = None,
+    request: str | None = None,
+    attempts: int = 1,
+) -> ApiError:
+    """Make the exception for an error answer.
+
+    Args:
+        status: HTTP status of the answer.
+        body: Its decoded JSON object, or None when it was not JSON (a proxy's page).
+        operation: Name of the operation.
+        request: Method and path, without anything secret.
+        attempts: How many times the request was sent.
+
+    Returns:
+        The most specific class known; unknown subcodes fall back to the status.
+    """
+    fields = cast("Mapping[str, Any]", body if isinstance(body, dict) else {})
+    try:
+        subcode: int | None = int(fields["subcode"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        subcode = None
+    description, trace = _text(fields.get("description")), _text(fields.get("trace"))
+    error = _class_of(status, subcode)
+    said = description or (
+        "" if fields else "the body is not the API's JSON, a proxy may have answered"
+    )
+    parts = [f"{request or operation or 'the request'} got {status}"]
+    if subcode is not None:
+        parts.append(f"/{subcode}")
+    parts.append(f": {error.meaning}")
+    if said:
+        parts.append(f" ({said})")
+    if trace:
+        parts.append(f", trace {trace}")
+    return error(
+        "".join(parts),
+        status=status,
+        subcode=subcode,
+        trace=trace,
+        description=description,
+        operation=operation,
+        attempts=attempts,
+        request=request,
+    )
