@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar, overload
 
 from ttorm.api.codec import JSONValue
+from ttorm.api.request import ApiRequest
 from ttorm.display import Displayed, Sheet, displayed, limited
 
 __all__ = ["Plan", "PlannedRequest", "SaveResult", "all_of"]
@@ -66,6 +67,12 @@ class PlannedRequest(NamedTuple):
     method: str
     path: str
     body: JSONValue = None
+
+    @classmethod
+    def of(cls, request: ApiRequest) -> PlannedRequest:
+        """Show a call as data."""
+        operation = request.operation
+        return cls(operation.name, operation.method, request.target, request.body)
 
     def __str__(self) -> str:
         line = f"{self.method} {self.path}"

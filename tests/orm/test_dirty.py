@@ -402,7 +402,7 @@ async def test_what_is_changed_shows_old_and_new(do, connection):
     ]
     assert (shown.state, shown.is_modified) == ("modified", True)
     assert repr(shown).startswith(f"<<Tram {tram.uuid}>: modified, loaded description, ledger")
-    with pytest.raises(TypeError, match="takes a Twin, found int"):
+    with pytest.raises(TypeError, match="takes a record, found int"):
         ttorm.inspect(5)
 
 

@@ -51,12 +51,7 @@ def plan(state: TwinState) -> Plan:
     if identities_need_reading(state):
         requests.append(api_request("get_twin_identities", [uuid], {"show_expired": True}))
     requests.extend(step.request for step in steps(state, uuid))
-    return Plan(
-        PlannedRequest(
-            request.operation.name, request.operation.method, request.target, request.body
-        )
-        for request in requests
-    )
+    return Plan(map(PlannedRequest.of, requests))
 
 
 def creation(state: TwinState, without: Spots = frozenset()) -> ApiRequest:

@@ -1,0 +1,378 @@
+"""What the platform's objects beside Twins have in common: users, roles, tables and their kin.
+
+A resource is a view of one JSON object of the service. It reads the object when a member is looked
+at, remembers what was assigned, and sends only that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+
+from blinker import NamedSignal
+
+from ttorm import signals
+from ttorm.api.answers import needed
+from ttorm.api.errors import NotLoadedError, StateError
+from ttorm.api.names import check_uuid
+from ttorm.api.operations import OPERATIONS
+from ttorm.api.request import ApiRequest, api_request
+from ttorm.connection.calls import perform, read
+from ttorm.connection.core import Connection
+from ttorm.display import Displayed, Sheet
+from ttorm.flows import Flow
+from ttorm.pairs import twin_of
+from ttorm.records.cells import ABSENT, UNKNOWN, Item, Marker
+from ttorm.records.changes import Change, shown
+from ttorm.records.members import Member
+from ttorm.records.sheets import item_sheet
+from ttorm.results import Plan, PlannedRequest, SaveResult
+from ttorm.sessions import current_session
+
+__all__ = ["Deletable", "KeyedResource", "Operations", "Resource"]
+
+R = TypeVar("R", bound="Resource")
+
+
+class Operations(NamedTuple):
+    """Names of the operations of one kind of object; None where there is none."""
+
+    read: str
+    create: str | None = None
+    update: str | None = None
+    delete: str | None = None
+
+
+class Resource(Displayed):
+    """An object of the platform that is no Twin.
+
+    It belongs to the connection of the session it was made in, and is no part of that session's
+    unit of work: what administers an account is saved by its own `save`.
+    """
+
+    __slots__ = ("__weakref__", "_bound", "_item", "_key")
+
+    _operations: ClassVar[Operations]
+    _key_member: ClassVar[str] = "uuid"
+    """The member of answers that tells its UUID or name."""
+
+    def __init__(self, values: Mapping[str, Any], key: str | None = None) -> None:
+        self._begin(key, ABSENT)
+        members = self._members()
+        for attribute, value in values.items():
+            self._assign(members[attribute], value)
+
+    def _begin(self, key: str | None, base: Any) -> None:
+        self._bound: Connection | None = None
+        self._key = key
+        self._item = Item(base, f"{type(self).__name__}.{{}}", UNKNOWN)
+
+    @classmethod
+    def _at(cls, key: str, known: Mapping[str, Any] | None = None) -> Self:
+        """Return the object of a key, with what a listing tells of it; nothing is asked."""
+        record = cls.__new__(cls)
+        record._begin(key, UNKNOWN if known is None else dict(known))
+        record._bound = current_session().connection
+        return record
+
+    @classmethod
+    def _members(cls) -> dict[str, Member[Any]]:
+        """Give the declared members by attribute, those of base classes first."""
+        found: dict[str, Member[Any]] = {}
+        for kind in reversed(cls.__mro__):
+            for name, member in vars(kind).items():
+                if isinstance(member, Member):
+                    found[name] = member
+        return found
+
+    @property
+    def _connection(self) -> Connection:
+        if self._bound is None:
+            self._bound = current_session().connection
+        return self._bound
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the service has it, as far as is known here."""
+        return self._item.base is not ABSENT
+
+    def _saved_key(self) -> str:
+        if self._key is None or not self.is_saved:
+            raise StateError(f"this {type(self).__name__} was not saved yet: save() it first")
+        return self._key
+
+    # Members
+
+    def _read(self, member: Member[Any]) -> Any:
+        cell = self._item.cell(member.wire)
+        if cell.current() is UNKNOWN:
+            self._require(member.attribute)
+        if cell.current() in (ABSENT, UNKNOWN):
+            # Nothing was given yet, or the service says nothing of it.
+            return None
+        return cell.read(member.codec)
+
+    def _assign(self, member: Member[Any], value: Any) -> None:
+        self._item.cell(member.wire).assign(value, member.codec)
+
+    def _require(self, attribute: str) -> None:
+        session = current_session(self._connection)
+        if session.asynchronous or not self._connection.may_block():
+            raise NotLoadedError(
+                f"{attribute} of {self!r} is not loaded, and reading it here would block the event "
+                "loop: write await record.aload() first, or connect(blocking=True)"
+            )
+        self._connection.run(self._load())
+
+    # Reading
+
+    def load(self) -> Self:
+        """Read it, unless it was read before.
+
+        Raises:
+            NotFoundError: There is no such object.
+        """
+        self._connection.run(self._load())
+        return self
+
+    @twin_of(load)
+    async def aload(self) -> Self:
+        await self._connection.arun(self._load())
+        return self
+
+    def refresh(self) -> Self:
+        """Read it again, from the service; unsaved changes stay.
+
+        Raises:
+            NotFoundError: There is no such object.
+        """
+        self._connection.run(self._load(fresh=True))
+        return self
+
+    @twin_of(refresh)
+    async def arefresh(self) -> Self:
+        await self._connection.arun(self._load(fresh=True))
+        return self
+
+    def _load(self, *, fresh: bool = False) -> Flow[None]:
+        if not fresh and self._is_loaded():
+            return
+        self._saved_key()
+        answer = yield from read(
+            self._connection, self._request(self._operations.read), fresh=fresh
+        )
+        self._item.rebase(self._whole(self._object_of(answer.body)))
+
+    def _is_loaded(self) -> bool:
+        known = self._item.base
+        return known is ABSENT or all(m.wire in self._item.known for m in self._members().values())
+
+    def _whole(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Give an answer that tells everything: what it leaves out is not set."""
+        return {**dict.fromkeys(m.wire for m in self._members().values()), **answer}
+
+    # Changes
+
+    def _changes(self) -> dict[str, Change]:
+        members = {member.wire: member for member in self._members().values()}
+        found: dict[str, Change] = {}
+        for wire in self._item.changes():
+            member, cell = members[wire], self._item.cell(wire)
+            old, new = (shown(raw, member.codec, cell.where) for raw in (cell.base, cell.current()))
+            found[member.attribute] = Change(old, new)
+        return found
+
+    def _is_modified(self) -> bool:
+        return not self.is_saved or self._item.is_modified()
+
+    def discard(self) -> None:
+        """Forget the unsaved changes."""
+        self._item.discard()
+
+    # Writing
+
+    def _wire(self) -> dict[str, Any]:
+        """Give the members to write."""
+        return {name: v for name, v in self._item.changes().items() if v is not ABSENT}
+
+    def _request(self, operation: str | None, body: Any = None) -> ApiRequest:
+        """Make the request of an operation; classes without such a path change this."""
+        if operation is None:
+            raise StateError(f"the platform has no operation for this: {self!r}")
+        arguments = [self._key] if OPERATIONS[operation].path_params else []
+        return api_request(operation, arguments, body=body)
+
+    def _creation(self) -> ApiRequest:
+        return self._request(self._operations.create, self._wire())
+
+    def _update(self) -> ApiRequest:
+        return self._request(self._operations.update, self._wire())
+
+    def _object_of(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Find the object in an answer; classes whose answers wrap it change this."""
+        return answer
+
+    def plan(self) -> Plan:
+        """Tell what `save` would send, without sending anything."""
+        if not self._is_modified():
+            return Plan(())
+        request = self._update() if self.is_saved else self._creation()
+        return Plan([PlannedRequest.of(request)])
+
+    def save(self) -> SaveResult:
+        """Create it, or send what changed; nothing when nothing did.
+
+        Raises:
+            ApiError: The service refused it; what was assigned stays.
+        """
+        return self._connection.run(self._save())
+
+    @twin_of(save)
+    async def asave(self) -> SaveResult:
+        return await self._connection.arun(self._save())
+
+    def _save(self) -> Flow[SaveResult]:
+        if not self._is_modified():
+            return SaveResult()
+        yield from self._tell((signals.pre_save,), changes=self._changes())
+        new, changes, sent = not self.is_saved, self._changes(), self._wire()
+        answer = yield from perform(self._connection, self._creation() if new else self._update())
+        self._settle(sent, self._object_of(answer), new=new)
+        names = tuple(changes)
+        result = SaveResult(names if new else (), () if new else names, (), 1)
+        told = (signals.created,) if new else ()
+        yield from self._tell(
+            (*told, signals.changed, signals.post_save), changes=changes, result=result
+        )
+        return result
+
+    def _settle(self, sent: Mapping[str, Any], answer: Mapping[str, Any], *, new: bool) -> None:
+        if new and self._key is None:
+            self._key = needed(answer, self._key_member)
+        # Answers to updates may show less than there is.
+        known = self._whole(answer) if new else {**self._item.known, **sent, **answer}
+        self._item.settle(sent, known)
+
+    def _tell(self, several: Iterable[NamedSignal], **arguments: Any) -> Flow[None]:
+        for signal in several:
+            if signal.receivers:
+                yield from signals.emit(signal, type(self), record=self, **arguments)
+
+    # An ordinary object: nothing below asks the service
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._key or '(not saved)'}>"
+
+    def _sheet(self) -> Sheet:
+        shown_by = {m.wire: m.attribute for m in self._members().values()}
+        return item_sheet(repr(self)[1:-1], self._item, shown_by)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Resource) or type(self) is not type(other):
+            return NotImplemented
+        if self._key is None or other._key is None:
+            return self is other
+        return (self._key, self._connection.address) == (other._key, other._connection.address)
+
+    def __hash__(self) -> int:
+        if self._key is None:
+            raise TypeError(f"this {type(self).__name__} has no hash before it is saved")
+        return hash((type(self), self._key))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self._key, self._item.base, self._item.changes())
+
+
+class KeyedResource(Resource):
+    """A resource with a UUID or name."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _checked_key(cls, key: str) -> str:
+        """Refuse what is no key; classes whose keys are names change this."""
+        return check_uuid(key)
+
+    @classmethod
+    def at(cls, key: str) -> Self:
+        """Return the object of a UUID or name without asking the service.
+
+        Args:
+            key: Its UUID or name.
+
+        Raises:
+            ValidationError: That is none.
+        """
+        return cls._at(cls._checked_key(key))
+
+    @classmethod
+    def get(cls, key: str, *, fresh: bool = False) -> Self:
+        """Read an object.
+
+        Args:
+            key: Its UUID or name.
+            fresh: Ask the service whatever the cache holds.
+
+        Raises:
+            NotFoundError: There is none.
+            ValidationError: That is no UUID or name.
+        """
+        return current_session().connection.run(cls._fetch(key, fresh=fresh))
+
+    @classmethod
+    @twin_of(get)
+    async def aget(cls, key: str, *, fresh: bool = False) -> Self:
+        return await current_session().connection.arun(cls._fetch(key, fresh=fresh))
+
+    @classmethod
+    def _fetch(cls, key: str, *, fresh: bool) -> Flow[Self]:
+        record = cls.at(key)
+        yield from record._load(fresh=fresh)
+        return record
+
+
+class Deletable(KeyedResource):
+    """A resource that can be deleted."""
+
+    __slots__ = ()
+
+    def delete(self) -> SaveResult:
+        """Delete it at once. What it was stays readable; saving it makes a new one.
+
+        Raises:
+            NotFoundError: There is no such object.
+            StateError: It was not saved yet.
+        """
+        return self._connection.run(self._delete())
+
+    @twin_of(delete)
+    async def adelete(self) -> SaveResult:
+        return await self._connection.arun(self._delete())
+
+    def _delete(self) -> Flow[SaveResult]:
+        key = self._saved_key()
+        yield from perform(self._connection, self._request(self._operations.delete))
+        self._become_new()
+        return SaveResult(deleted=(key,), requests=1)
+
+    def _become_new(self) -> None:
+        kept = {
+            member.wire: self._item.current(member.wire)
+            for member in self._members().values()
+            if member.writable
+        }
+        bound = self._bound
+        self._begin(None, ABSENT)
+        self._bound = bound
+        for wire, value in kept.items():
+            if not isinstance(value, Marker) and value is not None:
+                self._item.cell(wire).assign(value)
+
+
+def _revive(kind: type[R], key: str | None, base: Any, changes: Mapping[str, Any]) -> R:
+    """Make a copied or pickled object; it binds to the default connection when first needed."""
+    record = kind.__new__(kind)
+    record._begin(key, base)
+    for wire, value in changes.items():
+        record._item.cell(wire).assign(value)
+    return record
