@@ -162,6 +162,7 @@ def test_the_reference_has_every_public_name(module):
     named = set(re.findall(r"`(?:ttorm\.)?(\w+)[`(]", page))
     assert set(module.__all__) <= named
 
+
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.credential])
 def test_an_operation_is_called_by_the_tests_that_the_page_of_coverage_names(name):
     tests, _ = coverage_page.AREAS[OPERATIONS[name].category]
