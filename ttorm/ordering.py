@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-__all__ = ["Waiting", "Wave", "waves"]
+from ttorm.api.errors import SaveError
+from ttorm.flows import Flow, gather
+from ttorm.results import SaveResult, Stage
+
+__all__ = ["Waiting", "Wave", "in_order", "in_stages", "waves"]
 
 
 class Waiting(Protocol):
@@ -17,6 +21,8 @@ class Waiting(Protocol):
 
 
 W = TypeVar("W", bound=Waiting)
+Save: TypeAlias = Callable[[W, bool], Flow[SaveResult]]
+"""Saves a record; early, it leaves out what speaks of others."""
 
 
 class Wave(NamedTuple, Generic[W]):
@@ -24,11 +30,11 @@ class Wave(NamedTuple, Generic[W]):
 
     Attributes:
         units: The records.
-        early: Whether what speaks of others is left for a later wave.
+        stage: Whether they are saved as a whole, or in two steps.
     """
 
     units: list[W]
-    early: bool = False
+    stage: Stage = "whole"
 
 
 def waves(units: Iterable[W]) -> Iterator[Wave[W]]:
@@ -43,7 +49,39 @@ def waves(units: Iterable[W]) -> Iterator[Wave[W]]:
         ready = [key for key in left if before[key].isdisjoint(left)]
         if not ready:
             circle = list(left.values())
-            yield Wave(circle, early=True)
-            yield Wave(circle)
+            yield Wave(circle, "early")
+            yield Wave(circle, "late")
             return
         yield Wave([left.pop(key) for key in ready])
+
+
+def in_stages(units: Iterable[W]) -> Iterator[tuple[W, Stage]]:
+    """Put records in order, one by one; some of them come twice."""
+    for wave in waves(units):
+        for unit in wave.units:
+            yield unit, wave.stage
+
+
+def in_order(units: Iterable[W], save: Save[W]) -> Flow[list[SaveResult | Exception]]:
+    """Save records, each after those it waits for, otherwise side by side.
+
+    Returns:
+        What was done and what failed, of one record after the other.
+    """
+    outcomes: list[SaveResult | Exception] = []
+    failed: set[int] = set()
+    for wave in waves(units):
+        some = [unit for unit in wave.units if id(unit) not in failed]
+        early = wave.stage == "early"
+        saved = yield from gather(save(unit, early) for unit in some)
+        for unit, outcome in zip(some, saved, strict=True):
+            if not early or not isinstance(outcome, Exception):
+                outcomes.append(outcome)
+            elif isinstance(outcome, SaveError):
+                # What was refused is tried, and told, with the rest.
+                outcomes.append(outcome.result)
+            else:
+                # Nobody knows what a second try would do: a Twin may be there already.
+                failed.add(id(unit))
+                outcomes.append(outcome)
+    return outcomes

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar, overload
+from typing import Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.request import ApiRequest
 from ttorm.display import Displayed, Sheet, displayed, limited
 
-__all__ = ["Plan", "PlannedRequest", "SaveResult", "all_of"]
+__all__ = ["Plan", "PlannedRequest", "SaveResult", "Stage", "all_of", "joined"]
 
 R = TypeVar("R")
+Stage: TypeAlias = Literal["whole", "early", "late"]
+"""Whether a save is whole, or the first or second one of a record in a circle."""
 
 
 @displayed
@@ -116,6 +118,15 @@ class Plan(Displayed, Sequence[PlannedRequest]):
     def _sheet(self) -> Sheet:
         rows = [(one.method, one.path, _json(one.body)) for one in self]
         return Sheet(repr(self)[1:-1], ("method", "path", "body"), limited(rows))
+
+
+def joined(plans: Iterable[Plan]) -> Plan:
+    """Put several plans together; what one of them reads, the others need not."""
+    found: list[PlannedRequest] = []
+    for request in (request for plan in plans for request in plan):
+        if request.method != "GET" or request not in found:
+            found.append(request)
+    return Plan(found)
 
 
 def all_of(outcomes: Iterable[R | Exception]) -> list[R]:

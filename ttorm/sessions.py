@@ -20,10 +20,10 @@ from ttorm.connection.blocking import runner, running_loop
 from ttorm.connection.budgets import Budget
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
-from ttorm.flows import Flow, gather
-from ttorm.ordering import waves
+from ttorm.flows import Flow
+from ttorm.ordering import in_order, in_stages
 from ttorm.pairs import twin_of
-from ttorm.results import Plan, SaveResult, all_of
+from ttorm.results import Plan, SaveResult, Stage, all_of, joined
 
 __all__ = [
     "Fetch",
@@ -69,7 +69,7 @@ class Unit(Protocol):
         """Send the changes; early ones leave out what speaks of records not saved yet."""
         ...
 
-    def plan(self) -> Plan:
+    def plan(self, stage: Stage = "whole") -> Plan:
         """Give the requests that a save would send."""
         ...
 
@@ -220,7 +220,7 @@ class Session:
             POST /twins
             {"description": {"kind": "pump"}}
         """
-        return Plan(request for unit in self._ready() for request in unit.plan())
+        return joined(unit.plan(stage) for unit, stage in in_stages(self._ready()))
 
     def _ready(self) -> list[Unit]:
         return [unit for unit in self._held.values() if unit.is_modified() and not unit.stuck]
@@ -246,11 +246,8 @@ class Session:
         if self._open:
             self._check_home()
         # Records with containers in users' hands stay: they may be changed again.
-        outcomes: list[SaveResult | Exception] = []
-        for wave in waves(self._ready()):
-            flows = (unit.save_flow(early=wave.early) for unit in wave.units)
-            outcomes += yield from gather(flows)
-        return SaveResult.sum(all_of(outcomes))
+        flow = in_order(self._ready(), lambda unit, early: unit.save_flow(early=early))
+        return SaveResult.sum(all_of((yield from flow)))
 
     def rollback(self) -> None:
         """Forget all unsaved changes; requests already answered stay done."""

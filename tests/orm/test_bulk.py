@@ -5,12 +5,32 @@ from __future__ import annotations
 import pytest
 
 import ttorm
-from ttorm import Field, Twin, description, entry
+from ttorm import Field, Link, Twin, description, entry
 
 
 class Drone(Twin):
     label: Field[str] = description(default="")
     battery: Field[float] = entry(default=100.0)
+
+
+class Base(Twin):
+    place: Field[str] = description()
+
+
+class Scout(Twin):
+    base: Field[Link[Base]] = entry()
+
+
+class Leader(Twin):
+    scouts: Field[list[Link[Scout]]] = entry()
+
+
+class Node(Twin):
+    label: Field[str] = description(default="")
+    next: Field[Link[Node] | None] = entry(default=None)
+
+
+PARTS = ("", "/ledgers/personal")
 
 
 def make(number):
@@ -189,3 +209,168 @@ async def test_a_part_that_is_none_is_refused_before_anything_is_sent(do, connec
         await do(ttorm, "load_all", drones, "ledger", "batery")
     assert not hasattr(caught.value, "__notes__")
     assert sent.lines() == []
+
+
+async def test_names_of_fields_stand_for_their_parts(do, connect):
+    sent = connect(default=True, cache=None).transport.sent
+    made = [await do(Drone, "create", label=str(number)) for number in range(2)]
+    async with do.block(ttorm.session()):
+        drones = [Drone.at(one.uuid) for one in made]
+        sent.take()
+        await do(ttorm, "load_all", drones, "battery", "label")
+        paths = [f"GET /twins/{one.uuid}{part}" for one in made for part in PARTS]
+        assert sorted(sent.lines()) == sorted(paths)
+        assert [(one.label, one.battery) for one in drones] == [("0", 100.0), ("1", 100.0)]
+    with pytest.raises(ttorm.ValidationError, match="no part 'battry': did you mean 'battery'"):
+        await do(ttorm, "load_all", drones, "battry")
+    with pytest.raises(ttorm.ValidationError, match="no part 'battery'"):
+        await do(ttorm, "load_all", [*drones, Twin.at(made[0].uuid)], "battery")
+
+
+async def test_with_links_come_the_twins_they_lead_to(do, connect):
+    sent = connect(default=True, cache=None).transport.sent
+    base = await do(Base, "create", place="roof")
+    scouts = [await do(Scout, "create", base=base) for _ in range(3)]
+    async with do.block(ttorm.session()):
+        found = [Scout.at(one.uuid) for one in scouts]
+        sent.take()
+        await do(ttorm, "load_all", found, "base")
+        assert len(sent.take()) == 4
+        assert [one.base.place for one in found] == ["roof"] * 3
+        assert sent.lines() == []
+
+
+async def test_a_chain_is_saved_in_its_order(do, connection, sent):
+    """Links to new records, references to new Entries, over many Twins and in any order."""
+    await do(connection, "whoami")
+    sent.clear()
+    base = Base(place="roof")
+    base.ledger["wind"] = 3
+    scouts = [Scout(base=base) for _ in range(3)]
+    for scout in scouts:
+        scout.ledger["wind"] = ttorm.Entry(ref=base.ledger["wind"])
+    leader = Leader(scouts=scouts)
+    told = []
+    result = await do(
+        ttorm,
+        "save_all",
+        [leader, *scouts, base],
+        progress=lambda done, of: told.append((done, of)),
+    )
+    assert told == [(number, 5) for number in range(1, 6)]
+    assert result.requests == len(sent) == 10
+    assert sent[0].body == {"description": {"place": "roof"}}
+    assert sent[1].path == f"/twins/{base.uuid}/ledgers/personal"
+    assert [request.body for request in sent[-2:]] == [
+        None,
+        {"entries": {"scouts": {"value": [one.uuid for one in scouts]}}},
+    ]
+    others_wind = (await do(scouts[0], "load", "ledger")).ledger["wind"]
+    assert (others_wind.ref.rpartition("/")[2], others_wind.value) == ("wind", 3)
+
+
+async def test_who_waits_in_a_circle_is_told_of_once(do, connection, sent):
+    one, two = Node(), Node()
+    one.next, two.next = two, one
+    told = []
+    result = await do(
+        ttorm, "save_all", [one, two], progress=lambda done, of: told.append((done, of))
+    )
+    assert told == [(1, 2), (2, 2)]
+    assert result.requests == len(sent) == 4
+    assert (one.ledger["next"].value, two.ledger["next"].value) == (two.uuid, one.uuid)
+
+
+async def test_what_is_not_among_them_is_not_saved(do, connection, sent):
+    scout, drone = Scout(base=Base(place="roof")), Drone()
+    with pytest.raises(ttorm.StateError, match=r"speaks of \(new Base\)"):
+        await do(ttorm, "save_all", [scout, drone])
+    assert [ttorm.inspect(one).is_modified for one in (scout, drone)] == [True, False]
+
+
+async def test_who_waits_for_what_failed_says_so(do, connection, wire):
+    def meddle(request):
+        if request.body and b"roof" in request.body:
+            raise ttorm.TransportError("cut off", sent=False)
+
+    wire.meddle = meddle
+    connection.retry = ttorm.RetryPolicy(attempts=1)
+    scout = Scout(base=Base(place="roof"))
+    with pytest.raises(ttorm.TransportError) as caught:
+        await do(ttorm, "save_all", [scout, scout.base])
+    assert "speaks of (new Base)" in "".join(caught.value.__notes__)
+    wire.meddle = lambda request: None
+    await do(ttorm, "save_all", [scout, scout.base])
+    assert scout.ledger["base"].value == scout.base.uuid
+
+
+async def test_a_twin_in_doubt_is_not_created_again_for_its_circle(do, connection, wire, sent):
+    one, two = Node(label="one"), Node(label="two")
+    one.next, two.next = two, one
+
+    def meddle(request):
+        if request.method == "POST" and b"one" in (request.body or b""):
+            raise ttorm.TransportError("answer lost", sent=True)
+
+    wire.meddle = meddle
+    with pytest.raises(ttorm.OutcomeUnknownError):
+        await do(ttorm, "save_all", [one, two])
+    assert [request.body for request in sent].count({"description": {"label": "one"}}) == 1
+
+
+async def test_what_is_refused_in_a_circle_holds_up_nothing_else(do, connection, emulator, others):
+    one, two = await do(Node, "create", label="one"), Node()
+    others.call("add_twin_ledger_entry", one.uuid, body={"entries": {"taken": {"value": 1}}})
+    one.ledger["taken"] = 2
+    one.next, two.next = two, one
+    with pytest.raises(ttorm.SaveError) as caught:
+        await do(ttorm, "save_all", [one, two])
+    assert list(caught.value.errors) == ["ledger['taken']"]
+    assert not hasattr(caught.value, "__notes__")
+    assert ttorm.inspect(one).changes == {"ledger['taken']": (None, 2)}
+    read = others.call("get_twin_ledger_entry", one.uuid)["entries"]
+    assert (read["taken"]["value"], read["next"]["value"]) == (1, two.uuid)
+
+
+@pytest.mark.parametrize("verb", ["save_all", "load_all", "refresh_all"])
+async def test_a_callback_that_raises_loses_nothing(do, connection, sent, verb):
+    drones = make(4)
+    if verb != "save_all":
+        await do(ttorm, "save_all", drones)
+        for drone in drones:
+            drone.ledger._state.ledger.expire()
+        sent.clear()
+    told = []
+
+    def progress(done, of):
+        told.append(done)
+        if done == 2:
+            raise ZeroDivisionError("the bar is full")
+
+    with pytest.raises(ZeroDivisionError, match="the bar is full") as caught:
+        await do(ttorm, verb, drones, progress=progress)
+    assert told == [1, 2]
+    assert not hasattr(caught.value, "__notes__")
+    assert len(sent) == {"save_all": 8, "load_all": 4, "refresh_all": 12}[verb]
+    assert [ttorm.inspect(drone).is_modified for drone in drones] == [False] * 4
+
+
+async def test_a_failure_counts_more_than_the_callbacks(do, connection, wire):
+    drones = make(2)
+
+    def meddle(request):
+        if b"1.0" in (request.body or b""):
+            raise ttorm.TransportError("cut off", sent=False)
+
+    wire.meddle = meddle
+    connection.retry = ttorm.RetryPolicy(attempts=1)
+
+    def progress(done, of):
+        raise ZeroDivisionError
+
+    with pytest.raises(ttorm.TransportError) as caught:
+        await do(ttorm, "save_all", drones, progress=progress)
+    assert caught.value.__notes__ == [
+        "also, the progress callback failed: ZeroDivisionError()",
+    ]
+    assert [ttorm.inspect(drone).is_modified for drone in drones] == [False, True]

@@ -148,6 +148,20 @@ async def test_load_reads_only_what_is_missing(do, others, sent):
     )
 
 
+async def test_load_takes_names_of_fields(do, others, sent):
+    class Van(Twin):
+        plate: Field[str] = description(default="")
+        liters: Field[float] = entry(default=0.0)
+
+    uuid = others.call("create_twin")["creation_certificate"]["uuid"]
+    van = await do(Van.at(uuid), "load", "liters")
+    assert sent.lines() == [f"GET /twins/{uuid}/ledgers/personal"]
+    assert van.liters == 0.0
+    with pytest.raises(ttorm.ValidationError, match="no part 'litres': did you mean 'liters'"):
+        await do(van, "load", "litres")
+    assert sent == []
+
+
 async def test_load_without_parts_takes_those_the_class_has_fields_in(do, others, sent):
     class Tagged(Twin):
         tag: Field[str | None] = ttorm.identity("TAG", default=None)

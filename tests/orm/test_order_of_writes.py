@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -124,6 +125,64 @@ async def test_plans_name_what_has_no_uuid_yet(do, connection):
     text = str(node.plan())
     assert '"peer": {"value": "(new Node)"}' in text
     assert re.search(r'"source": "twin://\(new Station\)/[\w-]+/celsius"', text)
+
+
+def bodies(plan, *records):
+    """Give what a plan sends, as it reads once its new records have UUIDs."""
+    text = json.dumps([[one.method, one.body] for one in plan])
+    for record in records:
+        text = text.replace(f"(new {type(record).__name__})", record.uuid)
+    return json.loads(text)
+
+
+async def test_a_session_plans_in_the_order_of_its_saves(do, connection, sent):
+    await do(connection, "whoami")
+    sent.clear()
+    async with do.block(ttorm.session()) as session:
+        first = Node(weight=2)
+        first.station = station = Station(celsius=5.0)
+        plan = session.plan()
+    assert bodies(plan, first, station) == [[one.method, one.body] for one in sent]
+    assert sent[0].path == "/twins"
+    assert "celsius" in sent[1].body["entries"]
+
+
+async def test_a_plan_shows_both_saves_of_a_circle(do, connection, sent):
+    await do(connection, "whoami")
+    sent.clear()
+    async with do.block(ttorm.session()) as session:
+        node, station = Node(weight=1), Station(celsius=1.0)
+        node.next, node.peer, node.station = node, node, station
+        station.description["at"] = 5
+        station.ledger["back"] = Entry(ref=node.ledger["weight"])
+        plan = session.plan()
+    assert [(one.method, names(one.body)) for one in plan] == [
+        ("POST", []),
+        ("PATCH", ["next"]),
+        ("POST", ["peer", "weight"]),
+        ("POST", ["at"]),
+        ("POST", ["celsius"]),
+        ("POST", ["station"]),
+        ("POST", ["back"]),
+    ]
+    wanted = bodies(plan, node, station)
+    assert sorted(map(str, wanted)) == sorted(str([one.method, one.body]) for one in sent)
+
+
+def names(body):
+    return sorted(name for part in (body or {}).values() for name in part)
+
+
+async def test_a_plan_says_when_the_account_has_to_be_asked_for(do, connection, sent):
+    station = await do(Station, "create", celsius=1.0)
+    sent.clear()
+    async with do.block(ttorm.session()) as session:
+        for _ in range(2):
+            Twin().ledger["copy"] = Entry(ref=station.ledger["celsius"])
+        plan = session.plan()
+    assert [str(one) for one in sent].count("GET /whoami") == 1
+    assert [one.operation for one in plan].count("who_am_i") == 1
+    assert sorted(one.method for one in plan) == sorted(one.method for one in sent)
 
 
 async def test_two_new_twins_in_one_list_stay_apart(do, connection):

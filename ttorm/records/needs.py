@@ -11,7 +11,16 @@ from ttorm.records.cells import Cell
 from ttorm.records.sources import placeholder
 from ttorm.records.state import TwinState
 
-__all__ = ["Needed", "ask_account", "check_needs", "keys_about_itself", "needs", "spots_that_wait"]
+__all__ = [
+    "Needed",
+    "Spot",
+    "account_needs_asking",
+    "ask_account",
+    "check_needs",
+    "keys_about_itself",
+    "needs",
+    "spots_that_wait",
+]
 
 Spot = tuple[str, str]
 """A part of a Twin and the name of an item in it."""
@@ -100,17 +109,21 @@ def check_needs(state: TwinState, only: Spot | None) -> frozenset[Spot]:
     return frozenset()
 
 
+def account_needs_asking(state: TwinState) -> bool:
+    """Tell whether references to own Ledgers are about to be written, and whose is not known."""
+    if state.known_account is not None:
+        return False
+    cells = (item.cells["ref"] for _, item in state.ledger if "ref" in item.cells)
+    return any(cell.touched and any(cell.needs()) for cell in cells)
+
+
 def ask_account(state: TwinState) -> Flow[int]:
-    """Learn the account, where references to own Ledgers are about to be written.
+    """Learn the account, where it has to be known.
 
     Returns:
         How many requests that took.
     """
-    if state.known_account is not None:
+    if not account_needs_asking(state):
         return 0
-    for _, item in state.ledger:
-        cell = item.cells.get("ref")
-        if cell is not None and cell.touched and any(cell.needs()):
-            yield from state.connection.learn_account()
-            return 1
-    return 0
+    yield from state.connection.learn_account()
+    return 1

@@ -9,8 +9,14 @@ from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError, StateError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
 from ttorm.records.cells import ABSENT, Item, Items
+from ttorm.records.needs import (
+    Spot,
+    account_needs_asking,
+    keys_about_itself,
+    spots_that_wait,
+)
 from ttorm.records.state import PERSONAL, TwinState
-from ttorm.results import Plan, PlannedRequest
+from ttorm.results import Plan, PlannedRequest, Stage
 
 __all__ = ["Step", "check_atomic", "plan", "repeated", "steps"]
 
@@ -21,7 +27,7 @@ _NEW = "new"
 Part = Literal["description", "identities", "ledger", "docs"]
 Does = Literal["create", "update", "delete"]
 Sent = dict[str, dict[str, JSONValue]]
-Spots = frozenset[tuple[str, str]]
+Spots = frozenset[Spot]
 
 
 class Step(NamedTuple):
@@ -40,18 +46,50 @@ class Step(NamedTuple):
     sent: Sent
 
 
-def plan(state: TwinState) -> Plan:
-    """Give the requests a save would send, reads included."""
-    requests: list[ApiRequest] = []
+def plan(state: TwinState, stage: Stage = "whole") -> Plan:
+    """Give the requests a save would send, reads included.
+
+    Args:
+        state: The Twin.
+        stage: Whether the save is a whole one; an early one, without what speaks of Twins that are
+            not saved yet; or the late one that follows it.
+    """
+    waiting = frozenset[Spot]() if stage == "whole" else spots_that_wait(state, None)
     uuid = state.uuid or _NEW
-    if state.uuid is None:
-        requests.append(creation(state))
-    elif description_needs_reading(state):
-        requests.append(api_request("get_twin", [uuid]))
-    if identities_need_reading(state):
-        requests.append(api_request("get_twin_identities", [uuid], {"show_expired": True}))
-    requests.extend(step.request for step in steps(state, uuid))
+    requests: list[ApiRequest] = []
+    if stage == "late":
+        requests.extend(step.request for step in _late(state, uuid, waiting))
+    else:
+        requests.extend(_first(state, uuid, waiting))
+        requests.extend(step.request for step in _following(state, uuid, waiting))
     return Plan(map(PlannedRequest.of, requests))
+
+
+def _first(state: TwinState, uuid: str, without: Spots) -> Iterator[ApiRequest]:
+    """Give what creates the Twin, or is read before it is written."""
+    if account_needs_asking(state):
+        yield api_request("who_am_i")
+    if state.uuid is None:
+        yield creation(state, without | keys_about_itself(state))
+    elif description_needs_reading(state):
+        yield api_request("get_twin", [uuid])
+    if identities_need_reading(state):
+        yield api_request("get_twin_identities", [uuid], {"show_expired": True})
+
+
+def _following(state: TwinState, uuid: str, without: Spots) -> Iterator[Step]:
+    """Give the writes, also those that follow the creation of a Twin."""
+    if keys_about_itself(state) - without:
+        yield from _description(state, uuid, without)
+    yield from steps(state, uuid, without=without)
+
+
+def _late(state: TwinState, uuid: str, waiting: Spots) -> Iterator[Step]:
+    """Give the writes of what has waited."""
+    if any(part == "description" for part, _ in waiting):
+        yield from _description(state, uuid, frozenset())
+    entries = ((name, item) for name, item in state.ledger if ("ledger", name) in waiting)
+    yield from _writes(state, uuid, entries)
 
 
 def creation(state: TwinState, without: Spots = frozenset()) -> ApiRequest:

@@ -64,7 +64,7 @@ def save(
     check: bool = False,
     atomic: bool = False,
     only: tuple[Part, str] | None = None,
-    early: bool = False,
+    without: Spots | None = None,
     recover: Recovery | None = None,
 ) -> Flow[SaveResult]:
     """Send what changed of a Twin.
@@ -74,7 +74,8 @@ def save(
         check: Write only over what this record has seen.
         atomic: Write all changes of Entries, or none.
         only: One item, by part and name, when not everything is to be saved.
-        early: Leave out what speaks of records that are not saved yet, instead of refusing.
+        without: What is left out, with all else that speaks of records not saved yet; None has
+            such a save refused instead.
         recover: What to do when nobody knows whether the Twin was created; None raises.
 
     Raises:
@@ -95,7 +96,10 @@ def save(
             planned = of_items(planned, [attribute_name(state, *only)])
         yield from signals.emit(signals.pre_save, type(record), record=record, changes=planned)
     # Receivers may have changed more.
-    without = spots_that_wait(state, only) if early else check_needs(state, only)
+    if without is None:
+        left_out = check_needs(state, only)
+    else:
+        left_out = without | spots_that_wait(state, only)
     heard = anybody_listens()
     changes = changes_of(state) if heard else {}
     saving = _Saving(
@@ -103,7 +107,7 @@ def save(
     )
     failure: Exception | None = None
     try:
-        yield from _alone(state, saving.run(only, without))
+        yield from _alone(state, saving.run(only, left_out))
     except Exception as error:  # noqa: BLE001 # raised when everybody was told what was done
         failure = error
     result = saving.result()

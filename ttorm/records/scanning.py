@@ -12,11 +12,9 @@ from ttorm.connection.calls import perform
 from ttorm.display import Displayed, Sheet, displayed, limited, shortened
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.bulk import load_each
+from ttorm.records.bulk import load_each, part_named
 from ttorm.records.links import holds_links, load_linked
 from ttorm.records.listing import Listing
-from ttorm.records.loading import check_part
-from ttorm.records.meta import did_you_mean
 from ttorm.records.models import ALIVE
 from ttorm.rules import Expression, raw, rule_text
 from ttorm.sessions import Fetch, Session, check_fetch, current_session
@@ -134,20 +132,13 @@ class Scan(Displayed, Generic[T]):
         Example:
             >>> scan = Twin.scan().prefetch("ledger", "identities")
         """
-        named = [self._part(part) for part in parts]
+        named = [part_named(self._model, part) for part in parts]
         fields: Mapping[str, Any] = getattr(self._model, "__fields__", {})
         links = [part for part in parts if part in fields and holds_links(fields[part])]
         return self._with(
             parts=tuple(dict.fromkeys([*self._options.parts, *named])),
             links=tuple(dict.fromkeys([*self._options.links, *links])),
         )
-
-    def _part(self, name: str) -> str:
-        fields: Mapping[str, Any] = getattr(self._model, "__fields__", {})
-        if name not in fields:
-            return check_part(name, did_you_mean(name, fields))
-        part: str = fields[name].part
-        return part
 
     def limit(self, number: int) -> Self:
         """Stop after so many records.

@@ -17,7 +17,7 @@ from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Item, Items
-from ttorm.results import Plan, SaveResult
+from ttorm.results import Plan, SaveResult, Stage
 from ttorm.sessions import Session, current_session, open_block
 
 if TYPE_CHECKING:
@@ -284,15 +284,17 @@ class TwinState:
         Args:
             early: Leave out what speaks of Twins that are not saved yet.
         """
+        from ttorm.records.needs import spots_that_wait
         from ttorm.records.saving import save
 
-        return save(self.record(), early=early)
+        # Others of the same round may be there before this one begins.
+        return save(self.record(), without=spots_that_wait(self, None) if early else None)
 
-    def plan(self) -> Plan:
+    def plan(self, stage: Stage = "whole") -> Plan:
         """Give the requests that a save would send."""
         from ttorm.records.plan import plan
 
-        return plan(self)
+        return plan(self, stage)
 
     def description_cell(self, key: str) -> Cell:
         """Return a description key's cell for writing.

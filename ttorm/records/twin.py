@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ttorm.api.codec import JSONValue
 from ttorm.pairs import twin_of
 from ttorm.records.attributes import touch_field, write_field
+from ttorm.records.bulk import part_named
 from ttorm.records.description import Description
 from ttorm.records.docs import Docs
 from ttorm.records.finders import Finders
@@ -153,18 +154,22 @@ class Twin(Finders):
 
         Args:
             *parts: ``"description"``, ``"ledger"``, ``"identities"``, ``"docs"`` or
-                ``"ledgers/<alias>"``; without any, the parts the class has fields in.
+                ``"ledgers/<alias>"``, or names of fields, which stand for the parts they are in;
+                without any, the parts the class has fields in.
+
+        Raises:
+            ValidationError: There is no such part or field.
 
         Example:
             >>> Twin.at(Twin.create().uuid).load("description", "ledger").status
             'alive'
         """
-        self._connection.run(load(self._state, parts or self._own_parts()))
+        self._connection.run(load(self._state, self._parts_named(parts)))
         return self
 
     @twin_of(load)
     async def aload(self, *parts: str) -> Self:
-        await self._connection.arun(load(self._state, parts or self._own_parts()))
+        await self._connection.arun(load(self._state, self._parts_named(parts)))
         return self
 
     def refresh(self) -> Self:
@@ -277,6 +282,9 @@ class Twin(Finders):
             {"description": {"kind": "pump"}}
         """
         return self._state.plan()
+
+    def _parts_named(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(part_named(type(self), name) for name in names) or self._own_parts()
 
     def _own_parts(self) -> tuple[str, ...]:
         parts = dict.fromkeys(spec.part for spec in type(self).__fields__.values())
