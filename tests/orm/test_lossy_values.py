@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from ttorm import Field, Twin, ValidationError, connect, entry
+from ttorm import Field, Twin, ValidationError, connect, default_connection, entry
 
 
 class Place(BaseModel):
@@ -45,3 +46,16 @@ def test_what_comes_back_is_taken(box):
     box.save()
     again = Box.get(box.uuid, fresh=True).refresh()
     assert (again.place, again.anything) == (Place(hall=1), {"a": [1, 2.5, None]})
+
+
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), b"raw", {5: "five"}, date(2024, 5, 1)])
+def test_what_would_lose_something_deep_inside_is_refused_by_the_save(box, value):
+    box.anything = {"deep": []}
+    box.save()
+    requests = default_connection().requests
+    box.anything["deep"].append(value)
+    with pytest.raises(ValidationError, match="would come back as"):
+        box.save()
+    assert default_connection().requests == requests
+    box.anything["deep"].pop()
+    assert box.save().requests == 0

@@ -289,13 +289,16 @@ class TypedCodec:
             return checked
         back = self._load(raw, where, linking)
         if loses(checked, back):
-            raise ValidationError(
-                f"{where}: {short(checked)} would come back as {short(back)}, since JSON and "
-                f"{_name(self.type)} hold no more of it: assign that, or declare the field as the "
-                "type of what is assigned",
-                code="invalid-value",
-            )
+            raise self._loss(checked, back, where)
         return checked
+
+    def _loss(self, value: Any, back: Any, where: str) -> ValidationError:
+        return ValidationError(
+            f"{where}: {short(value)} would come back as {short(back)}, since JSON and "
+            f"{_name(self.type)} hold no more of it: assign that, or declare the field as the "
+            "type of what is assigned",
+            code="invalid-value",
+        )
 
     def load(self, raw: JSONValue, where: str, near: TwinState | None = None) -> Any:
         """Validate what the service stores."""
@@ -316,7 +319,13 @@ class TypedCodec:
         raw = self._json(value, where, linking)
         # Once more as JSON: pydantic takes instances of models and dataclasses as they are.
         stored = self._validated(self._validate_stored, raw, where, "found", linking)
+        if linking is None and loses(value, stored) and self._plain(value) != self._plain(stored):
+            raise self._loss(value, stored, where)
         return self._json(stored, where, linking)
+
+    def _plain(self, value: Any) -> Any:
+        """Return a value without models and dataclasses, which need not be comparable."""
+        return self._adapter.dump_python(value, round_trip=True, warnings=False)
 
     def needs(self, value: Any) -> Iterable[Need]:
         """Return the Twins of the records that a value links to."""
