@@ -12,6 +12,7 @@ from ttorm.api.errors import (
     BadRequestError,
     BrokenReferenceError,
     BudgetExceededError,
+    CircuitOpenError,
     ConfigurationError,
     Conflict,
     ConflictError,
@@ -41,7 +42,7 @@ from ttorm.api.errors import (
     WrongKindError,
 )
 from ttorm.api.names import hashed_identity
-from ttorm.api.retry import RetryPolicy
+from ttorm.api.retry import CircuitBreaker, RetryPolicy, RetryQuota
 from ttorm.connection.budgets import Budget
 from ttorm.connection.cache import Cache, CacheStatistics
 from ttorm.connection.core import Connection
@@ -89,6 +90,8 @@ __all__ = [
     "Cache",
     "CacheStatistics",
     "Change",
+    "CircuitBreaker",
+    "CircuitOpenError",
     "ConfigurationError",
     "Conflict",
     "ConflictError",
@@ -125,6 +128,7 @@ __all__ = [
     "ResponseFormatError",
     "ResponseTooLargeError",
     "RetryPolicy",
+    "RetryQuota",
     "SaveError",
     "SaveResult",
     "Scan",

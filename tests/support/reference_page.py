@@ -28,7 +28,8 @@ HOME = Path(ttorm.__file__).parent
 
 # What is not named here comes under the last heading; modules have sections of their own.
 SECTIONS = {
-    "Connecting": "connect default_connection Connection Secret RetryPolicy Cache CacheStatistics",
+    "Connecting": "connect default_connection Connection Secret RetryPolicy RetryQuota"
+    " CircuitBreaker Cache CacheStatistics",
     "Declaring": "Field Reference Link description entry reference include identity doc ValueCodec"
     " Reconciliation Reconciled",
     "Records": "Twin Ledger Entry Identity Doc source hashed_identity",
@@ -166,7 +167,7 @@ def errors() -> Iterator[str]:
             yield f"| {'&emsp;' * depth}{link} | {first_line(cls)} |"
             depth += 1
         for child in sorted(cls.__subclasses__(), key=lambda c: c.__name__):
-            if child.__module__ == "ttorm" or child.__name__.startswith("_"):
+            if child.__module__.partition(".")[0] == "ttorm":
                 yield from below(child, depth)
 
     yield from below(ttorm.TtormError, 0)

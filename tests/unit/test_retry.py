@@ -76,11 +76,23 @@ def test_classes_of_failures(status, asked, failure):
 
 
 @pytest.mark.parametrize("row", OPERATIONS.values(), ids=lambda row: row.name)
-def test_only_reads_are_repeated_when_the_outcome_is_unknown(row):
+def test_what_does_no_harm_twice_is_repeated_when_the_outcome_is_unknown(row):
     policy = RetryPolicy()
     assert policy.may_repeat(row, Failure.NOT_SENT)
     assert policy.may_repeat(row, Failure.REJECTED)
-    assert policy.may_repeat(row, Failure.AMBIGUOUS) is (row.repeat is Repeat.SAFE)
+    harmless = row.repeat in (Repeat.SAFE, Repeat.IDEMPOTENT)
+    assert policy.may_repeat(row, Failure.AMBIGUOUS) is harmless
+
+
+def test_what_may_overwrite_others_is_not_repeated_blindly():
+    guarded = {name for name, row in OPERATIONS.items() if row.repeat is Repeat.GUARDED}
+    assert guarded == {
+        "update_twin",
+        "update_twin_ledger_entry",
+        "update_twin_ledger_entry_value",
+        "delete_twin_ledger_entry",
+        "remove_sticker",
+    }
 
 
 def test_the_back_off_doubles_up_to_its_cap():

@@ -20,7 +20,9 @@ class Repeat(Enum):
     SAFE = "safe"
     """Reads only."""
     IDEMPOTENT = "idempotent"
-    """Ends in the same state; value writes additionally need a condition to be repeated."""
+    """Ends in the same state."""
+    GUARDED = "guarded"
+    """Ends in the same state unless somebody else writes in between; read before it is repeated."""
     RECONCILABLE = "reconcilable"
     """Creates something named by the caller: reading it back tells whether it happened."""
     UNSAFE = "unsafe"
@@ -65,7 +67,7 @@ class Operation(NamedTuple):
 
 
 _PATH_DEFAULTS = {"ledger": "personal", "database": "default"}
-_SAFE, _IDEMPOTENT = Repeat.SAFE, Repeat.IDEMPOTENT
+_SAFE, _IDEMPOTENT, _GUARDED = Repeat.SAFE, Repeat.IDEMPOTENT, Repeat.GUARDED
 _RECONCILABLE, _UNSAFE = Repeat.RECONCILABLE, Repeat.UNSAFE
 
 
@@ -140,7 +142,7 @@ _TABLE = {
         _row("create_twin", "POST /twins", _UNSAFE, body=True, success=201),
         _row("scan_twins", "GET /twins", _SAFE, "cursor", "count", "match", "details"),
         _row("get_twin", "GET /twins/{twin}", _SAFE, "show_terminated", cacheable=True),
-        _row("update_twin", "PATCH /twins/{twin}", _IDEMPOTENT, body=True),
+        _row("update_twin", "PATCH /twins/{twin}", _GUARDED, body=True),
         _row("terminate_twin", "DELETE /twins/{twin}", _IDEMPOTENT),
     ],
     "identities": [
@@ -201,13 +203,13 @@ _TABLE = {
         _row(
             "update_twin_ledger_entry",
             "PATCH /twins/{twin}/ledgers/{ledger}",
-            _IDEMPOTENT,
+            _GUARDED,
             body=True,
         ),
         _row(
             "delete_twin_ledger_entry",
             "DELETE /twins/{twin}/ledgers/{ledger}",
-            _IDEMPOTENT,
+            _GUARDED,
             "entries",
             body=True,
         ),
@@ -221,7 +223,7 @@ _TABLE = {
         _row(
             "update_twin_ledger_entry_value",
             "PATCH /twins/{twin}/ledgers/{ledger}/value",
-            _IDEMPOTENT,
+            _GUARDED,
             body=True,
         ),
     ],
@@ -261,7 +263,8 @@ _TABLE = {
         _row("put_sticker", "POST /twins/{twin}/stickers", _RECONCILABLE, body=True, success=201),
         _row("get_stickers", "GET /twins/{twin}/stickers", _SAFE, "context"),
         _row("get_sticker", "GET /twins/{twin}/stickers/{color}", _SAFE),
-        _row("remove_sticker", "DELETE /twins/{twin}/stickers/{color}", _IDEMPOTENT, "context"),
+        # One remover wins: who finds it gone does not know whether that was its own doing.
+        _row("remove_sticker", "DELETE /twins/{twin}/stickers/{color}", _GUARDED, "context"),
         _row(
             "list_stickers",
             "GET /stickers",

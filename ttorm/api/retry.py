@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from ttorm.api.operations import Operation, Repeat
 
-__all__ = ["Failure", "RetryPolicy", "failure_of_status", "retry_after"]
+__all__ = [
+    "NO_RETRIES",
+    "CircuitBreaker",
+    "Failure",
+    "RetryPolicy",
+    "RetryQuota",
+    "failure_of_status",
+    "retry_after",
+]
 
 
 class Failure(Enum):
@@ -56,6 +64,42 @@ def retry_after(value: str | None, now: float) -> float | None:
     return seconds if 0 <= seconds < 86_400 else None
 
 
+class RetryQuota(NamedTuple):
+    """How many repeats a connection may spend while a service is down.
+
+    A pool of tokens that repeats use up and successes fill again: a service in trouble is asked
+    little more than it would be without repeats, while a single failure is repeated as ever.
+
+    Attributes:
+        capacity: Tokens at the beginning, and at most.
+        ambiguous: What a repeat after an answer of 5xx or a lost connection costs.
+        rejected: What a repeat costs that the service asked for, or that it has not seen.
+        success: What a request that succeeds at once gives back; one that was repeated gives back
+            what its last repeat has cost.
+    """
+
+    capacity: int = 500
+    ambiguous: int = 14
+    rejected: int = 5
+    success: int = 1
+
+    def cost(self, failure: Failure) -> int:
+        """Give what a repeat costs after a failure."""
+        return self.ambiguous if failure is Failure.AMBIGUOUS else self.rejected
+
+
+class CircuitBreaker(NamedTuple):
+    """When to stop asking a service that does not answer.
+
+    Attributes:
+        failures: So many calls in a row that got no answer, or one of 5xx, open the circuit.
+        pause: Seconds in which calls then fail at once; after them one call may try.
+    """
+
+    failures: int = 10
+    pause: float = 10.0
+
+
 class RetryPolicy(NamedTuple):
     """How often and how long requests are repeated.
 
@@ -65,6 +109,8 @@ class RetryPolicy(NamedTuple):
         cap: Longest back-off in seconds.
         deadline: Seconds from the first sending after which none is begun.
         longest_retry_after: A ``Retry-After`` of more seconds ends the attempts at once.
+        quota: What all requests of a connection may spend on repeats; None sets no bound.
+        breaker: When to stop asking at all; None never does.
     """
 
     attempts: int = 3
@@ -72,14 +118,17 @@ class RetryPolicy(NamedTuple):
     cap: float = 8.0
     deadline: float = 30.0
     longest_retry_after: float = 60.0
+    quota: RetryQuota | None = RetryQuota()
+    breaker: CircuitBreaker | None = None
 
     def may_repeat(self, operation: Operation, failure: Failure) -> bool:
-        """Tell whether a failed request may be sent again without doing harm.
+        """Tell whether a failed request may be sent again without looking what it has done.
 
-        A write whose outcome is unknown is not repeated blindly: it could overwrite what somebody
-        else wrote in between, or make a second object.
+        A write whose outcome is unknown is repeated only where that does no harm: not where it
+        could overwrite what somebody else wrote in between, or make a second object.
         """
-        return failure is not Failure.AMBIGUOUS or operation.repeat is Repeat.SAFE
+        harmless = operation.repeat in (Repeat.SAFE, Repeat.IDEMPOTENT)
+        return harmless or failure is not Failure.AMBIGUOUS
 
     def delay(self, attempt: int, floor: float | None, random: float) -> float:
         """Give the pause before the next sending.

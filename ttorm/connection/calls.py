@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import count
-from time import monotonic, time
+from time import time
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ttorm import signals
-from ttorm.api.errors import ApiError, OutcomeUnknownError, ServerError, TransportError
+from ttorm.api.errors import (
+    AlreadyDoneError,
+    ApiError,
+    OutcomeUnknownError,
+    ServerError,
+    TransportError,
+)
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.operations import Repeat
 from ttorm.api.request import ApiRequest, read_answer
 from ttorm.api.retry import Failure, failure_of_status, retry_after
 from ttorm.connection.budgets import spend
 from ttorm.connection.invalidation import after_failure, after_write
+from ttorm.connection.patience import Patience
 from ttorm.flows import Flow, send, sleep, wait
 
 if TYPE_CHECKING:
@@ -156,24 +162,46 @@ def _about(connection: Connection, request: ApiRequest) -> dict[str, Any]:
 def _exchange(
     connection: Connection, request: ApiRequest, http: HttpRequest
 ) -> Flow[tuple[HttpResponse, int]]:
-    from random import random
-
-    policy, started = connection.retry, monotonic()
-    for attempt in count(1):
+    strain = connection.strain
+    if strain.circuit is not None:
+        strain.circuit.check()
+    patience, doubtful = Patience(strain), False
+    while True:
         tried = yield from _try(connection, request, http)
-        if tried.failure is None and tried.response is not None:
-            return tried.response, attempt
-        pause = policy.delay(attempt, tried.floor, random())  # noqa: S311 # jitter is no secret
-        if (
-            attempt >= policy.attempts
-            or tried.failure is None
-            or not policy.may_repeat(request.operation, tried.failure)
-            or (tried.floor or 0) > policy.longest_retry_after
-            or monotonic() + pause - started > policy.deadline
-        ):
-            return _give_up(request, tried, attempt), attempt
+        failure = tried.failure
+        if failure is None and tried.response is not None:
+            break
+        pause = None
+        if failure is not None and connection.retry.may_repeat(request.operation, failure):
+            pause = patience.pause(failure, tried.floor)
+        if pause is None:
+            if strain.circuit is not None:
+                strain.circuit.note(failed=failure is not Failure.REJECTED)
+            return _give_up(request, tried, patience.attempt), patience.attempt
+        doubtful = doubtful or failure is Failure.AMBIGUOUS
         yield from sleep(pause)
-    raise AssertionError  # pragma: no cover - count() does not end
+    patience.succeed()
+    if strain.circuit is not None:
+        strain.circuit.note(failed=False)
+    response = tried.response
+    if doubtful and _is_done_already(request, response):
+        return response._replace(status=200, body=b""), patience.attempt
+    return response, patience.attempt
+
+
+def _is_done_already(request: ApiRequest, response: HttpResponse) -> bool:
+    """Tell whether a repeated request finds what an earlier sending of it has done."""
+    if response.status == 404:
+        return request.operation.method == "DELETE"
+    return response.status == 400 and isinstance(_refusal(request, response), AlreadyDoneError)
+
+
+def _refusal(request: ApiRequest, response: HttpResponse) -> ApiError | None:
+    try:
+        read_answer(request, response)
+    except ApiError as error:
+        return error
+    return None
 
 
 def _try(connection: Connection, request: ApiRequest, http: HttpRequest) -> Flow[_Attempt]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from io import BytesIO
@@ -20,6 +21,7 @@ from ttorm.api.wire import WhoAmI
 from ttorm.connection import blocking
 from ttorm.connection.cache import Cache
 from ttorm.connection.calls import perform, read
+from ttorm.connection.patience import Strain
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 
@@ -78,6 +80,7 @@ class Connection:
         self.transport = transport
         self.cache = cache
         self.retry = retry or RetryPolicy()
+        self._strain = Strain(self.retry)
         self.concurrency = concurrency
         self.emulator = emulator
         self.watch = watch
@@ -239,6 +242,14 @@ class Connection:
     def known_account(self) -> str | None:
         """UUID of the credential's account, when it was asked for before."""
         return self._account
+
+    @property
+    def strain(self) -> Strain:
+        """What its calls share while the service is in trouble."""
+        strain = self._strain
+        if strain.policy is not self.retry or strain.process != os.getpid():
+            strain = self._strain = Strain(self.retry)
+        return strain
 
     def may_block(self) -> bool:
         """Tell whether reading an attribute may wait for the service here and now."""

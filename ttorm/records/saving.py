@@ -442,6 +442,11 @@ def terminate(record: Any) -> Flow[None]:
     if state.uuid is None:
         raise StateError("this record was not saved yet: there is nothing to terminate")
     answer = yield from perform(state.connection, api_request("terminate_twin", [state.uuid]))
+    if "creation_certificate" not in answer:
+        # A lost answer's work was found done.
+        answer = yield from perform(
+            state.connection, api_request("get_twin", [state.uuid], {"show_terminated": True})
+        )
     state.absorb_twin(answer, fresh=True)
     if signals.terminated.receivers:
         yield from signals.emit(signals.terminated, type(record), record=record)

@@ -14,7 +14,8 @@ TtormError
 ├── SaveError                                some items of a save were refused
 ├── BudgetExceededError (RuntimeError)       more requests than the budget allows
 ├── TransportError (ConnectionError)         no answer: the request did not reach the service
-│   └── RequestTimeoutError (TimeoutError)   ... in time
+│   ├── RequestTimeoutError (TimeoutError)   ... in time
+│   └── CircuitOpenError                     ... for a while, so that it is not asked now
 ├── OutcomeUnknownError                      no answer to a write that may have happened
 ├── ResponseFormatError (ValueError)         an answer that is not the API's
 │   └── ResponseTooLargeError                ... or is larger than allowed
@@ -77,6 +78,7 @@ from ttorm.api.errors.service import (
 )
 from ttorm.api.errors.subcodes import SUBCODES, api_error
 from ttorm.api.errors.transport import (
+    CircuitOpenError,
     OutcomeUnknownError,
     RequestTimeoutError,
     ResponseFormatError,
@@ -92,6 +94,7 @@ __all__ = [
     "BadRequestError",
     "BrokenReferenceError",
     "BudgetExceededError",
+    "CircuitOpenError",
     "ConfigurationError",
     "Conflict",
     "ConflictError",

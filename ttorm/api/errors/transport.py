@@ -5,6 +5,7 @@ from __future__ import annotations
 from ttorm.api.errors.base import TtormError
 
 __all__ = [
+    "CircuitOpenError",
     "OutcomeUnknownError",
     "RequestError",
     "RequestTimeoutError",
@@ -68,6 +69,14 @@ class RequestTimeoutError(TransportError, TimeoutError):
     """The service did not answer in time."""
 
     code = "timeout"
+
+    __str__ = TtormError.__str__
+
+
+class CircuitOpenError(TransportError):
+    """The service has not answered for a while: nothing was sent."""
+
+    code = "circuit-open"
 
     __str__ = TtormError.__str__
 
