@@ -227,12 +227,9 @@ class TypedCodec:
 
     @cached_property
     def _is_ordered(self) -> bool:
-        from datetime import timedelta
-        from decimal import Decimal
+        from ttorm.records.ordering import orders_in_json
 
-        # These travel as text, which orders "10" before "9" and "PT10M" before "PT9M".
-        travels_as_text = {Decimal, timedelta}.intersection((self.type, *get_args(self.type)))
-        return not travels_as_text and not self.is_linked
+        return orders_in_json(self.type) and not self.is_linked
 
     @cached_property
     def is_linked(self) -> bool:

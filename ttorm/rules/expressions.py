@@ -128,8 +128,9 @@ class Attribute(Expression, Generic[T]):
     def _compare(self, sign: str, value: object) -> Expression:
         if not self._ordered and sign not in ("==", "!="):
             raise TypeError(
-                f"{self} does not order in JSON as its Python values do: "
-                "only == and != can be asked of the service"
+                f"{self} is not ordered in JSON as its Python values are: only == and != can be "
+                "asked of the service. Declare a type that is (float, int, str, datetime, ...), "
+                "or a codec=ValueCodec(..., ordered=True) that keeps the order"
             )
         return Expression(operators.Comparison(sign, self._node, self._literal(value)))
 
