@@ -24,6 +24,7 @@ from ttorm._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ttorm import emulator as emulator
+    from ttorm import webhooks as webhooks
     from ttorm.public import *  # noqa: F403 # type checkers see all names at once
 else:
     # Not for type checkers, which would then take any name for one of the module's.
@@ -31,7 +32,7 @@ else:
         # "import ttorm" alone costs next to nothing: the first name that is used brings the rest.
         import importlib
 
-        if name in ("emulator", "rules", "signals"):
+        if name in ("emulator", "rules", "signals", "webhooks"):
             # Modules alone, for the modules below this one name them while they are imported.
             return importlib.import_module(f"ttorm.{name}")
         public = importlib.import_module("ttorm.public")
@@ -46,4 +47,4 @@ else:
 def __dir__() -> list[str]:
     from ttorm.public import __all__ as names
 
-    return [*globals(), *names, "emulator"]
+    return [*globals(), *names, "emulator", "webhooks"]

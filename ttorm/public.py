@@ -72,7 +72,9 @@ from ttorm.records.reconciling import Reconciled, Reconciliation
 from ttorm.records.references import source
 from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
 from ttorm.records.scanning import Page, Scan
+from ttorm.records.subscription import Subscription
 from ttorm.records.timeline import HistoryRow, Timeline
+from ttorm.records.topicaccess import TopicAccess
 from ttorm.records.twin import Twin
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import Session, UnsavedChangesWarning, session
@@ -138,7 +140,9 @@ __all__ = [
     "ServiceDisabledError",
     "Session",
     "StateError",
+    "Subscription",
     "Timeline",
+    "TopicAccess",
     "TransportError",
     "TtormError",
     "Twin",

@@ -31,6 +31,7 @@ __all__ = [
     "UnsavedChangesWarning",
     "check_fetch",
     "current_session",
+    "live_sessions",
     "open_block",
     "session",
 ]
@@ -115,6 +116,7 @@ class Session:
         self._home: tuple[int, Any] = (0, None)
         self._limit = budget
         self._budgets: list[Budget] = []
+        _live[id(self)] = self
 
     @property
     def connection(self) -> Connection:
@@ -332,6 +334,7 @@ class Session:
             )
 
 
+_live: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
 _blocks: ContextVar[tuple[Session, ...]] = ContextVar("ttorm_session_blocks", default=())
 _Sessions: TypeAlias = weakref.WeakKeyDictionary[Connection, Session]
 # With the thread or task they belong to: tasks start with a copy of another's context.
@@ -387,6 +390,13 @@ def open_block(connection: Connection | None = None) -> Session | None:
         if block.is_open and (connection is None or block.connection is connection):
             return block
     return None
+
+
+def live_sessions(connection: Connection) -> list[Session]:
+    """Return all sessions of a connection, of whatever thread or task."""
+    # Taken at one go, and held: others come and go meanwhile.
+    sessions = [reference() for reference in _live.valuerefs()]
+    return [one for one in sessions if one is not None and one._connection() is connection]
 
 
 def current_session(connection: Connection | None = None) -> Session:

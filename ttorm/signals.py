@@ -16,13 +16,16 @@ more. They are called one after the other, in the order in which they were conne
 | `conflict` | after a checked save lost against somebody else's | `record error` |
 | `loaded` | after a part of a record was read from the service | `record part` |
 | `terminated` | after a Twin was terminated | `record` |
+| `notification` | after a message of the platform was verified | `record message` |
 | `request_sent` | after each answer of the service | `operation path connection status` |
 | `cache_invalidated` | when kept answers may be stale now | `operation path connection` |
 
 `changes` maps attributes to `Change(old, new)`: one call for each save, with what the service has
-acknowledged, and none for what it refused. Receivers may be coroutine functions when the async
-verbs are used. An exception in a receiver is logged by the logger ``ttorm.signals`` and never
-undoes or hides a write (`pre_save` is the exception: it may refuse).
+acknowledged, and none for what it refused. What a message of the platform tells (`ttorm.webhooks`)
+is an `entry_changed` as well, made elsewhere: then there is one more argument, `message`. Receivers
+may be coroutine functions when the async verbs are used. An exception in a receiver is logged by
+the logger ``ttorm.signals`` and never undoes or hides a write (`pre_save` is the exception: it may
+refuse).
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ __all__ = [
     "identity_changed",
     "loaded",
     "muted",
+    "notification",
     "post_save",
     "pre_save",
     "request_sent",
@@ -66,6 +70,7 @@ entry_changed = _namespace.signal("entry_changed")
 identity_changed = _namespace.signal("identity_changed")
 doc_changed = _namespace.signal("doc_changed")
 conflict = _namespace.signal("conflict")
+notification = _namespace.signal("notification")
 request_sent = _namespace.signal("request_sent")
 cache_invalidated = _namespace.signal("cache_invalidated")
 

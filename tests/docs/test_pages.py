@@ -156,7 +156,9 @@ def test_the_reference_is_current():
     )
 
 
-@pytest.mark.parametrize("module", [ttorm, ttorm.rules, ttorm.signals, ttorm.emulator])
+@pytest.mark.parametrize(
+    "module", [ttorm, ttorm.rules, ttorm.signals, ttorm.webhooks, ttorm.emulator]
+)
 def test_the_reference_has_every_public_name(module):
     page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(?:ttorm\.)?(\w+)[`(]", page))

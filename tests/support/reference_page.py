@@ -15,7 +15,7 @@ from pathlib import Path
 
 import ttorm
 import ttorm.contrib
-from ttorm import emulator, rules, signals
+from ttorm import emulator, rules, signals, webhooks
 from ttorm.records.description import Description
 from ttorm.records.docs import Docs
 from ttorm.records.identity import Identities
@@ -36,6 +36,7 @@ SECTIONS = {
     "Changes and saves": "inspect Inspection Change Plan PlannedRequest SaveResult ItemError",
     "Conflicts": "Conflict merge retry_conflicts Attempts Attempt",
     "Sessions and many objects": "session Session save_all load_all refresh_all Budget Scan Page",
+    "Notifications": "Subscription TopicAccess",
     "History": "History HistoryRecord Timeline HistoryRow",
 }
 LAST = "More"
@@ -45,6 +46,8 @@ PARTS = {
     "Identity": {"Identities": Identities},
     "Doc": {"Docs": Docs},
 }
+# Classes of modules whose members get a table of their own.
+OF_MODULES = {"ttorm.webhooks": ("Receiver", "Notification", "Reply")}
 # Public to other modules of ttorm only.
 PLUMBING = {
     "Attempt": "",
@@ -59,8 +62,8 @@ HEAD = """\
 
 Every public name and what it is, in a line; `help(name)` in a Python shell tells arguments,
 errors and an example. Where two names are given, the second one is for async code: same
-arguments, to be awaited. The modules `ttorm.rules`, `ttorm.signals`, `ttorm.emulator` and
-`ttorm.contrib` have sections at the end; `ttorm.__version__` is the version.
+arguments, to be awaited. The modules `ttorm.rules`, `ttorm.signals`, `ttorm.webhooks`,
+`ttorm.emulator` and `ttorm.contrib` have sections at the end; `ttorm.__version__` is the version.
 
 This page is made from the docstrings, by `tests/support/reference_page.py`.
 """
@@ -191,6 +194,7 @@ def modules() -> Iterator[str]:
     heads = {
         "ttorm.rules": (rules, "[Rules](rules.md) shows them at work."),
         "ttorm.signals": (signals, "[Signals](signals.md) tells when each is sent."),
+        "ttorm.webhooks": (webhooks, "[React to changes](notifications.md) shows them at work."),
         "ttorm.emulator": (emulator, "[Emulator](emulator.md) tells how it is run."),
     }
     for name, (module, text) in heads.items():
@@ -202,6 +206,8 @@ def modules() -> Iterator[str]:
         plain = ", ".join(f"`{known}`" for known in named if known not in described)
         if plain:
             yield f"And {plain}.\n"
+        for known in OF_MODULES.get(name, ()):
+            yield from members(known, named[known])
 
 
 def is_described(thing: object) -> bool:

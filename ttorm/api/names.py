@@ -23,6 +23,7 @@ __all__ = [
     "check_history",
     "check_identity",
     "check_identity_type",
+    "check_topic",
     "check_uuid",
     "encode_segment",
     "hashed_identity",
@@ -157,6 +158,11 @@ def check_history(period: object) -> str | None:
         "history period",
         "1 to 999 followed by D, W, M or Y, such as '3M', or 'INF' for the newest 1,000 changes",
     )
+
+
+def check_topic(topic: object) -> str:
+    """Return a topic of notifications, or raise `ValidationError`."""
+    return _check(TOPIC, topic, "topic", "3 to 48 letters, digits and '-', such as 'battery-low'")
 
 
 def check_uuid(value: object, what: str = "UUID") -> str:

@@ -10,7 +10,7 @@ from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.cache import Cache
 
-__all__ = ["after_failure", "after_write"]
+__all__ = ["after_failure", "after_notification", "after_write"]
 
 _Answer = Mapping[str, Any]
 _LEDGER_READS = ("get_twin_ledger_entry", "get_twin_ledger_entry_value")
@@ -43,6 +43,19 @@ def after_failure(cache: Cache, scope: str, request: ApiRequest, status: int | N
         cache.drop(scope=scope)
     elif request.arguments and (status == 403 or request.operation.method != "GET"):
         cache.drop(request.arguments[0])
+
+
+def after_notification(cache: Cache, twin: str, trigger: str) -> None:
+    """Drop what a change made elsewhere has made stale.
+
+    Args:
+        cache: The cache.
+        twin: UUID of the Twin that it happened to.
+        trigger: What happened, such as ``ledger.entry.updated``; all that is kept of the Twin goes
+            when that is unknown.
+    """
+    # Whose Ledger it was, a message does not say.
+    cache.drop(twin, operations=_READS_OF_TRIGGER.get(trigger.rpartition(".")[0]))
 
 
 def _drop_category(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
@@ -112,6 +125,10 @@ def _keep(cache: Cache, scope: str, request: ApiRequest, read: ApiRequest, answe
         cache.put(key, answer)
 
 
+_READS_OF_TRIGGER = {
+    "ledger.entry": _LEDGER_READS,
+    "sticker": _READS_OF_CATEGORY["stickers"],
+}
 _EFFECTS: dict[str, Callable[[Cache, str, ApiRequest, _Answer], None]] = {
     "create_twin": _twin_written,
     "update_twin": _twin_written,

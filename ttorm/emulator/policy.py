@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 
+from ttorm.api.signing import NOTIFICATION_MEMBERS
+
 __all__ = ["Policy", "Service"]
 
 Service: TypeAlias = Literal["databases", "timeseries", "indexes"]
@@ -105,7 +107,7 @@ class Policy:
         "listed", "What the access allows is not documented."
     )
     hash_members: tuple[str, ...] = _switch(
-        ("type", "trigger", "message", "twin", "event", "sent_ts", "subscription"),
+        NOTIFICATION_MEMBERS,
         "The order is documented for confirmations only; this is that of the table of fields.",
     )
     delivery_tries: int = _switch(5, "Not documented: enough for a receiver that starts anew.")

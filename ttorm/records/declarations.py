@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 from ttorm.api import names
 from ttorm.records.codecs import ValueCodec
 from ttorm.records.fields import REQUIRED, Field, FieldSpec, Reference
+from ttorm.records.publishing import Publish, publish_rules
 from ttorm.records.targets import Target
 from ttorm.rules import Attribute, Expression, rule_text
 
@@ -21,7 +22,7 @@ def _options(
     visibility: str | Expression | None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> dict[str, Any]:
     """Check what an Entry is declared to be created with.
 
@@ -34,19 +35,13 @@ def _options(
             'or USER.team == "ops"; write "true" to show the Entry to everybody'
         )
     names.check_history(history)
-    for name, value in (("timeseries", timeseries), ("publish", publish)):
-        if value is not None and not isinstance(cast(object, value), Mapping):
-            raise TypeError(f"{kind}({name}={value!r}): expected a dictionary")
-    for rule, topics in (publish or {}).items():
-        if not isinstance(cast(object, topics), (list, tuple)):
-            raise TypeError(
-                f"{kind}(publish={{{rule!r}: {topics!r}}}): expected a list of topics for each rule"
-            )
+    if timeseries is not None and not isinstance(cast(object, timeseries), Mapping):
+        raise TypeError(f"{kind}(timeseries={timeseries!r}): expected a dictionary")
     return {
         "visibility": None if visibility is None else rule_text(visibility),
         "history": history,
         "timeseries": timeseries,
-        "publish": publish,
+        "publish": None if publish is None else publish_rules(publish, f"{kind}(publish)"),
     }
 
 
@@ -100,7 +95,7 @@ def entry(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Field[T]: ...
 @overload
 def entry(
@@ -111,7 +106,7 @@ def entry(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Field[T]: ...
 @overload
 def entry(
@@ -121,7 +116,7 @@ def entry(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Field[T]: ...
 @overload
 def entry(
@@ -130,7 +125,7 @@ def entry(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Any: ...
 def entry(
     *,
@@ -141,7 +136,7 @@ def entry(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Any:
     """Declare a field kept as an Entry of the account's own Ledger.
 
@@ -153,7 +148,8 @@ def entry(
         visibility: Rule that lets users of other accounts see the Entry it is created with.
         history: Period it is created with, such as ``"3M"`` or ``"INF"``.
         timeseries: Timeseries tables it is created with.
-        publish: Notification rules and topics it is created with.
+        publish: Topics to tell changes to, by rule, it is created with:
+            ``{entry_value < 20: ["battery-low"]}``.
 
     Example:
         >>> class Pump(Twin):
@@ -180,7 +176,7 @@ def reference(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Reference[T | None]: ...
 @overload
 def reference(
@@ -190,7 +186,7 @@ def reference(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Reference[T]: ...
 @overload
 def reference(
@@ -201,7 +197,7 @@ def reference(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Any: ...
 @overload
 def reference(
@@ -211,7 +207,7 @@ def reference(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Any: ...
 def reference(
     source: Attribute[Any] | str | None = None,
@@ -221,7 +217,7 @@ def reference(
     visibility: str | Expression | None = None,
     history: str | None = None,
     timeseries: Mapping[str, Any] | None = None,
-    publish: Mapping[str, list[str]] | None = None,
+    publish: Publish | None = None,
 ) -> Any:
     """Declare a field whose value the platform copies from another Entry, also of others.
 
@@ -236,7 +232,8 @@ def reference(
         visibility: Rule that lets users of other accounts see the Entry it is created with.
         history: Period it is created with, such as ``"3M"`` or ``"INF"``.
         timeseries: Timeseries tables it is created with.
-        publish: Notification rules and topics it is created with.
+        publish: Topics to tell changes to, by rule, it is created with:
+            ``{entry_value < 20: ["battery-low"]}``.
 
     Example:
         >>> class Station(Twin):

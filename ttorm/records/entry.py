@@ -18,6 +18,7 @@ from ttorm.records.cells import ABSENT, NOTHING, Item
 from ttorm.records.history import History, Place, Span, values_at
 from ttorm.records.moments import moment, timestamp
 from ttorm.records.properties import Properties
+from ttorm.records.publishing import Publish
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet
 from ttorm.records.sources import SOURCES, Source
@@ -52,7 +53,7 @@ class Entry(Properties):
         visibility: Rule that lets users of other accounts see it; None keeps it private.
         history: Period of its history, such as ``"3M"`` or ``"INF"``; None keeps none.
         timeseries: Timeseries tables it feeds.
-        publish: Notification rules with their topics.
+        publish: Topics to tell changes to, by rule: ``{entry_value < 20: ["battery-low"]}``.
         ref: What it is a copy of: an `Entry` of another Ledger, or ``twin://twin/ledger/entry``.
         include: What it shows: an `Entry` of one's own Ledger of another Twin, or
             ``twin://twin/entry``.
@@ -77,7 +78,7 @@ class Entry(Properties):
         visibility: str | Expression | None = None,
         history: str | None = None,
         timeseries: Mapping[str, JSONValue] | None = None,
-        publish: Mapping[str, list[str]] | None = None,
+        publish: Publish | None = None,
         ref: Entry | str | None = None,
         include: Entry | str | None = None,
     ) -> None:
@@ -103,7 +104,7 @@ class Entry(Properties):
         if timeseries is not None:
             self.timeseries = dict(timeseries)
         if publish is not None:
-            self.publish = dict(publish)
+            self.publish = publish
 
     @classmethod
     def _of(cls, state: TwinState, alias: str, name: str) -> Entry:

@@ -14,6 +14,7 @@ from ttorm.display import Displayed
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
 from ttorm.records.loading import require
 from ttorm.records.moments import moment
+from ttorm.records.publishing import Publish, publish_rules
 from ttorm.records.sources import SOURCES, Source
 from ttorm.records.state import PERSONAL, TwinState, writable_entry
 from ttorm.records.values import PLAIN, Codec, is_scalar
@@ -153,13 +154,23 @@ class Properties(Displayed):
 
     @property
     def publish(self) -> dict[str, list[str]] | None:
-        """Notification rules with their topics, or None."""
+        """Topics to tell changes to, by rule, or None.
+
+        Rules that are assigned may be expressions, and topics templates.
+
+        Example:
+            >>> from ttorm.rules import entry_value
+            >>> pump = Twin.create(entries={"pressure": 2.5})
+            >>> pump.ledger["pressure"].publish = {entry_value > 3: ["pressure-high"]}
+            >>> pump.save().updated
+            ("ledger['pressure']",)
+        """
         rules: dict[str, list[str]] | None = self._get("publish")
         return rules
 
     @publish.setter
-    def publish(self, rules: dict[str, list[str]] | None) -> None:
-        self._set("publish", rules)
+    def publish(self, rules: Publish | None) -> None:
+        self._set("publish", None if rules is None else publish_rules(rules))
 
     @property
     def ref(self) -> str | None:
