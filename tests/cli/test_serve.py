@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ttorm.api.errors import ConfigurationError
-from ttorm.cli.serve import _listen
+from ttorm.cli.sockets import listen
 from ttorm.cli.switches import read_policy
 from ttorm.emulator import Policy
 
@@ -163,7 +163,7 @@ def test_a_port_that_is_taken_is_told_in_one_line():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems may not inherit the option")
 def test_answers_do_not_wait_until_the_client_confirms_their_heads():
-    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

@@ -1,4 +1,4 @@
-"""The command line: `ttorm demo` and `ttorm serve`."""
+"""The command line: `ttorm demo`, `ttorm listen` and `ttorm serve`."""
 
 from __future__ import annotations
 

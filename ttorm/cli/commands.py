@@ -11,7 +11,7 @@ import click
 
 from ttorm._version import __version__
 
-__all__ = ["demo", "serve", "ttorm"]
+__all__ = ["demo", "listen", "serve", "ttorm"]
 
 
 @contextmanager
@@ -184,3 +184,52 @@ def demo(*, quick: bool, store: str | None, report: Path | None) -> None:
         from ttorm.cli.demo import run
 
         run(store=store, report=report, quick=quick)
+
+
+@ttorm.command()
+@click.option(
+    "--topic", "topics", metavar="TOPIC", multiple=True, required=True, help="May be repeated."
+)
+@click.option("--url", help="The service; without it TTORM_URL counts.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, help="Port to listen on; a free one without it.")
+@click.option(
+    "--callback-url",
+    metavar="URL",
+    help="Address that the service sends messages to, when it is not the one listened on.",
+)
+@click.option(
+    "--expires",
+    default=3_600,
+    show_default=True,
+    type=click.IntRange(60, 604_800),
+    help="Seconds for which subscriptions live unless they are refreshed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each change.")
+def listen(
+    *,
+    topics: tuple[str, ...],
+    url: str | None,
+    host: str,
+    port: int,
+    callback_url: str | None,
+    expires: int,
+    as_json: bool,
+) -> None:
+    """Print changes as the service tells them, until Ctrl-C.
+
+    Subscribes to the topics, refreshes that, and cancels it at the end. The credential is that of
+    TTORM_SECRET or TTORM_TOKEN. Standard output has the changes and nothing else.
+    """
+    with _plain_errors("cli"):
+        from ttorm.cli.listen import run
+
+        run(
+            topics=topics,
+            url=url,
+            host=host,
+            port=port,
+            callback_url=callback_url,
+            expires=expires,
+            as_json=as_json,
+        )

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from ttorm.api.errors import ConfigurationError
 from ttorm.cli.impatient import impatient
+from ttorm.cli.sockets import in_url, listen
 from ttorm.cli.switches import read_policy
 from ttorm.emulator import Emulator, Policy
 from ttorm.emulator.asgi import LOOPBACK, MAX_UPLOAD, application
@@ -86,19 +87,19 @@ def run(
     service = _Service(
         store,
         (*callbacks,),
-        (*LOOPBACK, _in_url(host), *hosts),
+        (*LOOPBACK, in_url(host), *hosts),
         max_upload,
         read_policy(switches),
         access_log=access_log,
     )
-    with _listen(host, port) as listener:
+    with listen(host, port) as listener:
         with closing(service.emulator()) as emulator:
             if workers > 1 and emulator.store.address is None:
                 raise ConfigurationError(
                     f"{store} is in one process, {workers} workers cannot share it: name a store "
                     "such as --store sqlite:///file.db or --store postgresql://host/database"
                 )
-            url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
+            url = f"http://{in_url(host)}:{listener.getsockname()[1]}"
             made = partial(_new_credentials, emulator, accounts, data, secret_for)
             if data is not None and emulator.accounts():
                 click.echo(f"ttorm: {store} has data, {data} was not loaded", err=True)
@@ -193,28 +194,6 @@ def _log_requests() -> None:
     log.addHandler(lines)
     log.setLevel(logging.INFO)
     log.propagate = False
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        listener = socket.create_server((host, port), family=_family(host))
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {error.strerror}; "
-            "choose another with --host and --port (--port 0 takes a free one)"
-        ) from None
-    # Connections inherit it. Without it the body of an answer waits for the receipt of its head,
-    # which clients hold back for 40 ms; asyncio sees to it only on sockets that it makes.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _new_credentials(
