@@ -5,13 +5,16 @@ Run it with ``python tests/support/reference_page.py > docs/reference.md``.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import ttorm
 import ttorm.contrib
@@ -22,7 +25,7 @@ from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledgers
 from ttorm.records.models import ModelMeta
 
-__all__ = ["PLUMBING", "SECTIONS", "page", "public_members"]
+__all__ = ["page"]
 
 HOME = Path(ttorm.__file__).parent
 
@@ -47,13 +50,19 @@ PARTS = {
     "Doc": {"Docs": Docs},
 }
 # Classes of modules whose members get a table of their own.
-OF_MODULES = {"ttorm.webhooks": ("Receiver", "Notification", "Reply")}
+OF_MODULES = {
+    "ttorm.webhooks": ("Receiver", "Notification", "Reply"),
+    "ttorm.emulator": ("Emulator", "Clock", "Snapshot"),
+}
 # Public to other modules of ttorm only.
 PLUMBING = {
-    "Attempt": "",
     "Cache": "board count_hit drop get key land peek put",
-    "Connection": "arun bind known_account learn_account may_block run scope",
+    "Connection": "arun bind known_account learn_account may_block run scope strain",
+    "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"
+    " usage vault",
+    "PlannedRequest": "of",
     "RetryPolicy": "delay may_repeat",
+    "RetryQuota": "cost",
     "Secret": "header",
     "Session": "hold let_go release",
 }
@@ -101,7 +110,7 @@ def attributes(cls: type) -> dict[str, str]:
     return {name: " ".join(meaning.split()).replace("``", "`") for name, meaning in parts}
 
 
-def public_members(name: str, cls: type) -> dict[str, object]:
+def public_members(cls: type) -> dict[str, object]:
     """The members of a public class that users call, those of its metaclass among them."""
     found: dict[str, object] = {}
     bases = [*cls.__mro__, *(ModelMeta.__mro__ if isinstance(cls, ModelMeta) else ())]
@@ -110,9 +119,7 @@ def public_members(name: str, cls: type) -> dict[str, object]:
             plain = static.fget if isinstance(static, property) else static
             if not member.startswith("_") and is_ours(plain) and inspect.getdoc(plain):
                 found.setdefault(member, static if isinstance(static, property) else plain)
-    left_out = PLUMBING.get(name, "").split()
-    assert set(left_out) <= set(found), f"gone from {name}: {set(left_out) - set(found)}"
-    return {member: found[member] for member in sorted(found) if member not in left_out}
+    return {member: found[member] for member in sorted(found)}
 
 
 def row(name: str, thing: object, others: Iterable[str] = ()) -> str:
@@ -146,14 +153,22 @@ def section(names: list[str]) -> Iterator[str]:
 
 def members(name: str, cls: type) -> Iterator[str]:
     """A table of what a class has, if it has anything for its users."""
-    told = attributes(cls)
-    found = public_members(name, cls)
+    left_out = PLUMBING.get(name, "").split()
+    told, found = attributes(cls), public_members(cls)
+    assert {*left_out} <= {*told, *found}, f"gone from {name}: {left_out}"
+    told = {known: text for known, text in told.items() if known not in left_out}
+    found = {known: thing for known, thing in found.items() if known not in left_out}
     if not told and not found:
         return
     yield f"### {name}\n"
     if name not in ttorm.__all__:
         yield f"{first_line(cls)}\n"
-    head, line, *rows = table(found)
+    yield from table_with(told, found)
+
+
+def table_with(told: dict[str, str], names: dict[str, object]) -> Iterator[str]:
+    """A table that begins with names of which only the meaning is known."""
+    head, line, *rows = table(names)
     yield from [head, line, *(f"| `{known}` | {text} |" for known, text in told.items()), *rows]
 
 
@@ -202,12 +217,28 @@ def modules() -> Iterator[str]:
         yield f"{text}\n"
         named = {known: getattr(module, known) for known in module.__all__}
         described = {known: thing for known, thing in named.items() if is_described(thing)}
-        yield from table(described)
-        plain = ", ".join(f"`{known}`" for known in named if known not in described)
-        if plain:
-            yield f"And {plain}.\n"
+        told = {known: text for known, text in documented(module).items() if known in named}
+        assert {*told, *described} == set(named), f"undocumented in {name}"
+        yield from table_with(told, described)
         for known in OF_MODULES.get(name, ()):
             yield from members(known, named[known])
+
+
+def documented(module: ModuleType) -> dict[str, str]:
+    """What a package says of names that are no classes or functions.
+
+    That is a text below their assignment, or a row of a table in the module's docstring.
+    """
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", inspect.getdoc(module) or "", re.MULTILINE)
+    found = {name: f"{text[0].upper()}{text[1:]}." for name, text in rows}
+    path = Path(str(module.__file__))
+    for file in path.parent.glob("*.py") if path.name == "__init__.py" else [path]:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        for one, text in pairwise(body):
+            if isinstance(one, ast.Assign) and isinstance(text, ast.Expr):
+                name, value = ast.unparse(one.targets[0]), ast.literal_eval(text.value)
+                found[name] = value.partition("\n")[0].replace("``", "`")
+    return found
 
 
 def is_described(thing: object) -> bool:
