@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, cast, overload
 
 from ttorm.api import names
+from ttorm.api.errors import ValidationError
 from ttorm.records.codecs import ValueCodec
 from ttorm.records.fields import REQUIRED, Field, FieldSpec, Reference
 from ttorm.records.publishing import Publish, publish_rules
@@ -34,7 +35,10 @@ def _options(
             f"{kind}(visibility={visibility!r}): expected a rule, such as \"USER.team == 'ops'\" "
             'or USER.team == "ops"; write "true" to show the Entry to everybody'
         )
-    names.check_history(history)
+    try:
+        names.check_history(history)
+    except ValidationError as error:
+        raise TypeError(f"{kind}(history={history!r}): {error}") from None
     if timeseries is not None and not isinstance(cast(object, timeseries), Mapping):
         raise TypeError(f"{kind}(timeseries={timeseries!r}): expected a dictionary")
     return {

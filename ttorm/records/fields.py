@@ -134,6 +134,13 @@ class FieldSpec:
             raise TypeError(f"{kind}() takes default= or default_factory=, not both")
         if name is not None and not isinstance(name, str):
             raise TypeError(f"{kind}(name={name!r}): expected text, the platform's name of it")
+        if codec is not None and not isinstance(codec, ValueCodec):
+            raise TypeError(
+                f"{kind}(codec={codec!r}): expected how values are stored, as in "
+                "codec=ttorm.ValueCodec(to_json=str, from_json=Path)"
+            )
+        if not isinstance(key, bool):
+            raise TypeError(f"{kind}(key={key!r}): expected True or False")
         if default_factory is not None and not callable(default_factory):
             raise TypeError(
                 f"{kind}(default_factory={default_factory!r}): expected what can be called, such "
@@ -143,7 +150,7 @@ class FieldSpec:
         self.in_ledger = _PARTS[kind] == "ledger"
         self.linked: Literal["ref", "include"] | None = _LINKED.get(kind)
         self.plain = kind in ("entry", "description")
-        self.attribute = ""
+        self.attribute = self._declared = ""
         self.target = name or ""
         self.key = key
         self.options = {name: value for name, value in (options or {}).items() if value is not None}
@@ -176,12 +183,22 @@ class FieldSpec:
 
     def default(self) -> Any:
         """Return a fresh default."""
-        if self._factory is not None:
-            return self._factory()
         if self.linked or self.kind == "doc":
-            return self._default
-        # A container given as default= is shared by nobody: it goes through the codec.
-        return self.codec.load(self.codec.dump(self._default, self.attribute), self.attribute)
+            return self._default if self._factory is None else self._factory()
+        try:
+            if self._factory is not None:
+                return self.codec.check(self._factory(), "default_factory")
+            # A container given as default= is shared by nobody: it goes through the codec.
+            return self.codec.load(self.codec.dump(self._default, "default"), "default")
+        except ValidationError as error:
+            given = "default_factory"
+            if self._factory is None:
+                given = f"default={self._default!r}"
+            mend = ", or declare it as Field[... | None]" if self._default is None else ""
+            raise TypeError(
+                f"{self._declared} = {self.kind}({given}): that is no value of its type; give one "
+                f"that is{mend}"
+            ) from error
 
     def bind(self, owner: type, attribute: str, namespace: Mapping[str, Any]) -> None:
         """Learn the class and name of the field.
@@ -198,7 +215,7 @@ class FieldSpec:
                 f"{owner.__name__}.{attribute} = {self.kind}(...): {error}; "
                 f'give the platform\'s name as {self.kind}(name="...")'
             ) from None
-        declared = f"{owner.__name__}.{attribute}"
+        declared = self._declared = f"{owner.__name__}.{attribute}"
         if attribute in inspect.get_annotations(owner):
             self._type = lambda: _resolve(owner, attribute, namespace)
             self.codec = TypedCodec(self._type, declared)

@@ -76,6 +76,11 @@ else:
             """Give the type of links to a class."""
             return Annotated[model, _LinkTo()]
 
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+            """Refuse to stand for no class."""
+            raise TypeError("Link alone names no class: write Link[Customer], or Link[Twin]")
+
 
 def _linked(model: Any, value: Any, linking: Any) -> Any:
     """Return the record for an assigned or stored value; raises `ValueError`."""

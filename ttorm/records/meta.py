@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ttorm.api import names
 
@@ -77,6 +77,10 @@ def options_of(name: str, given: type | None) -> dict[str, Any]:
     """
     if given is None:
         return {}
+    if not isinstance(cast(object, given), type):
+        raise TypeError(
+            f'{name}.Meta = {given!r}: write class Meta: kind = "..." in the class body'
+        )
     options = {key: value for key, value in vars(given).items() if not key.startswith("_")}
     for option, value in options.items():
         if option not in _EXPECTED:

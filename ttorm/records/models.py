@@ -18,14 +18,23 @@ from typing import (
     get_origin,
 )
 
-from ttorm.api.errors import WrongKindError
+from ttorm.api.errors import ValidationError, WrongKindError
 from ttorm.pairs import twin_of
 from ttorm.records.declarations import description, doc, entry, identity, include, reference
 from ttorm.records.fields import FieldSpec
 from ttorm.records.meta import Meta, did_you_mean, merged, options_of
+from ttorm.records.mistakes import check_body, check_targets
 from ttorm.rules import TWIN, Expression, twin_status
 
-__all__ = ["ModelMeta", "check_kind", "check_makes", "kind_rule", "model_of"]
+__all__ = [
+    "ModelMeta",
+    "check_kind",
+    "check_makes",
+    "check_mark",
+    "is_mark",
+    "kind_rule",
+    "model_of",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +59,7 @@ class ModelMeta(type):
             TypeError: A declaration is wrong; the message says how to mend it.
         """
         own = {key: value for key, value in namespace.items() if isinstance(value, FieldSpec)}
-        _check_body(name, bases, namespace, own)
+        check_body(name, bases, namespace, own)
         body = {key: value for key, value in namespace.items() if key not in own}
         cls = super().__new__(mcs, name, bases, body)
         scope = _enclosing_names(namespace, own)
@@ -64,7 +73,7 @@ class ModelMeta(type):
         alias = cls.__meta__.ledger
         cls.__fields__ = {key: spec.of_class(cls, variables, alias) for key, spec in fields.items()}
         cls.__targets__ = {spec.place: spec for spec in cls.__fields__.values()}
-        _check_targets(cls)
+        check_targets(cls)
         if cls.__meta__.kind is not None and "kind" in cls.__options__:
             _kinds[cls.__meta__.kind] = cls
         return cls
@@ -183,82 +192,25 @@ def check_makes(model: Any) -> None:
         )
 
 
-def _check_body(
-    name: str, bases: tuple[type, ...], namespace: Mapping[str, Any], own: Mapping[str, FieldSpec]
-) -> None:
-    for attribute, spec in own.items():
-        hidden = next((base for base in bases if _has_member(base, attribute)), None)
-        if hidden is not None or attribute.startswith("_"):
-            why = (
-                "starts with an underscore"
-                if hidden is None
-                else f"hides {hidden.__name__}.{attribute}"
-            )
-            raise TypeError(
-                f"the field {name}.{attribute} {why}: give it another name in Python and keep the "
-                f"platform's, as in other = {_renamed(spec, attribute.lstrip('_'))}"
-            )
-    for attribute, annotation in namespace.get("__annotations__", {}).items():
-        if attribute not in namespace and _mentions_field(annotation):
-            raise TypeError(
-                f"{name}.{attribute} is annotated as a field but not declared as one: "
-                f"write {attribute}: Field[...] = entry(), description() or identity()"
-            )
-    if "entries" in own:
-        raise TypeError(
-            f"the field {name}.entries has the name of an argument of {name}(): give it another "
-            f"name in Python and keep the platform's, as in other = {own['entries'].kind}"
-            '(name="entries")'
+def is_mark(model: Any, spec: FieldSpec) -> bool:
+    """Tell whether a field maps what says of which kind a Twin of the class is."""
+    meta: Meta = model.__meta__
+    return meta.kind is not None and spec.place == ("description", meta.kind_key)
+
+
+def check_mark(model: Any, kind: Any) -> None:
+    """Refuse to mark a new Twin as one of another class.
+
+    Raises:
+        ValidationError: The kind is not that of the class.
+    """
+    meta: Meta = model.__meta__
+    if meta.kind is not None and kind != meta.kind:
+        raise ValidationError(
+            f"{model.__name__} makes Twins with {meta.kind_key}={meta.kind!r}, not {kind!r}: leave "
+            f"it out, or make one of the class for {kind!r}",
+            code="invalid-value",
         )
-    _check_mixins(name, bases)
-    for base in bases:
-        for attribute in getattr(base, "__fields__", {}):
-            if attribute in namespace and attribute not in own:
-                raise TypeError(
-                    f"{name}.{attribute} replaces the field of {base.__name__} by "
-                    f"{type(namespace[attribute]).__name__}: declare it again as a field, "
-                    "or give it another name"
-                )
-
-
-def _renamed(spec: FieldSpec, name: str) -> str:
-    argument = f'"{name}"' if spec.kind in ("identity", "doc") else f'name="{name}"'
-    return f"{spec.kind}({argument})"
-
-
-def _check_mixins(name: str, bases: tuple[type, ...]) -> None:
-    """Refuse fields of classes that are no models: nothing would ever save them."""
-    parents = {parent for base in bases for parent in base.__mro__}
-    for parent in parents:
-        for attribute, value in vars(parent).items():
-            if isinstance(value, FieldSpec):
-                raise TypeError(
-                    f"{name} inherits the field {attribute} from {parent.__name__}, which is no "
-                    f"Twin: write class {parent.__name__}(Twin), with abstract = True in its "
-                    "class Meta when it stands for no Twins of its own"
-                )
-
-
-def _has_member(base: type, attribute: str) -> bool:
-    # Verbs of the class alone (create, acreate) are members of its class.
-    classes = (*base.__mro__[:-1], type(base))
-    return any(attribute in vars(parent) for parent in classes)
-
-
-def _mentions_field(annotation: Any) -> bool:
-    text = annotation if isinstance(annotation, str) else str(annotation)
-    bare = text.removeprefix("ttorm.records.fields.").removeprefix("ttorm.")
-    return bare.startswith(("Field[", "Reference["))
-
-
-def _check_targets(cls: ModelMeta) -> None:
-    for spec in cls.__fields__.values():
-        other = cls.__targets__[spec.place]
-        if other is not spec:
-            raise TypeError(
-                f"{cls.__name__}.{spec.attribute} and {cls.__name__}.{other.attribute} map the "
-                f"same {spec.kind} {spec.target!r}: leave one out, or give it another name="
-            )
 
 
 def _type_arguments(bases: Iterable[Any]) -> dict[Any, Any]:

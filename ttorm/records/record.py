@@ -162,6 +162,11 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
 
         def __getattr__(self, name: str) -> Any:
             # Only misses come here: nothing on the class or in the record has that name.
+            if name == "_state":
+                raise AttributeError(
+                    f"this {type(self).__name__} is not made yet: call super().__init__(...) "
+                    "before anything is read or assigned"
+                )
             if name.startswith("_"):
                 raise AttributeError(name)
             spec = type(self).__fields__.get(name)

@@ -18,7 +18,7 @@ from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledger, Ledgers
 from ttorm.records.loading import load, loaded_parts
 from ttorm.records.meta import did_you_mean
-from ttorm.records.models import check_makes
+from ttorm.records.models import check_makes, check_mark, is_mark
 from ttorm.records.saving import save, terminate
 from ttorm.records.state import PERSONAL, TwinState
 from ttorm.records.timeline import Timeline
@@ -80,7 +80,11 @@ class Twin(Finders):
                 raise TypeError(
                     f"{model.__name__}() has no field {name!r}{did_you_mean(name, fields)}"
                 )
-        missing = [name for name, spec in fields.items() if spec.required and name not in values]
+        missing = [
+            name
+            for name, spec in fields.items()
+            if spec.required and name not in values and not is_mark(model, spec)
+        ]
         if missing:
             raise TypeError(f"{model.__name__}() needs a value for {', '.join(missing)}")
         state = TwinState(None, current_session(), model)
@@ -107,9 +111,12 @@ class Twin(Finders):
         if description is not None and not description:
             self._state.replaced = True
         for name, spec in type(self).__fields__.items():
+            if name not in values and is_mark(type(self), spec):
+                continue
             value = values[name] if name in values else spec.default()
             if value is not None or (name in values and spec.required):
                 write_field(self._state, spec, value)
+        check_mark(type(self), self._state.description.current(meta.kind_key))
         for name, value in (entries or {}).items():
             self.ledger[name] = value
         for text in identities:
