@@ -19,6 +19,7 @@ import pytest
 import reference_page
 
 import ttorm
+import ttorm.public
 from ttorm.api import errors
 from ttorm.api.operations import OPERATIONS
 
@@ -133,6 +134,16 @@ def test_every_error_code_has_its_section_and_every_section_its_code():
         codes |= set(re.findall(r'\bcode="([a-z-]+)"', source.read_text(encoding="utf-8")))
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^## ([a-z-]+)$", page, re.MULTILINE)) == codes
+
+
+def test_every_error_is_explained_where_its_code_leads():
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## ([a-z-]+)\n\n(.+?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL))
+    for error in vars(ttorm.public).values():
+        if inspect.isclass(error) and issubclass(error, ttorm.TtormError):
+            assert f"`{error.__name__}`" in sections[error.code], error
+            page, _, anchor = error().help.partition("#")
+            assert anchor in anchors((ROOT / page).read_text(encoding="utf-8"))
 
 
 def test_the_page_of_the_emulator_has_all_switches():
