@@ -110,7 +110,7 @@ def test_after_a_failure_somebody_decides(transport, decide):
     with ttorm.session():
         known = Twin.at(twin.uuid)
         known.ledger["x"] = 2
-        transport.lost += ["PATCH"]
+        transport.lost += ["PATCH", "GET", "GET", "GET"]
         with pytest.raises(ttorm.ServerError):
             known.save()
         getattr(known, decide)()

@@ -544,8 +544,9 @@ async def test_a_failed_write_may_have_made_answers_stale(do, connection, wire, 
     pump.flow = 2.0
     with pytest.raises(ttorm.TtormError):
         await do(pump, "save")
-    assert [name for name, _, _ in heard][-1] == "cache_invalidated"
-    assert "changed" not in names(heard)
+    told = [name for name, _, _ in heard]
+    assert "cache_invalidated" in told
+    assert "changed" not in told
 
 
 # Senders and order

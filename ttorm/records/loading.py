@@ -23,6 +23,7 @@ __all__ = [
     "load",
     "load_part",
     "loaded_parts",
+    "part_request",
     "require",
 ]
 
@@ -47,7 +48,7 @@ def require(state: TwinState, part: str, attribute: str) -> None:
             f"scan(...).prefetch({part!r})"
         )
     check_blocking(state, attribute, f"record.aload({part!r})")
-    request = _request(state, part)
+    request = part_request(state, part)
     kept = None if state.model.__meta__.ttl == 0 else kept_answer(state.connection, request)
     if kept is not None and not signals.loaded.receivers:
         _absorb(state, part, kept)
@@ -116,9 +117,11 @@ def load(state: TwinState, parts: Iterable[str], *, fresh: bool = False) -> Flow
 def load_part(state: TwinState, part: str, *, fresh: bool = False) -> Flow[None]:
     """Read one part."""
     ttl = state.model.__meta__.ttl
-    request = _request(state, part)
+    request = part_request(state, part)
     answer = yield from read(state.connection, request, fresh=fresh or ttl == 0, ttl=ttl)
     _absorb(state, part, answer)
+    if part in state.in_doubt and not answer.kept:
+        state.in_doubt -= {part}
     if signals.loaded.receivers:
         record = state.record()
         yield from signals.emit(signals.loaded, type(record), record=record, part=part)
@@ -169,7 +172,8 @@ def _alias(part: str) -> str:
     return PERSONAL if part == "ledger" else check_part(part).removeprefix("ledgers/")
 
 
-def _request(state: TwinState, part: str) -> ApiRequest:
+def part_request(state: TwinState, part: str) -> ApiRequest:
+    """Give the request that reads a part."""
     if state.uuid is None:
         raise StateError("this record was not saved yet: there is nothing to read; save() it first")
     match part:

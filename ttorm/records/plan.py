@@ -9,6 +9,7 @@ from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError, StateError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
 from ttorm.records.cells import ABSENT, Item, Items
+from ttorm.records.loading import part_request
 from ttorm.records.needs import (
     Spot,
     account_needs_asking,
@@ -67,14 +68,16 @@ def plan(state: TwinState, stage: Stage = "whole") -> Plan:
 
 def _first(state: TwinState, uuid: str, without: Spots) -> Iterator[ApiRequest]:
     """Give what creates the Twin, or is read before it is written."""
+    for part in sorted(state.in_doubt):
+        yield part_request(state, part)
     if account_needs_asking(state):
         yield api_request("who_am_i")
     if state.uuid is None:
         yield creation(state, without | keys_about_itself(state))
     elif description_needs_reading(state):
-        yield api_request("get_twin", [uuid])
+        yield part_request(state, "description")
     if identities_need_reading(state):
-        yield api_request("get_twin_identities", [uuid], {"show_expired": True})
+        yield part_request(state, "identities")
 
 
 def _following(state: TwinState, uuid: str, without: Spots) -> Iterator[Step]:

@@ -9,20 +9,26 @@ from ttorm import signals
 from ttorm.api.answers import is_settled, items, member, needed, refusal
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import (
+    ApiError,
     ConflictError,
     ItemError,
     NotFoundError,
     OutcomeUnknownError,
     SaveError,
+    ServerError,
     StateError,
+    TransportError,
 )
 from ttorm.api.request import ApiRequest, api_request
+from ttorm.api.retry import Failure
 from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
-from ttorm.flows import Flow, wait
-from ttorm.records.cells import ABSENT, alike
+from ttorm.connection.patience import Patience
+from ttorm.flows import Flow, sleep, wait
+from ttorm.records.cells import ABSENT, Marker, alike
 from ttorm.records.changes import attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
+from ttorm.records.doubts import Verdict, verdict
 from ttorm.records.loading import load_part
 from ttorm.records.needs import (
     ask_account,
@@ -50,6 +56,7 @@ from ttorm.results import SaveResult
 
 __all__ = ["Recovery", "remove_now", "save", "terminate", "turn"]
 
+_Doubtful: TypeAlias = OutcomeUnknownError | ServerError
 _ROUNDS = 5
 """How often a save writes again what moved without getting in the way."""
 
@@ -181,6 +188,9 @@ class _Saving:
         state = self.state
         # Everything is checked before anything is sent.
         self._requests += yield from ask_account(state)
+        for part in sorted(state.in_doubt):
+            self._requests += 1
+            yield from load_part(state, part, fresh=True)
         self._steps(only, without)
         if state.uuid is None:
             created = creation(state, without | keys_about_itself(state))
@@ -189,7 +199,7 @@ class _Saving:
         elif only is None and (
             description_needs_reading(state) or (self.check and state.description.is_modified())
         ):
-            yield from self._read_description()
+            yield from self._read_description(check=self.check)
         if only is None and identities_need_reading(state):
             self._requests += 1
             yield from load_part(state, "identities", fresh=True)
@@ -208,10 +218,10 @@ class _Saving:
         # What goes along with the values may be too much for one body.
         return [step._replace(request=self._guarded(step)) for step in found]
 
-    def _guarded(self, step: Step) -> ApiRequest:
+    def _guarded(self, step: Step, *, always: bool = False) -> ApiRequest:
         """Give the request of a step with what keeps it from overwriting, or from doing half."""
         guard: dict[str, JSONValue] = {}
-        if self.check and (conditions := self._conditions(step)):
+        if (self.check or always) and (conditions := self._conditions(step)):
             guard["conditions"] = conditions
         if self.atomic:
             guard["transaction"] = True
@@ -242,17 +252,16 @@ class _Saving:
                 answer = yield from self.recover(error)
         return answer
 
-    def _read_description(self) -> Flow[None]:
+    def _read_description(self, *, check: bool, after: _Doubtful | None = None) -> Flow[None]:
         """Read the whole afresh: the API replaces it, and others may have written other keys."""
         state = self.state
         description = state.description
         before = {key: cell.base for key, cell in description.cells.items() if cell.touched}
         mine = description.changes()
-        self._requests += 1
-        yield from load_part(state, "description", fresh=True)
+        yield from self._look("description", after)
         sides = [(key, before[key], mine[key], description.cell(key).base) for key in mine]
         lost = [Lost("description", *side) for side in sides if overlaps(*side[1:])]
-        if self.check and lost:
+        if check and lost:
             raise conflict(state, lost)
 
     def _settle_description(self, sent: Mapping[str, JSONValue], answer: Mapping[str, Any]) -> None:
@@ -267,20 +276,38 @@ class _Saving:
         state.description.settle(sent, member(answer, "description"))
         state.forget_values()
 
-    def _execute(self, step: Step, *, gone_is_fine: bool = False) -> Flow[None]:
+    def _execute(
+        self, step: Step, *, gone_is_fine: bool = False, patience: Patience | None = None
+    ) -> Flow[None]:
+        """Send a step and settle what it did.
+
+        Args:
+            step: The request.
+            gone_is_fine: Whether what is to be removed may be gone already.
+            patience: How long to go on, when its first sending was in vain.
+        """
+        state = self.state
+        patience = patience or Patience(state.connection.strain)
+        state.in_doubt |= {step.part}
         try:
-            answer = yield from perform(self.state.connection, step.request)
-        except NotFoundError:
-            if not gone_is_fine:
+            answer = yield from perform(state.connection, step.request)
+        except (OutcomeUnknownError, ServerError) as error:
+            yield from self._clear_up(step, error, patience)
+            return
+        except (ApiError, TransportError) as error:
+            # Nothing was done.
+            state.in_doubt -= {step.part}
+            if not (gone_is_fine and isinstance(error, NotFoundError)):
                 raise
             answer = {}
+        state.in_doubt -= {step.part}
         self._requests += 1
         match step.part:
             case "description":
                 self._settle_description(step.sent["description"], answer)
                 self._note("update", "description", step.sent["description"])
             case "ledger":
-                yield from self._settle_entries(step, answer)
+                yield from self._settle_entries(step, answer, patience)
             case "identities":
                 self._settle_identities(step, answer)
             case "docs":
@@ -304,7 +331,9 @@ class _Saving:
             if isinstance(moment, (int, float))
         }
 
-    def _settle_entries(self, step: Step, answer: Mapping[str, Any]) -> Flow[None]:
+    def _settle_entries(
+        self, step: Step, answer: Mapping[str, Any], patience: Patience
+    ) -> Flow[None]:
         ledger = self.state.ledger
         missing: dict[str, str] = {}
         failed: dict[str, str] = {}
@@ -326,7 +355,10 @@ class _Saving:
                 ledger.forget(name)
         self._fail(step, failed)
         checked = [name for name in failed if _overwrites(step.sent[name])]
-        if checked and self.check:
+        if checked and patience.attempt > 1:
+            # The guard of a repeat: what was sent before may have arrived late.
+            yield from self._clear_entries(step._replace(sent=_only(step.sent, checked)), patience)
+        elif checked and self.check:
             yield from self._look_for_conflicts(step, checked)
         # An update that did not find an Entry whose presence nobody knew: it is new.
         for retry in adding(self.state, str(self.state.uuid), _only(step.sent, missing)):
@@ -374,6 +406,104 @@ class _Saving:
         for again in repeated(state, step, names):
             yield from self._execute(again._replace(request=self._guarded(again)))
 
+    # Lost answers
+
+    def _clear_up(self, step: Step, error: _Doubtful, patience: Patience) -> Flow[None]:
+        """Read what a write has done whose outcome is not known, and write again what it has not.
+
+        Raises:
+            OutcomeUnknownError: Reading does not tell, or the service does not answer.
+            ConflictError: Somebody else has written something else since.
+        """
+        self._requests += 1
+        match step.part:
+            case "docs":
+                # Its own operation was repeated as often as it may be.
+                raise error
+            case "ledger":
+                yield from self._clear_entries(step, patience, error)
+                return
+            case "description":
+                yield from self._read_description(check=True, after=error)
+                if self.state.replaced and member(self.state.facts, "description") == member(
+                    step.request.body, "description"
+                ):
+                    self._settle_description(step.sent["description"], self.state.facts or {})
+            case "identities":
+                yield from self._look("identities", error)
+        left = steps(self.state, str(self.state.uuid))
+        again = [one for one in left if (one.part, one.does) == (step.part, step.does)]
+        still = {name for one in again for name in one.sent.get("description", one.sent)}
+        sent = step.sent.get("description", step.sent)
+        self._note(step.does, step.part, [name for name in sent if name not in still])
+        for one in again:
+            yield from self._pause(error, patience)
+            yield from self._execute(one, patience=patience)
+
+    def _look(self, part: Part, error: _Doubtful | None) -> Flow[None]:
+        """Read a part that is in doubt; that this fails, too, is not what matters to the caller."""
+        self._requests += 1
+        try:
+            yield from load_part(self.state, part, fresh=True)
+        except (TransportError, ServerError) as failure:
+            raise (failure if error is None else error) from failure
+
+    def _pause(self, error: _Doubtful, patience: Patience) -> Flow[None]:
+        seconds = patience.pause(Failure.AMBIGUOUS)
+        if seconds is None:
+            raise error
+        yield from sleep(seconds)
+
+    def _clear_entries(
+        self,
+        step: Step,
+        patience: Patience,
+        error: _Doubtful | None = None,
+    ) -> Flow[None]:
+        """Clear up a write of Entries; without an error it is one that its guard has refused."""
+        state, ledger = self.state, self.state.ledger
+        before = {name: ledger.item(name).base for name in step.sent}
+        yield from self._look("ledger", error)
+        found: dict[Verdict, list[str]] = {one: [] for one in Verdict}
+        for name, sent in step.sent.items():
+            now = ledger.item(name).base
+            found[verdict(step.does, sent, before[name], now, check=self.check)].append(name)
+        for name in found[Verdict.DONE]:
+            ledger.settle(name, step.sent[name], ledger.item(name).base)
+            self.errors.pop(attribute_name(state, "ledger", name), None)
+        self._note(step.does, "ledger", found[Verdict.DONE])
+        state.forget_values()
+        if found[Verdict.UNKNOWN]:
+            # The next save writes over what is there, if that is what is wanted.
+            raise _undecided(state, step, found[Verdict.UNKNOWN]) from error
+        if found[Verdict.LOST]:
+            self._lose(step, found[Verdict.LOST], before)
+        if error is not None:
+            for again in repeated(state, step, found[Verdict.AGAIN]):
+                yield from self._pause(error, patience)
+                guarded = again._replace(request=self._guarded(again, always=True))
+                yield from self._execute(guarded, patience=patience)
+
+    def _lose(self, step: Step, names: Iterable[str], before: Mapping[str, Any]) -> None:
+        """Take note of what somebody else has written since."""
+        ledger = self.state.ledger
+        lost = [
+            Lost(
+                "ledger",
+                name,
+                _value(before[name]),
+                step.sent[name].get("value", ABSENT),
+                _value(ledger.item(name).base),
+            )
+            for name in names
+            if step.does != "create" and _overwrites(step.sent[name])
+        ]
+        told = {one.name for one in lost}
+        text = "no answer came to this write, and somebody else has written since"
+        self._fail(step, {name: text for name in names if name not in told})
+        if lost:
+            raise conflict(self.state, lost)
+
     # Identities and Docs
 
     def _settle_identities(self, step: Step, answer: Mapping[str, Any]) -> None:
@@ -404,6 +534,20 @@ def _only(sent: Sent, names: Iterable[str]) -> Sent:
 def _overwrites(sent: Mapping[str, JSONValue]) -> bool:
     """Tell whether a write of some attributes, or of none to remove an Entry, ends a value."""
     return "value" in sent or not sent
+
+
+def _value(base: Any) -> JSONValue:
+    return base if isinstance(base, Marker) else base.get("value", ABSENT)
+
+
+def _undecided(state: TwinState, step: Step, names: Iterable[str]) -> OutcomeUnknownError:
+    told = ", ".join(attribute_name(state, "ledger", name) for name in names)
+    return OutcomeUnknownError(
+        f"{told} of Twin {state.uuid} was written and no answer came; what is there now does not "
+        "tell whether by this write or by somebody else's: look at it, and save again or discard()",
+        operation=step.request.operation.name,
+        request=step.request.label,
+    )
 
 
 def _moment(entry: Mapping[str, Any]) -> object:

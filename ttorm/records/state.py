@@ -70,6 +70,7 @@ class TwinState:
         "fresh",
         "identities",
         "identity_fields",
+        "in_doubt",
         "ledgers",
         "listing",
         "model",
@@ -94,6 +95,8 @@ class TwinState:
         self._touched = False
         self.saving: tuple[object, Future[None]] | None = None
         self.stuck = False
+        # Parts of which a write was sent that nobody knows the outcome of.
+        self.in_doubt: frozenset[str] = frozenset()
         self.listing: Listing | None = None
         self._connection = None if session is None else session.connection
         self._address = "" if self._connection is None else self._connection.address

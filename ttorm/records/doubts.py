@@ -1,0 +1,79 @@
+"""Writes of Entries whose answers were lost: what is there now tells what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, cast
+
+from ttorm.api.codec import JSONValue
+from ttorm.records.cells import ABSENT, UNKNOWN, Marker, alike
+from ttorm.records.plan import Does
+
+__all__ = ["Verdict", "verdict"]
+
+_LINKS = ("ref", "include")
+
+
+class Verdict(Enum):
+    """What a look at an Entry says about a write of it."""
+
+    DONE = "it shows what was written"
+    AGAIN = "it is as it was before: to be written again"
+    LOST = "somebody else has written something else since"
+    UNKNOWN = "nobody can tell"
+
+
+def verdict(
+    does: Does, sent: Mapping[str, JSONValue], before: Any, after: Any, *, check: bool
+) -> Verdict:
+    """Decide what became of a write.
+
+    Args:
+        does: What it was to do.
+        sent: The attributes that were sent.
+        before: The Entry as it was known, ABSENT, or UNKNOWN.
+        after: The Entry as it is now, or ABSENT.
+        check: Whether equal values of somebody else are no agreement: each may have added one.
+    """
+    if does == "delete":
+        if after is ABSENT:
+            return Verdict.DONE
+        return _of_moments(_stamps(sent), before, after)
+    if after is ABSENT:
+        return Verdict.AGAIN
+    shown = _shows(after, sent)
+    if does == "create":
+        return Verdict.DONE if shown else Verdict.LOST
+    moved = _of_moments(_stamps(sent), before, after)
+    if not shown or moved is Verdict.AGAIN:
+        return moved
+    return Verdict.UNKNOWN if check and "value" in sent else Verdict.DONE
+
+
+def _stamps(sent: Mapping[str, JSONValue]) -> set[str]:
+    """Give the moments that a write of some attributes moves; of none it ends the value."""
+    values = {"value_changed_ts"} if "value" in sent or not sent else set[str]()
+    return values | ({"entry_updated_ts"} if set(sent) - {"value"} else set())
+
+
+def _of_moments(stamps: set[str], before: Any, after: Any) -> Verdict:
+    if before is UNKNOWN or isinstance(before, Marker):
+        return Verdict.UNKNOWN if before is UNKNOWN else Verdict.LOST
+    if any(before.get(stamp) is None for stamp in stamps):
+        return Verdict.UNKNOWN
+    same = all(before.get(stamp) == after.get(stamp) for stamp in stamps)
+    return Verdict.AGAIN if same else Verdict.LOST
+
+
+def _shows(entry: Mapping[str, Any], sent: Mapping[str, JSONValue]) -> bool:
+    return all(
+        alike(_plain(name, entry.get(name)), _plain(name, value)) for name, value in sent.items()
+    )
+
+
+def _plain(name: str, value: Any) -> JSONValue:
+    """Give what a link leads to: the service adds how it fares."""
+    if name in _LINKS and isinstance(value, dict):
+        return cast("dict[str, JSONValue]", value).get("source")
+    return value
