@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from ttorm import signals
-from ttorm.api.answers import is_settled, items, member, needed, refusal
+from ttorm.api.answers import items, member, needed, refusal
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import (
     ApiError,
@@ -20,15 +20,14 @@ from ttorm.api.errors import (
     TransportError,
 )
 from ttorm.api.request import ApiRequest, api_request
-from ttorm.api.retry import Failure
 from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
 from ttorm.connection.patience import Patience
-from ttorm.flows import Flow, sleep, wait
-from ttorm.records.cells import ABSENT, Marker, alike
+from ttorm.flows import Flow, wait
+from ttorm.records.cells import ABSENT
 from ttorm.records.changes import attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
-from ttorm.records.doubts import Verdict, verdict
+from ttorm.records.entrywriting import EntryWriting
 from ttorm.records.loading import load_part
 from ttorm.records.needs import (
     ask_account,
@@ -38,28 +37,21 @@ from ttorm.records.needs import (
 )
 from ttorm.records.plan import (
     Part,
-    Sent,
     Spots,
     Step,
-    adding,
     check_atomic,
     creation,
     description_needs_reading,
     identities_need_reading,
     ledger_needs_reading,
-    repeated,
     steps,
 )
 from ttorm.records.state import TwinState
 from ttorm.records.telling import anybody_listens, of_items, tell
+from ttorm.records.writing import Doubtful
 from ttorm.results import SaveResult
 
 __all__ = ["Recovery", "remove_now", "save", "terminate", "turn"]
-
-_Doubtful: TypeAlias = OutcomeUnknownError | ServerError
-_ROUNDS = 5
-"""How often a save writes again what moved without getting in the way."""
-
 
 Recovery: TypeAlias = Callable[[OutcomeUnknownError], Flow[dict[str, Any] | None]]
 """Finds the Twin of a creation in doubt; None has it created again."""
@@ -160,36 +152,21 @@ def _alone(state: TwinState, saving: Flow[None]) -> Flow[None]:
         done.set_result(None)
 
 
-class _Saving:
-    """One save under way: what it did so far."""
+class _Saving(EntryWriting):
+    """A whole save: the Twin itself, and each of its parts."""
 
     def __init__(
         self, state: TwinState, *, check: bool, atomic: bool, recover: Recovery | None
     ) -> None:
-        self.state = state
-        self.check = check
-        self.atomic = atomic
+        super().__init__(state, check=check, atomic=atomic)
         self.recover = recover
-        self.errors: dict[str, ItemError] = {}
-        self._done: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
-        self._requests = 0
-        self._rounds = 0
-
-    @property
-    def done(self) -> list[str]:
-        """The attributes written so far."""
-        return [name for names in self._done.values() for name in names]
-
-    def result(self) -> SaveResult:
-        created, updated, deleted = self._done.values()
-        return SaveResult(tuple(created), tuple(updated), tuple(deleted), self._requests)
 
     def run(self, only: tuple[Part, str] | None, without: Spots) -> Flow[None]:
         state = self.state
         # Everything is checked before anything is sent.
-        self._requests += yield from ask_account(state)
+        self.requests += yield from ask_account(state)
         for part in sorted(state.in_doubt):
-            self._requests += 1
+            self.requests += 1
             yield from load_part(state, part, fresh=True)
         self._steps(only, without)
         if state.uuid is None:
@@ -201,41 +178,28 @@ class _Saving:
         ):
             yield from self._read_description(check=self.check)
         if only is None and identities_need_reading(state):
-            self._requests += 1
+            self.requests += 1
             yield from load_part(state, "identities", fresh=True)
         if (self.check or self.atomic) and ledger_needs_reading(state, only):
-            self._requests += 1
+            self.requests += 1
             yield from load_part(state, "ledger", fresh=True)
         for step in self._steps(only, without):
             # Where more is saved, what somebody else has removed already holds up nothing.
             gone_is_fine = only is None and step.does == "delete" and step.part != "ledger"
-            yield from self._execute(step, gone_is_fine=gone_is_fine)
+            yield from self.execute(step, gone_is_fine=gone_is_fine)
 
     def _steps(self, only: tuple[Part, str] | None, without: Spots) -> list[Step]:
         found = steps(self.state, self.state.uuid or "new", only, without)
         if self.atomic:
             check_atomic(self.state, found)
         # What goes along with the values may be too much for one body.
-        return [step._replace(request=self._guarded(step)) for step in found]
-
-    def _guarded(self, step: Step, *, always: bool = False) -> ApiRequest:
-        """Give the request of a step with what keeps it from overwriting, or from doing half."""
-        guard: dict[str, JSONValue] = {}
-        if (self.check or always) and (conditions := self._conditions(step)):
-            guard["conditions"] = conditions
-        if self.atomic:
-            guard["transaction"] = True
-        if not guard:
-            return step.request
-        request = step.request._replace(body={**(step.request.body or {}), **guard})
-        request.encode_body()
-        return request
+        return [step._replace(request=self.guarded(step)) for step in found]
 
     def _create(self, request: ApiRequest) -> Flow[None]:
         state = self.state
         sent: dict[str, JSONValue] = dict(member(request.body, "description"))
         answer = yield from self._created(request)
-        self._requests += 1
+        self.requests += 1
         self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
         state.uuid = needed(answer, "creation_certificate", "uuid")
         state.session.known[state.uuid] = state
@@ -252,13 +216,13 @@ class _Saving:
                 answer = yield from self.recover(error)
         return answer
 
-    def _read_description(self, *, check: bool, after: _Doubtful | None = None) -> Flow[None]:
+    def _read_description(self, *, check: bool, after: Doubtful | None = None) -> Flow[None]:
         """Read the whole afresh: the API replaces it, and others may have written other keys."""
         state = self.state
         description = state.description
         before = {key: cell.base for key, cell in description.cells.items() if cell.touched}
         mine = description.changes()
-        yield from self._look("description", after)
+        yield from self.look("description", after)
         sides = [(key, before[key], mine[key], description.cell(key).base) for key in mine]
         lost = [Lost("description", *side) for side in sides if overlaps(*side[1:])]
         if check and lost:
@@ -276,7 +240,7 @@ class _Saving:
         state.description.settle(sent, member(answer, "description"))
         state.forget_values()
 
-    def _execute(
+    def execute(
         self, step: Step, *, gone_is_fine: bool = False, patience: Patience | None = None
     ) -> Flow[None]:
         """Send a step and settle what it did.
@@ -301,127 +265,33 @@ class _Saving:
                 raise
             answer = {}
         state.in_doubt -= {step.part}
-        self._requests += 1
+        self.requests += 1
         match step.part:
             case "description":
                 self._settle_description(step.sent["description"], answer)
-                self._note("update", "description", step.sent["description"])
+                self.note("update", "description", step.sent["description"])
             case "ledger":
-                yield from self._settle_entries(step, answer, patience)
+                yield from self.settle_entries(step, answer, patience)
             case "identities":
                 self._settle_identities(step, answer)
             case "docs":
                 self._settle_docs(step, answer)
         self.state.forget_values()
 
-    def _note(self, does: str, part: str, names: Iterable[str]) -> None:
-        self._done[does].extend(attribute_name(self.state, part, name) for name in names)
-
-    # Ledger
-
-    def _conditions(self, step: Step) -> dict[str, str]:
-        if step.part != "ledger" or step.does == "create":
-            return {}
-        base = self.state.ledger.base
-        writes = (name for name, sent in step.sent.items() if _overwrites(sent))
-        seen = {name: _moment(base.get(name, {})) for name in writes}
-        return {
-            name: f"value_changed_ts == {moment!r}"
-            for name, moment in seen.items()
-            if isinstance(moment, (int, float))
-        }
-
-    def _settle_entries(
-        self, step: Step, answer: Mapping[str, Any], patience: Patience
-    ) -> Flow[None]:
-        ledger = self.state.ledger
-        missing: dict[str, str] = {}
-        failed: dict[str, str] = {}
-        for name, sent in step.sent.items():
-            if (text := refusal(answer, "entries", name)) is not None:
-                unknown = step.does == "update" and ledger.item(name).present is None
-                (missing if unknown else failed)[name] = text
-                continue
-            if step.does == "delete":
-                ledger.settle(name, {}, ABSENT)
-            else:
-                told = items(answer, "entries").get(name)
-                ledger.settle(name, sent, told or {**ledger.base.get(name, {}), **sent})
-            self._note(step.does, "ledger", [name])
-        self.state.expire_aliases()
-        for name, entry in items(answer, "entries").items():
-            if not is_settled(entry):
-                # Its value arrives after this answer: whoever looks asks again.
-                ledger.forget(name)
-        self._fail(step, failed)
-        checked = [name for name in failed if _overwrites(step.sent[name])]
-        if checked and patience.attempt > 1:
-            # The guard of a repeat: what was sent before may have arrived late.
-            yield from self._clear_entries(step._replace(sent=_only(step.sent, checked)), patience)
-        elif checked and self.check:
-            yield from self._look_for_conflicts(step, checked)
-        # An update that did not find an Entry whose presence nobody knew: it is new.
-        for retry in adding(self.state, str(self.state.uuid), _only(step.sent, missing)):
-            yield from self._execute(retry)
-
-    def _fail(self, step: Step, texts: Mapping[str, str]) -> None:
-        for name, text in texts.items():
-            known = attribute_name(self.state, step.part, name)
-            self.errors[known] = ItemError(text, step.request.operation.name)
-
-    def _look_for_conflicts(self, step: Step, failed: Collection[str]) -> Flow[None]:
-        """Tell a lost race from another refusal: read whether the values have moved.
-
-        What moved without getting in the way is written over what is there now.
-        """
-        state, ledger = self.state, self.state.ledger
-        before = {name: ledger.base.get(name, {}) for name in failed}
-        self._requests += 1
-        yield from load_part(state, "ledger", fresh=True)
-        after = {name: ledger.base.get(name, {}) for name in failed}
-        moved = [name for name in failed if _moment(before[name]) != _moment(after[name])]
-        sides = [
-            Lost(
-                "ledger",
-                name,
-                before[name].get("value", ABSENT),
-                step.sent[name].get("value", ABSENT),
-                after[name].get("value", ABSENT),
-            )
-            for name in moved
-        ]
-        # Equal values from both sides are no agreement: each may have added one to the same.
-        lost = [
-            one
-            for one in sides
-            if not alike(one.base, one.theirs) and (one.mine, one.theirs) != (ABSENT, ABSENT)
-        ]
-        self._rounds += 1
-        if lost or self._rounds > _ROUNDS:
-            raise conflict(state, lost or sides)
-        # Of an atomic write all was refused for the sake of those that moved.
-        names = step.sent if self.atomic and moved else moved
-        for name in names:
-            del self.errors[attribute_name(state, "ledger", name)]
-        for again in repeated(state, step, names):
-            yield from self._execute(again._replace(request=self._guarded(again)))
-
-    # Lost answers
-
-    def _clear_up(self, step: Step, error: _Doubtful, patience: Patience) -> Flow[None]:
+    def _clear_up(self, step: Step, error: Doubtful, patience: Patience) -> Flow[None]:
         """Read what a write has done whose outcome is not known, and write again what it has not.
 
         Raises:
             OutcomeUnknownError: Reading does not tell, or the service does not answer.
             ConflictError: Somebody else has written something else since.
         """
-        self._requests += 1
+        self.requests += 1
         match step.part:
             case "docs":
                 # Its own operation was repeated as often as it may be.
                 raise error
             case "ledger":
-                yield from self._clear_entries(step, patience, error)
+                yield from self.clear_entries(step, patience, error)
                 return
             case "description":
                 yield from self._read_description(check=True, after=error)
@@ -430,87 +300,21 @@ class _Saving:
                 ):
                     self._settle_description(step.sent["description"], self.state.facts or {})
             case "identities":
-                yield from self._look("identities", error)
+                yield from self.look("identities", error)
         left = steps(self.state, str(self.state.uuid))
         again = [one for one in left if (one.part, one.does) == (step.part, step.does)]
         still = {name for one in again for name in one.sent.get("description", one.sent)}
         sent = step.sent.get("description", step.sent)
-        self._note(step.does, step.part, [name for name in sent if name not in still])
+        self.note(step.does, step.part, [name for name in sent if name not in still])
         for one in again:
-            yield from self._pause(error, patience)
-            yield from self._execute(one, patience=patience)
-
-    def _look(self, part: Part, error: _Doubtful | None) -> Flow[None]:
-        """Read a part that is in doubt; that this fails, too, is not what matters to the caller."""
-        self._requests += 1
-        try:
-            yield from load_part(self.state, part, fresh=True)
-        except (TransportError, ServerError) as failure:
-            raise (failure if error is None else error) from failure
-
-    def _pause(self, error: _Doubtful, patience: Patience) -> Flow[None]:
-        seconds = patience.pause(Failure.AMBIGUOUS)
-        if seconds is None:
-            raise error
-        yield from sleep(seconds)
-
-    def _clear_entries(
-        self,
-        step: Step,
-        patience: Patience,
-        error: _Doubtful | None = None,
-    ) -> Flow[None]:
-        """Clear up a write of Entries; without an error it is one that its guard has refused."""
-        state, ledger = self.state, self.state.ledger
-        before = {name: ledger.item(name).base for name in step.sent}
-        yield from self._look("ledger", error)
-        found: dict[Verdict, list[str]] = {one: [] for one in Verdict}
-        for name, sent in step.sent.items():
-            now = ledger.item(name).base
-            found[verdict(step.does, sent, before[name], now, check=self.check)].append(name)
-        for name in found[Verdict.DONE]:
-            ledger.settle(name, step.sent[name], ledger.item(name).base)
-            self.errors.pop(attribute_name(state, "ledger", name), None)
-        self._note(step.does, "ledger", found[Verdict.DONE])
-        state.forget_values()
-        if found[Verdict.UNKNOWN]:
-            # The next save writes over what is there, if that is what is wanted.
-            raise _undecided(state, step, found[Verdict.UNKNOWN]) from error
-        if found[Verdict.LOST]:
-            self._lose(step, found[Verdict.LOST], before)
-        if error is not None:
-            for again in repeated(state, step, found[Verdict.AGAIN]):
-                yield from self._pause(error, patience)
-                guarded = again._replace(request=self._guarded(again, always=True))
-                yield from self._execute(guarded, patience=patience)
-
-    def _lose(self, step: Step, names: Iterable[str], before: Mapping[str, Any]) -> None:
-        """Take note of what somebody else has written since."""
-        ledger = self.state.ledger
-        lost = [
-            Lost(
-                "ledger",
-                name,
-                _value(before[name]),
-                step.sent[name].get("value", ABSENT),
-                _value(ledger.item(name).base),
-            )
-            for name in names
-            if step.does != "create" and _overwrites(step.sent[name])
-        ]
-        told = {one.name for one in lost}
-        text = "no answer came to this write, and somebody else has written since"
-        self._fail(step, {name: text for name in names if name not in told})
-        if lost:
-            raise conflict(self.state, lost)
-
-    # Identities and Docs
+            yield from self.pause(error, patience)
+            yield from self.execute(one, patience=patience)
 
     def _settle_identities(self, step: Step, answer: Mapping[str, Any]) -> None:
         identities = self.state.identities
         for text, sent in step.sent.items():
             if (refused := refusal(answer, "identities", text)) is not None:
-                self._fail(step, {text: refused})
+                self.fail(step, {text: refused})
                 continue
             if step.does == "delete":
                 identities.settle(text, {}, ABSENT)
@@ -518,40 +322,13 @@ class _Saving:
                 told = items(answer, "identities").get(text) if step.does == "create" else answer
                 known = member(identities.base, text)
                 identities.settle(text, sent, dict(told or {**known, **sent}))
-            self._note(step.does, "identities", [text])
+            self.note(step.does, "identities", [text])
 
     def _settle_docs(self, step: Step, answer: Mapping[str, Any]) -> None:
         for name, sent in step.sent.items():
             base = ABSENT if step.does == "delete" else {"description": None, **answer}
             self.state.docs.settle(name, sent, base)
-            self._note(step.does, "docs", [name])
-
-
-def _only(sent: Sent, names: Iterable[str]) -> Sent:
-    return {name: sent[name] for name in names}
-
-
-def _overwrites(sent: Mapping[str, JSONValue]) -> bool:
-    """Tell whether a write of some attributes, or of none to remove an Entry, ends a value."""
-    return "value" in sent or not sent
-
-
-def _value(base: Any) -> JSONValue:
-    return base if isinstance(base, Marker) else base.get("value", ABSENT)
-
-
-def _undecided(state: TwinState, step: Step, names: Iterable[str]) -> OutcomeUnknownError:
-    told = ", ".join(attribute_name(state, "ledger", name) for name in names)
-    return OutcomeUnknownError(
-        f"{told} of Twin {state.uuid} was written and no answer came; what is there now does not "
-        "tell whether by this write or by somebody else's: look at it, and save again or discard()",
-        operation=step.request.operation.name,
-        request=step.request.label,
-    )
-
-
-def _moment(entry: Mapping[str, Any]) -> object:
-    return entry.get("value_changed_ts")
+            self.note(step.does, "docs", [name])
 
 
 def _refused(
