@@ -127,6 +127,12 @@ def test_the_links_of_a_page_lead_somewhere(path):
             assert anchor in anchors(page.read_text(encoding="utf-8")), target
 
 
+def test_the_index_leads_to_every_page():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert pages == set(re.findall(r"\]\((\S+?\.md)\)", index))
+
+
 def test_every_error_code_has_its_section_and_every_section_its_code():
     classes = [c for c in vars(errors).values() if inspect.isclass(c)]
     codes = {c.code for c in classes if issubclass(c, errors.TtormError)}
