@@ -14,6 +14,7 @@ from rich.console import Console
 
 import ttorm
 from ttorm import Doc, Entry, Field, Link, Reference, Twin, description, doc, entry, identity
+from ttorm.connection.credentials import Credentials
 from ttorm.records.scanning import Page
 
 
@@ -257,7 +258,7 @@ def test_nothing_is_taken_for_markup(uuid, connection):
 
 def test_secrets_are_not_shown(connect):
     connection = connect(default=True)
-    connection._credential = ttorm.Secret("very-secret")
+    connection.credentials = Credentials(ttorm.Secret("very-secret"))
     robot = Robot(model="x")
     for form in (repr, pformat, *FORMS.values()):
         assert "very-secret" not in form(robot)

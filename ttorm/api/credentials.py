@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NoReturn, TypeAlias
 
 from ttorm.api import codec
 
-__all__ = ["Secret", "credential_scope"]
+__all__ = ["HeldToken", "Secret", "TokenOption", "credential_scope", "derived_key"]
+
+TokenOption: TypeAlias = Literal["create", "refresh"]
+"""What the holder of a token may do with it: make tokens, or longer copies of itself."""
 
 
 class Secret:
@@ -64,6 +67,44 @@ class _Header(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+class HeldToken:
+    """A token, and what its holder knows of it; `ttorm.Token` adds the verbs.
+
+    Attributes:
+        value: The token's text.
+        ends: When it ends, in Unix seconds; None when it never does, or nobody knows.
+        options: What may be done with it.
+        key: What the scope of its answers is made from (see `derived_key`).
+    """
+
+    __slots__ = ("ends", "key", "options", "value")
+
+    def __init__(
+        self,
+        value: str | Secret,
+        ends: float | None = None,
+        options: Iterable[TokenOption] = (),
+        key: Secret | None = None,
+    ) -> None:
+        self.value = Secret(value)
+        self.ends = ends
+        self.options: tuple[TokenOption, ...] = tuple(options)
+        self.key = self.value if key is None else key
+
+
+def derived_key(key: Secret, secret_dict: Mapping[str, Any] | None) -> Secret:
+    """Name what a token may read that was made with a credential: the same in all processes.
+
+    Args:
+        key: The credential that it was made with, or that one's own key.
+        secret_dict: What the token carries for access rules. Without it the token reads what
+            the credential reads.
+    """
+    if secret_dict is None:
+        return key
+    return Secret(credential_scope(key.reveal(), "token", secret_dict))
 
 
 def credential_scope(credential: str, base_url: str, dictionary: Mapping[str, Any] | None) -> str:

@@ -24,8 +24,9 @@ from ttorm.flows import Flow, send, sleep, wait
 
 if TYPE_CHECKING:
     from ttorm.connection.core import Connection
+    from ttorm.connection.credentials import Credential
 
-__all__ = ["Answer", "kept_answer", "perform", "read"]
+__all__ = ["Answer", "ask", "kept_answer", "perform", "read"]
 
 
 class Answer(NamedTuple):
@@ -113,10 +114,14 @@ def perform(
     spend(connection, request)
     if connection.watch is not None:
         connection.watch.note(request.operation)
-    http = connection.bind(request)._replace(sink=sink)
+    credentials = connection.credentials
+    if credentials.is_due and request.operation.credential:
+        yield from credentials.ready(connection)
+    signer = credentials.current
+    http = connection.bind(request, signer)._replace(sink=sink)
     cache, scope = connection.cache, connection.scope(request.dictionary)
     try:
-        response, attempts = yield from _exchange(connection, request, http)
+        response, attempts = yield from _signed(connection, request, http, signer)
         if sink is not None and 200 <= response.status < 300:
             return {}
         answer = read_answer(request, response, attempts)
@@ -138,6 +143,35 @@ def perform(
         after_write(cache, scope, request, answer)
         yield from _tell_of_stale(connection, request)
     return answer
+
+
+def ask(
+    connection: Connection, request: ApiRequest, credential: Credential
+) -> Flow[dict[str, Any]]:
+    """Send a call that another credential than the connection's own signs.
+
+    Raises:
+        ApiError: The service refused.
+        TransportError: It could not be reached.
+        OutcomeUnknownError: It may or may not have happened.
+    """
+    http = connection.bind(request, credential)
+    response, attempts = yield from _exchange(connection, request, http)
+    return read_answer(request, response, attempts)
+
+
+def _signed(
+    connection: Connection, request: ApiRequest, http: HttpRequest, signer: Credential
+) -> Flow[tuple[HttpResponse, int]]:
+    """Send a call, and once more if what signed it was replaced while it was under way."""
+    response, attempts = yield from _exchange(connection, request, http)
+    if response.status != 401 or not request.operation.credential:
+        return response, attempts
+    other = yield from connection.credentials.after_refusal(connection, signer)
+    if other is None:
+        return response, attempts
+    again = connection.bind(request, other)._replace(sink=http.sink)
+    return (yield from _exchange(connection, request, again))
 
 
 def _tell_of_stale(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from io import BytesIO
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from ttorm._version import __version__
 from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue
-from ttorm.api.credentials import Secret, credential_scope
+from ttorm.api.credentials import Secret
 from ttorm.api.errors import NotLoadedError
 from ttorm.api.http import HttpRequest, Transport
 from ttorm.api.request import ApiRequest, api_request, dictionary_header
@@ -21,7 +22,9 @@ from ttorm.api.wire import WhoAmI
 from ttorm.connection import blocking
 from ttorm.connection.cache import Cache
 from ttorm.connection.calls import perform, read
+from ttorm.connection.credentials import Credential, Credentials
 from ttorm.connection.patience import Strain
+from ttorm.connection.rotation import Store, rotated
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 
@@ -49,6 +52,7 @@ class Connection:
         concurrency: Most requests under way at once in one bulk operation.
         requests: How many requests were answered so far.
         emulator: The embedded emulator, or None for a served one.
+        credentials: What signs its requests.
         watch: What warns of loops that send one request after the other, or None.
 
     Example:
@@ -64,8 +68,7 @@ class Connection:
         address: str,
         base_url: str,
         transport: Transport,
-        credential: Secret | None,
-        principal: str = "",
+        credentials: Credentials,
         dictionary: Mapping[str, Any] | None = None,
         cache: Cache | None = None,
         retry: RetryPolicy | None = None,
@@ -83,14 +86,12 @@ class Connection:
         self._strain = Strain(self.retry)
         self.concurrency = concurrency
         self.emulator = emulator
+        self.credentials = credentials
         self.watch = watch
         self.requests = 0
-        self._credential = credential
-        self._principal = principal
         self._dictionary = None if dictionary is None else dict(dictionary)
         self._blocking = blocking
         self._account: str | None = None
-        self._scopes: dict[str, str] = {}
         self._headers = {
             "accept": "application/json",
             "accept-encoding": "gzip",
@@ -188,6 +189,67 @@ class Connection:
         self._account = needed(answer, "account")
         return answer
 
+    # Its secret
+
+    @property
+    def secret(self) -> Secret | None:
+        """The secret it signs with, or makes tokens of; None when there is none."""
+        return self.credentials.secret
+
+    def rotate(
+        self, valid_until: datetime | float | None = None, *, store: Store | None = None
+    ) -> Secret:
+        """Replace the user's secret by a new one, and use it from now on.
+
+        A user has one secret, and the new one ends the old. In this connection that goes
+        unnoticed: requests of other threads and tasks that are refused because of it are sent once
+        more with the new one. Other connections and processes lose their access, and so do tokens
+        made with the old secret. Threads and tasks that rotate at the same time share one rotation,
+        with the validity that the first of them asks for.
+
+        The new secret is shown nowhere else: keep it before the process ends.
+
+        Args:
+            valid_until: When the new secret ends, an aware `datetime` or Unix seconds; None for
+                never.
+            store: Called with the new secret before this returns. The old one has ended by then
+                and the new one is in use; `store` may use the connection.
+
+        Returns:
+            The new secret.
+
+        Raises:
+            StateError: The connection has no secret.
+            ForbiddenError: The user may not make a PIN for itself; the old secret stays.
+            SecretNotStoredError: `store` failed; the error has the new secret.
+            OutcomeUnknownError: The answer with the new secret was lost.
+
+        Example:
+            >>> admin = ttorm.connect("sqlite:///fleet.db")
+            >>> invitation = User.create(role=admin.whoami()["role"]).invite()
+            >>> secret = ttorm.claim(invitation.account, invitation.pin)
+            >>> kept = []
+            >>> with ttorm.connect("sqlite:///fleet.db", secret=secret) as own:
+            ...     own.rotate(store=kept.append)
+            Secret('***')
+            >>> kept
+            [Secret('***')]
+            >>> admin.close()
+        """
+        return self.run(rotated(self, valid_until, store))
+
+    @twin_of(rotate)
+    async def arotate(
+        self, valid_until: datetime | float | None = None, *, store: Store | None = None
+    ) -> Secret:
+        return await self.arun(rotated(self, valid_until, store))
+
+    def swap(self, secret: Secret) -> None:
+        """Sign with a new secret from now on, and forget what was kept for the old one."""
+        for scope in self.credentials.swap(secret):
+            if self.cache is not None:
+                self.cache.drop(scope=scope)
+
     # What flows need
 
     def run(self, flow: Flow[R]) -> R:
@@ -200,11 +262,11 @@ class Connection:
 
         return await tasks.run(flow, self.concurrency)
 
-    def bind(self, request: ApiRequest) -> HttpRequest:
-        """Make the HTTP request of a call, with this connection's credential and dictionary."""
+    def bind(self, request: ApiRequest, credential: Credential) -> HttpRequest:
+        """Make the HTTP request of a call, with a credential and this connection's dictionary."""
         headers = dict(self._headers)
-        if request.operation.credential and self._credential is not None:
-            headers["authorization"] = self._credential.header()
+        if request.operation.credential and credential.text is not None:
+            headers["authorization"] = credential.text.header()
         if request.dictionary is not None:
             headers["x-trustedtwin"] = dictionary_header(request.dictionary)
         return request.bind(self.base_url, headers)
@@ -212,15 +274,7 @@ class Connection:
     def scope(self, dictionary: Mapping[str, Any] | None = None) -> str:
         """Name what this connection's credential may read with a request dictionary."""
         seen = self._dictionary if dictionary is None else dictionary
-        key = "" if seen is None else repr(sorted(seen.items()))
-        try:
-            return self._scopes[key]
-        except KeyError:
-            credential = self._credential.reveal() if self._credential else self._principal
-            scope = credential_scope(credential, self.address, seen)
-            if len(self._scopes) < 1_000:
-                self._scopes[key] = scope
-            return scope
+        return self.credentials.scope(self.address, seen)
 
     @property
     def account(self) -> str:

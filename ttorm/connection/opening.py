@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ttorm.api.codec import JSONValue
-from ttorm.api.credentials import Secret
+from ttorm.api.credentials import HeldToken, Secret
 from ttorm.api.errors import ConfigurationError
 from ttorm.api.http import Transport
 from ttorm.api.retry import RetryPolicy
 from ttorm.connection.cache import Cache
 from ttorm.connection.core import Connection
+from ttorm.connection.credentials import Credentials, TokenOptions
+from ttorm.connection.rotation import exchange
 from ttorm.connection.watch import Watch
+from ttorm.pairs import twin_of
 
-__all__ = ["connect", "default_connection"]
+__all__ = ["aclaim", "claim", "connect", "default_connection"]
 
 _EMULATED = "http://emulator.localhost"
 _lock = threading.RLock()
@@ -28,7 +32,8 @@ def connect(
     url: str | None = None,
     *,
     secret: str | Secret | None = None,
-    token: str | Secret | None = None,
+    token: str | Secret | HeldToken | None = None,
+    tokens: TokenOptions | None = None,
     dictionary: Mapping[str, JSONValue] | None = None,
     timeout: float | None = 15.0,
     cache: Cache | Literal["memory"] | None = "memory",
@@ -46,8 +51,11 @@ def connect(
             ``postgresql://host/database`` for the embedded emulator. Without it the environment
             variable ``TTORM_URL`` counts.
         secret: The user's secret; without secret and token ``TTORM_SECRET`` counts.
-        token: A user token in place of a secret; else ``TTORM_TOKEN`` counts. The emulator signs
-            in as its account's first user when neither is given.
+        token: A user token in place of a secret; else ``TTORM_TOKEN`` counts. A `ttorm.Token`
+            with the option ``"refresh"`` is renewed ahead of its end. The emulator signs in as its
+            account's first user when neither is given.
+        tokens: With a secret: sign with tokens made of it, which are renewed ahead of their ends.
+            With a `ttorm.Token`: how it is renewed.
         dictionary: The request dictionary, which access rules read as ``DICT``.
         timeout: Seconds to wait for each piece of an answer; None waits for ever.
         cache: The cache of reads; ``"memory"`` makes one (30 seconds), None has none.
@@ -79,10 +87,12 @@ def connect(
         )
     if concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency}: expected at least 1")
-    credential, principal, parts = _open(url or _EMULATED, secret, token, timeout, transport)
+    held = _credential(secret, token)
+    if tokens is not None:
+        _check_tokens(tokens, held)
+    parts = _open(url or _EMULATED, signed=held is not None, timeout=timeout, transport=transport)
     connection = Connection(
-        credential=credential,
-        principal=principal,
+        credentials=_credentials(held, parts.pop("principal"), tokens),
         dictionary=dictionary,
         cache=Cache() if cache == "memory" else cache,
         retry=retry,
@@ -119,39 +129,122 @@ def _watch(development: bool | None) -> Watch | None:
     return Watch() if development else None
 
 
-def _open(
-    url: str,
-    secret: str | Secret | None,
-    token: str | Secret | None,
-    timeout: float | None,
-    transport: Any,
-) -> tuple[Secret | None, str, dict[str, Any]]:
-    credential = _credential(secret, token)
+def claim(
+    account: str,
+    pin: str | Secret,
+    *,
+    url: str | None = None,
+    connection: Connection | None = None,
+) -> Secret:
+    """Exchange a PIN for the secret it stands for, which ends the user's old one.
+
+    It needs no credential, works once, and within 10 minutes of the PIN's making. Nobody can read
+    the secret again: keep it.
+
+    Args:
+        account: UUID of the account.
+        pin: The PIN that `User.invite` gave somebody.
+        url: Address of the service or store; without it and a connection, that of the default
+            connection or the environment variable ``TTORM_URL``.
+        connection: Whom to ask in place of a URL.
+
+    Returns:
+        The secret, for ``ttorm.connect(url, secret=...)``.
+
+    Raises:
+        ConfigurationError: There is no URL.
+        NotFoundError: There is no such PIN, or it was used or is over.
+        OutcomeUnknownError: The answer was lost; a new PIN is needed.
+        ValidationError: That is no account or PIN.
+
+    Example:
+        >>> role = connection.whoami()["role"]
+        >>> invitation = User.create(name="Ann", role=role).invite()
+        >>> ttorm.claim(invitation.account, invitation.pin)
+        Secret('***')
+    """
+    with _unsigned(url, connection) as asked:
+        return asked.run(exchange(asked, account, pin))
+
+
+@twin_of(claim)
+async def aclaim(
+    account: str,
+    pin: str | Secret,
+    *,
+    url: str | None = None,
+    connection: Connection | None = None,
+) -> Secret:
+    async with _unsigned(url, connection) as asked:
+        return await asked.arun(exchange(asked, account, pin))
+
+
+def _unsigned(
+    url: str | None, connection: Connection | None
+) -> Connection | nullcontext[Connection]:
+    """Give a connection for a call without a credential; leaving it closes what is not shared."""
+    shared = connection if url or connection else _default
+    if shared is not None:
+        return nullcontext(shared)
+    address = url or os.environ.get("TTORM_URL")
+    if not address:
+        raise ConfigurationError(
+            "no URL: write ttorm.claim(account, pin, url='https://rest.trustedtwin.com'), "
+            "or set TTORM_URL"
+        )
+    parts = _open(address, signed=True, timeout=15.0, transport=None)
+    return Connection(credentials=Credentials(principal=parts.pop("principal")), **parts)
+
+
+def _check_tokens(tokens: TokenOptions, held: Secret | HeldToken | None) -> None:
+    if isinstance(held, HeldToken) and ("refresh" not in held.options or tokens.secret_dict):
+        raise ConfigurationError(
+            "tokens= renews a Token with the option 'refresh', and leaves its secret_dict as it "
+            "is: write Token.create(options=['refresh'], secret_dict=...), or connect with secret="
+        )
+    if held is None:
+        raise ConfigurationError(
+            "tokens= needs what tokens are made of: write connect(url, secret=..., tokens=...)"
+        )
+
+
+def _credentials(
+    held: Secret | HeldToken | None, principal: str, tokens: TokenOptions | None
+) -> Credentials:
+    if isinstance(held, HeldToken):
+        return Credentials(token=held, tokens=tokens)
+    return Credentials(held, principal=principal, tokens=tokens)
+
+
+def _open(url: str, *, signed: bool, timeout: float | None, transport: Any) -> dict[str, Any]:
     scheme = url.partition(":")[0].lower()
     if transport is not None:
-        parts = _injected(url, transport)
-        return credential, parts.pop("principal"), parts
+        return _injected(url, transport)
     if scheme in ("memory", "sqlite", "postgresql", "postgres"):
-        parts = _embedded(url, credential)
-        return credential, parts.pop("principal"), parts
+        return _embedded(url, signed=signed)
     if scheme not in ("https", "http"):
         raise ConfigurationError(
             f"{url!r} is no URL that ttorm knows: expected https://, http://, memory:, sqlite:/// "
             "or postgresql://"
         )
-    if credential is None:
+    if not signed:
         raise ConfigurationError(
             f"{url} needs a credential: write ttorm.connect(url, secret=...) or token=..., "
             "or set TTORM_SECRET or TTORM_TOKEN"
         )
-    return credential, "", _served(url, timeout)
+    return {"principal": "", **_served(url, timeout)}
 
 
-def _credential(secret: str | Secret | None, token: str | Secret | None) -> Secret | None:
+def _credential(
+    secret: str | Secret | None, token: str | Secret | HeldToken | None
+) -> Secret | HeldToken | None:
+    """Find the credential: what was given, or what the environment has."""
     if secret is not None and token is not None:
         raise ConfigurationError("give secret= or token=, not both")
-    given = token if secret is None else secret
-    given = given or os.environ.get("TTORM_SECRET") or os.environ.get("TTORM_TOKEN")
+    if isinstance(token, HeldToken):
+        return token
+    text = None if token else secret or os.environ.get("TTORM_SECRET")
+    given = token or text or os.environ.get("TTORM_TOKEN")
     if not given:
         return None
     if not isinstance(given, (str, Secret)):
@@ -159,7 +252,7 @@ def _credential(secret: str | Secret | None, token: str | Secret | None) -> Secr
     credential = Secret(given)
     if not credential.reveal().isascii() or not credential.reveal().isprintable():
         raise ConfigurationError("the secret or token has characters that no header can carry")
-    return credential
+    return credential if given is text else HeldToken(credential)
 
 
 def _served(url: str, timeout: float | None) -> dict[str, Any]:
@@ -191,7 +284,7 @@ def _check_address(url: str) -> None:
         )
 
 
-def _embedded(url: str, credential: Secret | None) -> dict[str, Any]:
+def _embedded(url: str, *, signed: bool) -> dict[str, Any]:
     try:
         from ttorm.emulator import Emulator
         from ttorm.emulator.transport import EmulatorTransport
@@ -200,7 +293,7 @@ def _embedded(url: str, credential: Secret | None) -> dict[str, Any]:
             f"the embedded emulator needs the extra 'local' ({error}): pip install 'ttorm[local]'"
         ) from error
     emulator = Emulator(url)
-    user = None if credential is not None else emulator.first_user()
+    user = None if signed else emulator.first_user()
     return {
         # URLs of servers may hold a password.
         "url": url if emulator.store.near else emulator.address,

@@ -1,39 +1,7 @@
-"""Moments: the API's Unix seconds and Python's `datetime`."""
+"""Moments, for records: see `ttorm.api.moments`."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from ttorm.api.errors import ValidationError
+from ttorm.api.moments import moment, timestamp
 
 __all__ = ["moment", "timestamp"]
-
-
-def moment(seconds: float) -> datetime:
-    """Make an aware `datetime` in UTC of Unix seconds."""
-    return datetime.fromtimestamp(float(seconds), UTC)
-
-
-def timestamp(when: datetime | float) -> float:
-    """Make Unix seconds, to the millisecond, of a `datetime` or of Unix seconds.
-
-    Raises:
-        ValidationError: The `datetime` has no timezone, or it is something else.
-
-    Example:
-        >>> timestamp(datetime(2024, 1, 1, tzinfo=UTC))
-        1704067200.0
-    """
-    if isinstance(when, datetime):
-        if when.tzinfo is None:
-            raise ValidationError(
-                f"{when!r} has no timezone: write datetime(..., tzinfo=UTC) or .astimezone()",
-                code="bad-argument",
-            )
-        when = when.timestamp()
-    if isinstance(when, bool) or not isinstance(when, (int, float)):
-        raise ValidationError(
-            f"{when!r} is no moment: expected an aware datetime or Unix seconds",
-            code="bad-argument",
-        )
-    return round(float(when), 3)

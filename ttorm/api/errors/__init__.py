@@ -10,6 +10,7 @@ TtormError
 ├── WrongKindError (LookupError)             a Twin of another kind than the class says
 ├── AmbiguousIdentityError (LookupError)     several Twins where one is expected
 ├── StateError (RuntimeError)                the record or connection is past doing that
+├── SecretNotStoredError (RuntimeError)      a new secret that could not be stored
 ├── ConflictError                            somebody else changed the same thing
 ├── SaveError                                some items of a save were refused
 ├── BudgetExceededError (RuntimeError)       more requests than the budget allows
@@ -48,6 +49,7 @@ from ttorm.api.errors.refusals import (
     ConfigurationError,
     MissingEntryError,
     NotLoadedError,
+    SecretNotStoredError,
     StateError,
     ValidationError,
     WrongKindError,
@@ -115,6 +117,7 @@ __all__ = [
     "ResponseFormatError",
     "ResponseTooLargeError",
     "SaveError",
+    "SecretNotStoredError",
     "ServerError",
     "ServerTimeoutError",
     "ServiceDisabledError",

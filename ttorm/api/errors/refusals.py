@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ttorm.api.errors.base import TtormError
 
@@ -13,6 +14,7 @@ __all__ = [
     "ConfigurationError",
     "MissingEntryError",
     "NotLoadedError",
+    "SecretNotStoredError",
     "StateError",
     "ValidationError",
     "WrongKindError",
@@ -94,3 +96,17 @@ class BudgetExceededError(TtormError, RuntimeError):
     """One request more than the session's budget allows."""
 
     code = "budget"
+
+
+class SecretNotStoredError(TtormError, RuntimeError):
+    """A secret was rotated, and the function that was to store the new one failed.
+
+    Attributes:
+        secret: The new `Secret`, which the connection signs with already.
+    """
+
+    code = "secret-not-stored"
+
+    def __init__(self, message: str = "", *, secret: Any = None) -> None:
+        super().__init__(message)
+        self.secret = secret

@@ -1,0 +1,301 @@
+"""What signs a connection's requests: a secret, a token, or tokens that renew themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ttorm.api.answers import needed
+from ttorm.api.codec import JSONValue, check_json
+from ttorm.api.credentials import HeldToken, Secret, credential_scope, derived_key
+from ttorm.api.errors import ConfigurationError, TtormError, UnauthorizedError
+from ttorm.api.names import check_description_key
+from ttorm.api.request import api_request
+from ttorm.connection.calls import ask
+from ttorm.connection.flights import SingleFlight
+from ttorm.flows import Flow, wait
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ttorm.connection.core import Connection
+
+__all__ = ["Credential", "Credentials", "TokenOptions"]
+
+_PAUSE = 5.0
+"""Seconds without another try when a token that is still good could not be renewed."""
+
+
+@dataclass(frozen=True)
+class TokenOptions:
+    """How a connection makes and renews its own tokens, for ``connect(tokens=...)``.
+
+    Attributes:
+        lifetime: Seconds that a token is valid.
+        ahead: How many seconds before its end it is renewed; this also covers clocks that differ.
+        secret_dict: What the tokens carry for access rules, which read it as ``DICT``.
+
+    Raises:
+        ConfigurationError: The times do not fit each other.
+        ValidationError: ``secret_dict`` is none that the platform takes.
+
+    Example:
+        >>> ttorm.TokenOptions(lifetime=900)
+        TokenOptions(lifetime=900, ahead=60.0)
+    """
+
+    lifetime: float = 3_600.0
+    ahead: float = 60.0
+    secret_dict: Mapping[str, JSONValue] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ahead < self.lifetime:
+            raise ConfigurationError(
+                f"tokens of {self.lifetime} seconds that are renewed {self.ahead} seconds ahead: "
+                "expected ahead to be shorter than lifetime, and not negative"
+            )
+        check_secret_dict(self.secret_dict)
+
+    def __repr__(self) -> str:
+        return f"TokenOptions(lifetime={self.lifetime!r}, ahead={self.ahead!r})"
+
+
+def check_secret_dict(secret_dict: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a token is to carry, or raise `ValidationError`."""
+    if secret_dict is None:
+        return None
+    for key in secret_dict:
+        check_description_key(key)
+    check_json(dict(secret_dict), "secret_dict")
+    return dict(secret_dict)
+
+
+class Credential(NamedTuple):
+    """What signs requests for a while.
+
+    Attributes:
+        text: The secret or token; None at the emulator's own door, which needs none.
+        ends: When it ends, in Unix seconds; None when that is not known or never.
+        refreshes: Whether it may make a longer copy of itself.
+    """
+
+    text: Secret | None
+    ends: float | None = None
+    refreshes: bool = False
+
+    @classmethod
+    def of(cls, token: HeldToken) -> Credential:
+        """Take a token."""
+        return cls(token.value, token.ends, "refresh" in token.options)
+
+
+class _Root:
+    """What the answers' scopes are made from: another one after each rotation.
+
+    Attributes:
+        key: The secret or token, or what stands for it.
+        scopes: The scopes known so far, by request dictionary.
+    """
+
+    __slots__ = ("key", "scopes")
+
+    def __init__(self, key: Secret) -> None:
+        self.key = key
+        self.scopes: dict[str, str] = {}
+
+
+class Credentials:
+    """How a connection signs its requests. Safe to use from many threads and event loops.
+
+    Args:
+        secret: A user's secret.
+        token: A token in place of it.
+        principal: Whoever the emulator's own door knows without either.
+        tokens: How tokens are made of the secret, or the token is renewed.
+
+    Attributes:
+        current: What signs the next request.
+        secret: The secret, if there is one.
+    """
+
+    def __init__(
+        self,
+        secret: Secret | None = None,
+        token: HeldToken | None = None,
+        principal: str = "",
+        tokens: TokenOptions | None = None,
+    ) -> None:
+        self.secret = secret
+        self._tokens = tokens or TokenOptions()
+        self._makes_tokens = secret is not None and tokens is not None
+        self._clock = time
+        self._pause_until = 0.0
+        self._renewal = SingleFlight()
+        self.rotation = SingleFlight()
+        self._swapping: Future[None] | None = None
+        if token is None:
+            self._take(secret, Secret(principal))
+        else:
+            self.current, self._root = Credential.of(token), _Root(token.key)
+
+    def _take(self, secret: Secret | None, key: Secret) -> None:
+        if secret is None or not self._makes_tokens:
+            self._root = _Root(secret or key)
+            self.current = Credential(secret)
+        else:
+            self._root = _Root(derived_key(secret, self._tokens.secret_dict))
+            # Stands for the token that is yet to be made.
+            self.current = Credential(None, ends=0.0)
+
+    def __repr__(self) -> str:
+        return f"<Credentials: {'secret' if self.secret else 'token'}>"
+
+    @property
+    def key(self) -> Secret:
+        """What the scopes of answers are made from."""
+        return self._root.key
+
+    def scope(self, address: str, dictionary: Mapping[str, Any] | None) -> str:
+        """Name what may be read with a request dictionary."""
+        root = self._root
+        seen = "" if dictionary is None else repr(sorted(dictionary.items()))
+        try:
+            return root.scopes[seen]
+        except KeyError:
+            scope = credential_scope(root.key.reveal(), address, dictionary)
+            if len(root.scopes) < 1_000:
+                root.scopes[seen] = scope
+            return scope
+
+    # Tokens that renew themselves
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what signs requests is to be renewed before the next one."""
+        current = self.current
+        if current.ends is None or not (current.refreshes or self._makes_tokens):
+            return False
+        now = self._clock()
+        return now >= current.ends - self._tokens.ahead and (
+            now >= self._pause_until or now >= current.ends
+        )
+
+    def ready(self, connection: Connection) -> Flow[Credential]:
+        """Give what signs the next request, renewed if it is about to end.
+
+        Raises:
+            ApiError: It has ended and the service refuses another one.
+            TransportError: It has ended and the service was not reached.
+        """
+        yield from self._renewed(connection, self.current)
+        while self._lacks_token:
+            # Rotated meanwhile.
+            yield from self._renewed(connection, self.current)
+        return self.current
+
+    def _renewed(self, connection: Connection, stale: Credential) -> Flow[None]:
+        try:
+            yield from self._renewal.do(
+                lambda: self._renew(connection, stale),
+                lambda: self.current is stale and self.is_due,
+            )
+        except TtormError:
+            # What is still good is used to its end.
+            if stale.ends is None or self._clock() >= stale.ends:
+                raise
+            self._pause_until = self._clock() + _PAUSE
+
+    @property
+    def _lacks_token(self) -> bool:
+        return self._makes_tokens and self.current.text is None
+
+    def after_refusal(self, connection: Connection, refused: Credential) -> Flow[Credential | None]:
+        """Give what may sign a request that was refused with 401; None when there is nothing.
+
+        Raises:
+            ApiError: There should be another token, but the service refuses it.
+            TransportError: The service was not reached.
+        """
+        yield from self._swapped()
+        if self.current is refused and self._makes_tokens:
+            yield from self._renewal.do(
+                lambda: self._renew(connection, refused, refresh=False),
+                lambda: self.current is refused,
+            )
+        if self.current is refused:
+            return None
+        return (yield from self.ready(connection))
+
+    def _renew(
+        self, connection: Connection, old: Credential, *, refresh: bool = True
+    ) -> Flow[None]:
+        new: Credential | None = None
+        if refresh and old.refreshes and old.text is not None:
+            try:
+                new = yield from self._new_token(connection, "refresh_user_token", old)
+            except TtormError:
+                if self.secret is None:
+                    raise
+        if new is None:
+            new = yield from self._made_token(connection)
+        if self.current is old:
+            self.current = new
+
+    def _made_token(self, connection: Connection) -> Flow[Credential]:
+        secret = self.secret
+        try:
+            return (yield from self._new_token(connection, "create_user_token", Credential(secret)))
+        except UnauthorizedError:
+            yield from self._swapped()
+            if self.secret is secret:
+                raise
+        return (
+            yield from self._new_token(connection, "create_user_token", Credential(self.secret))
+        )
+
+    def _new_token(
+        self, connection: Connection, operation: str, signer: Credential
+    ) -> Flow[Credential]:
+        end = round(self._clock() + self._tokens.lifetime, 3)
+        body: dict[str, Any] = {"validity_ts": end}
+        if operation == "create_user_token":
+            body["options"] = ["refresh"]
+            if self._tokens.secret_dict is not None:
+                body["secret_dict"] = dict(self._tokens.secret_dict)
+        answer = yield from ask(connection, api_request(operation, body=body), signer)
+        told = answer.get("validity_ts")
+        ends = float(told) if isinstance(told, (int, float)) else end
+        return Credential(Secret(needed(answer, "token")), ends, refreshes=True)
+
+    # Rotation
+
+    @contextmanager
+    def swapping(self) -> Generator[None]:
+        """Have requests that are refused meanwhile wait for the new secret."""
+        from concurrent.futures import Future
+
+        done: Future[None] = Future()
+        self._swapping = done
+        try:
+            yield
+        finally:
+            self._swapping = None
+            done.set_result(None)
+
+    def _swapped(self) -> Flow[None]:
+        if (swapping := self._swapping) is not None:
+            yield from wait(swapping)
+
+    def swap(self, secret: Secret) -> list[str]:
+        """Sign with a new secret from now on.
+
+        Returns:
+            The scopes of the old one.
+        """
+        old = self._root
+        self.secret = secret
+        self._take(secret, secret)
+        return list(old.scopes.values())

@@ -1,0 +1,101 @@
+"""Single flight: work that many want done, and one of them does."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ttorm.flows import Flow, wait
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["SingleFlight"]
+
+_PATIENCE = 2
+"""How many failures of others somebody waits through before taking the last one as the answer."""
+
+
+class _Flight:
+    """Work under way.
+
+    Attributes:
+        done: Done when the work has ended, well or not.
+        error: What it failed with; None also when who did it was cancelled.
+    """
+
+    __slots__ = ("done", "error")
+
+    def __init__(self) -> None:
+        # Imported with the first flight: it brings half of the standard library along.
+        from concurrent.futures import Future
+
+        self.done: Future[None] = Future()
+        self.error: Exception | None = None
+
+
+class SingleFlight:
+    """Has work done once for all threads and tasks that want it at the same time."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._flight: _Flight | None = None
+        self._process, self._lock = os.getpid(), threading.Lock()
+
+    def do(self, work: Callable[[], Flow[None]], wanted: Callable[[], bool]) -> Flow[None]:
+        """Do some work unless it is done already, or wait for who does it.
+
+        When who does it fails or is cancelled, one of those who wait does it again.
+
+        Args:
+            work: Makes the flow that does it.
+            wanted: Tells whether it still has to be done.
+
+        Raises:
+            Exception: What the work raises, here or, more than once, where it was waited for.
+        """
+        failures = 0
+        while wanted():
+            flight, leads = self._board()
+            if leads:
+                yield from self._lead(flight, work, wanted)
+                return
+            if not (yield from wait(flight.done)):
+                # It is done on the very event loop that waiting would block.
+                yield from work()
+                return
+            if flight.error is not None:
+                failures += 1
+                if failures >= _PATIENCE and wanted():
+                    # One of its own: threads would write their traces into the same one.
+                    raise copy.copy(flight.error)
+
+    def _board(self) -> tuple[_Flight, bool]:
+        if self._process != os.getpid():
+            # Of what the parent's threads were doing, a forked child sees no end.
+            self._begin()
+        with self._lock:
+            if self._flight is not None:
+                return self._flight, False
+            self._flight = _Flight()
+            return self._flight, True
+
+    def _lead(
+        self, flight: _Flight, work: Callable[[], Flow[None]], wanted: Callable[[], bool]
+    ) -> Flow[None]:
+        try:
+            # It may have been done between the look and the boarding.
+            if wanted():
+                yield from work()
+        except Exception as error:
+            flight.error = error
+            raise
+        finally:
+            with self._lock:
+                self._flight = None
+            flight.done.set_result(None)
