@@ -31,6 +31,7 @@ from ttorm.api.errors import (
     ResponseFormatError,
     ResponseTooLargeError,
     SaveError,
+    SecretNotStoredError,
     ServerError,
     ServerTimeoutError,
     ServiceDisabledError,
@@ -46,8 +47,11 @@ from ttorm.api.retry import CircuitBreaker, RetryPolicy, RetryQuota
 from ttorm.connection.budgets import Budget
 from ttorm.connection.cache import Cache, CacheStatistics
 from ttorm.connection.core import Connection
-from ttorm.connection.opening import connect, default_connection
+from ttorm.connection.credentials import TokenOptions
+from ttorm.connection.opening import aclaim, claim, connect, default_connection
 from ttorm.connection.watch import NPlusOneWarning
+from ttorm.records.account import Account
+from ttorm.records.action import Action
 from ttorm.records.bulk import (
     aload_all,
     arefresh_all,
@@ -58,6 +62,7 @@ from ttorm.records.bulk import (
 )
 from ttorm.records.changes import Change
 from ttorm.records.codecs import ValueCodec
+from ttorm.records.collection import Collection
 from ttorm.records.declarations import description, doc, entry, identity, include, reference
 from ttorm.records.doc import Doc
 from ttorm.records.entry import Entry
@@ -71,15 +76,22 @@ from ttorm.records.merging import merge
 from ttorm.records.reconciling import Reconciled, Reconciliation
 from ttorm.records.references import source
 from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
+from ttorm.records.role import Role
 from ttorm.records.scanning import Page, Scan
+from ttorm.records.secret import Invitation, UserSecret
+from ttorm.records.statement import Permission, Rules, Statement
 from ttorm.records.subscription import Subscription
 from ttorm.records.timeline import HistoryRow, Timeline
+from ttorm.records.token import Token
 from ttorm.records.topicaccess import TopicAccess
 from ttorm.records.twin import Twin
+from ttorm.records.user import User
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import Session, UnsavedChangesWarning, session
 
 __all__ = [
+    "Account",
+    "Action",
     "AlreadyDoneError",
     "AmbiguousIdentityError",
     "ApiError",
@@ -94,6 +106,7 @@ __all__ = [
     "Change",
     "CircuitBreaker",
     "CircuitOpenError",
+    "Collection",
     "ConfigurationError",
     "Conflict",
     "ConflictError",
@@ -109,6 +122,7 @@ __all__ = [
     "Identity",
     "Inspection",
     "InvalidRequestError",
+    "Invitation",
     "ItemError",
     "Ledger",
     "Link",
@@ -120,6 +134,7 @@ __all__ = [
     "OperationOrderError",
     "OutcomeUnknownError",
     "Page",
+    "Permission",
     "Plan",
     "PlannedRequest",
     "QuotaError",
@@ -131,30 +146,40 @@ __all__ = [
     "ResponseTooLargeError",
     "RetryPolicy",
     "RetryQuota",
+    "Role",
+    "Rules",
     "SaveError",
     "SaveResult",
     "Scan",
     "Secret",
+    "SecretNotStoredError",
     "ServerError",
     "ServerTimeoutError",
     "ServiceDisabledError",
     "Session",
     "StateError",
+    "Statement",
     "Subscription",
     "Timeline",
+    "Token",
+    "TokenOptions",
     "TopicAccess",
     "TransportError",
     "TtormError",
     "Twin",
     "UnauthorizedError",
     "UnsavedChangesWarning",
+    "User",
+    "UserSecret",
     "ValidationError",
     "ValueCodec",
     "WrongKindError",
     "__version__",
+    "aclaim",
     "aload_all",
     "arefresh_all",
     "asave_all",
+    "claim",
     "connect",
     "default_connection",
     "description",

@@ -40,6 +40,8 @@ SECTIONS = {
     "Conflicts": "Conflict merge retry_conflicts Attempts Attempt",
     "Sessions and many objects": "session Session save_all load_all refresh_all Budget Scan Page",
     "Notifications": "Subscription TopicAccess",
+    "Users, roles and secrets": "Account User Role Statement Rules Action Permission UserSecret"
+    " Invitation claim Token TokenOptions",
     "History": "History HistoryRecord Timeline HistoryRow",
 }
 LAST = "More"
@@ -57,7 +59,7 @@ OF_MODULES = {
 # Public to other modules of ttorm only.
 PLUMBING = {
     "Cache": "board count_hit drop get key land peek put",
-    "Connection": "arun bind known_account learn_account may_block run scope strain",
+    "Connection": "arun bind known_account learn_account may_block run scope strain swap",
     "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"
     " usage vault",
     "PlannedRequest": "of",

@@ -10,6 +10,7 @@ from ttorm.api.errors import ValidationError
 __all__ = [
     "COLOR",
     "DESCRIPTION_KEY",
+    "DISPLAY_NAME",
     "DOC_NAME",
     "ENTRY_NAME",
     "ENTRY_NAME_ACCEPTED",
@@ -18,6 +19,7 @@ __all__ = [
     "TOPIC",
     "UUID",
     "check_description_key",
+    "check_display_name",
     "check_doc_name",
     "check_entry_name",
     "check_history",
@@ -37,6 +39,8 @@ ENTRY_NAME_ACCEPTED = re.compile(
 """Entry names that some published form of the rule allows: what the emulator accepts."""
 IDENTITY = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,7}#[0-9A-Za-z_=+-]{1,128}")
 DESCRIPTION_KEY = re.compile(r"[a-z_][0-9a-z_]{0,63}")
+DISPLAY_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_ \-]{0,30}[0-9A-Za-z]")
+"""Names of users and roles."""
 DOC_NAME = re.compile(r"(?:[a-zA-Z0-9_-]{1,32}/){0,5}[a-zA-Z0-9_-]{1,32}(?:\.[a-zA-Z0-9]{1,8})?")
 HISTORY = re.compile(r"[1-9][0-9]{0,2}[DWMY]|INF")
 COLOR = re.compile(r"[0-9A-Za-z-]{3,48}")
@@ -134,6 +138,17 @@ def check_description_key(key: object) -> str:
         key,
         "description key",
         "1 to 64 lower-case letters, digits and '_', not starting with a digit, such as 'model'",
+    )
+
+
+def check_display_name(name: object) -> str:
+    """Return the name of a user or role, or raise `ValidationError`."""
+    return _check(
+        DISPLAY_NAME,
+        name,
+        "name of a user or role",
+        "2 to 32 letters, digits, blanks, '_' and '-', a letter or digit first and last, such as "
+        "'Line 4 gateway'",
     )
 
 

@@ -226,7 +226,7 @@ class Connection:
 
         Example:
             >>> admin = ttorm.connect("sqlite:///fleet.db")
-            >>> invitation = User.create(role=admin.whoami()["role"]).invite()
+            >>> invitation = User.create(role=Role.create(statement=Statement.deny())).invite()
             >>> secret = ttorm.claim(invitation.account, invitation.pin)
             >>> kept = []
             >>> with ttorm.connect("sqlite:///fleet.db", secret=secret) as own:

@@ -158,8 +158,7 @@ def claim(
         ValidationError: That is no account or PIN.
 
     Example:
-        >>> role = connection.whoami()["role"]
-        >>> invitation = User.create(name="Ann", role=role).invite()
+        >>> invitation = User.create(name="Ann", role=Role.create(name="Guest")).invite()
         >>> ttorm.claim(invitation.account, invitation.pin)
         Secret('***')
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from weakref import ref
 
 from blinker import NamedSignal
 
@@ -26,6 +27,7 @@ from ttorm.records.cells import ABSENT, UNKNOWN, Item, Marker
 from ttorm.records.changes import Change, shown
 from ttorm.records.members import Member
 from ttorm.records.sheets import item_sheet
+from ttorm.records.turns import Saver, alone, turn
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import current_session
 
@@ -50,7 +52,7 @@ class Resource(Displayed):
     unit of work: what administers an account is saved by its own `save`.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_item", "_key")
+    __slots__ = ("__weakref__", "_bound", "_item", "_key", "_place")
 
     _operations: ClassVar[Operations]
     _key_member: ClassVar[str] = "uuid"
@@ -64,15 +66,21 @@ class Resource(Displayed):
 
     def _begin(self, key: str | None, base: Any) -> None:
         self._bound: Connection | None = None
+        self._place = _Place(self)
         self._key = key
         self._item = Item(base, f"{type(self).__name__}.{{}}", UNKNOWN)
 
     @classmethod
-    def _at(cls, key: str, known: Mapping[str, Any] | None = None) -> Self:
+    def _at(
+        cls,
+        key: str,
+        known: Mapping[str, Any] | None = None,
+        connection: Connection | None = None,
+    ) -> Self:
         """Return the object of a key, with what a listing tells of it; nothing is asked."""
         record = cls.__new__(cls)
-        record._begin(key, UNKNOWN if known is None else dict(known))
-        record._bound = current_session().connection
+        record._begin(key, {cls._key_member: key, **(known or {})})
+        record._bound = connection or current_session().connection
         return record
 
     @classmethod
@@ -232,19 +240,29 @@ class Resource(Displayed):
         return await self._connection.arun(self._save())
 
     def _save(self) -> Flow[SaveResult]:
+        yield from turn(self._place)
         if not self._is_modified():
             return SaveResult()
         yield from self._tell((signals.pre_save,), changes=self._changes())
-        new, changes, sent = not self.is_saved, self._changes(), self._wire()
-        answer = yield from perform(self._connection, self._creation() if new else self._update())
-        self._settle(sent, self._object_of(answer), new=new)
-        names = tuple(changes)
-        result = SaveResult(names if new else (), () if new else names, (), 1)
+        new = not self.is_saved
+        changes, result = yield from alone(self._place, self._write())
+        if not result.requests:
+            return result
         told = (signals.created,) if new else ()
         yield from self._tell(
             (*told, signals.changed, signals.post_save), changes=changes, result=result
         )
         return result
+
+    def _write(self) -> Flow[tuple[dict[str, Change], SaveResult]]:
+        if not self._is_modified():
+            # Somebody else has saved it while a receiver was told.
+            return {}, SaveResult()
+        new, changes, sent = not self.is_saved, self._changes(), self._wire()
+        answer = yield from perform(self._connection, self._creation() if new else self._update())
+        self._settle(sent, self._object_of(answer), new=new)
+        names = tuple(changes)
+        return changes, SaveResult(names if new else (), () if new else names, (), 1)
 
     def _settle(self, sent: Mapping[str, Any], answer: Mapping[str, Any], *, new: bool) -> None:
         if new and self._key is None:
@@ -281,6 +299,19 @@ class Resource(Displayed):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self._key, self._item.base, self._item.changes())
+
+
+class _Place:
+    """Where it is noted who saves a record."""
+
+    __slots__ = ("_record", "saving")
+
+    def __init__(self, record: Resource) -> None:
+        self.saving: Saver | None = None
+        self._record = ref(record)
+
+    def record(self) -> Resource | None:
+        return self._record()
 
 
 class KeyedResource(Resource):

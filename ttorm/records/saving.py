@@ -20,11 +20,15 @@ from ttorm.api.errors import (
     TransportError,
 )
 from ttorm.api.request import ApiRequest, api_request
-from ttorm.connection.blocking import runner
 from ttorm.connection.calls import perform
+<<<<<<< HEAD
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow, wait
 from ttorm.records.cells import ABSENT
+=======
+from ttorm.flows import Flow
+from ttorm.records.cells import ABSENT, alike
+>>>>>>> 5476db2 (Accounts, users, roles, secrets and tokens as records)
 from ttorm.records.changes import attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
 from ttorm.records.entrywriting import EntryWriting
@@ -48,10 +52,14 @@ from ttorm.records.plan import (
 )
 from ttorm.records.state import TwinState
 from ttorm.records.telling import anybody_listens, of_items, tell
+<<<<<<< HEAD
 from ttorm.records.writing import Doubtful
+=======
+from ttorm.records.turns import alone, turn
+>>>>>>> 5476db2 (Accounts, users, roles, secrets and tokens as records)
 from ttorm.results import SaveResult
 
-__all__ = ["Recovery", "remove_now", "save", "terminate", "turn"]
+__all__ = ["Recovery", "remove_now", "save", "terminate"]
 
 Recovery: TypeAlias = Callable[[OutcomeUnknownError], Flow[dict[str, Any] | None]]
 """Finds the Twin of a creation in doubt; None has it created again."""
@@ -106,7 +114,8 @@ def save(
     )
     failure: Exception | None = None
     try:
-        yield from _alone(state, saving.run(only, left_out))
+        # The record is stuck until somebody saves it well.
+        yield from alone(state, _stuck(state, saving.run(only, left_out)))
     except Exception as error:  # noqa: BLE001 # raised when everybody was told what was done
         failure = error
     result = saving.result()
@@ -122,34 +131,9 @@ def save(
     return result
 
 
-def turn(state: TwinState) -> Flow[None]:
-    """Wait until nobody else saves the same record.
-
-    Raises:
-        StateError: Waiting would never end.
-    """
-    while state.saving is not None:
-        saver, done = state.saving
-        if saver == runner() or not (yield from wait(done)):
-            raise StateError(
-                f"{state.record()!r} is being saved right here: a receiver cannot save the record "
-                "that it is told about, and save() cannot wait for an asave() of the same loop"
-            )
-
-
-def _alone(state: TwinState, saving: Flow[None]) -> Flow[None]:
-    """Save while others wait for their turn; the record is stuck until somebody saves it well."""
-    from concurrent.futures import Future
-
-    # A receiver of pre_save may have let another save begin.
-    yield from turn(state)
-    done: Future[None] = Future()
-    state.saving, state.stuck = (runner(), done), True
-    try:
-        yield from saving
-    finally:
-        state.saving = None
-        done.set_result(None)
+def _stuck(state: TwinState, saving: Flow[None]) -> Flow[None]:
+    state.stuck = True
+    yield from saving
 
 
 class _Saving(EntryWriting):

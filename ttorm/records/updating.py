@@ -11,7 +11,8 @@ from ttorm.api.errors import ConflictError, MissingEntryError, StateError, Valid
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
 from ttorm.records.retrying import backoff
-from ttorm.records.saving import save, turn
+from ttorm.records.saving import save
+from ttorm.records.turns import turn
 from ttorm.records.values import PLAIN
 
 if TYPE_CHECKING:
