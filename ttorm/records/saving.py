@@ -21,14 +21,9 @@ from ttorm.api.errors import (
 )
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import perform
-<<<<<<< HEAD
 from ttorm.connection.patience import Patience
-from ttorm.flows import Flow, wait
-from ttorm.records.cells import ABSENT
-=======
 from ttorm.flows import Flow
-from ttorm.records.cells import ABSENT, alike
->>>>>>> 5476db2 (Accounts, users, roles, secrets and tokens as records)
+from ttorm.records.cells import ABSENT
 from ttorm.records.changes import attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
 from ttorm.records.entrywriting import EntryWriting
@@ -52,11 +47,8 @@ from ttorm.records.plan import (
 )
 from ttorm.records.state import TwinState
 from ttorm.records.telling import anybody_listens, of_items, tell
-<<<<<<< HEAD
-from ttorm.records.writing import Doubtful
-=======
 from ttorm.records.turns import alone, turn
->>>>>>> 5476db2 (Accounts, users, roles, secrets and tokens as records)
+from ttorm.records.writing import Doubtful
 from ttorm.results import SaveResult
 
 __all__ = ["Recovery", "remove_now", "save", "terminate"]
