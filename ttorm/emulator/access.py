@@ -110,16 +110,18 @@ def authenticate(
         tx: A transaction.
         now: The time of the request.
         header: The value of ``Authorization``.
-        user: UUID of a user who needs no credential; takes the place of the header.
+        user: UUID of a user who needs no credential; takes the place of the header, unless that
+            has a token, which is somebody's in particular.
 
     Raises:
         Fault: Nobody is known by that credential (401000).
     """
-    if user is not None:
+    is_token = header is not None and header.count(".") == 2
+    if user is not None and not is_token:
         return find_principal(tx, user, "local")
     if not header:
         raise Fault(401000, "This needs a user secret or token in the Authorization header.")
-    if header.count(".") == 2:
+    if is_token:
         return _by_token(world, tx, now, header)
     return _by_secret(world, tx, now, header)
 

@@ -130,7 +130,7 @@ class Rules:
     Example:
         >>> from ttorm.rules import TWIN, USER
         >>> Rules(twin=TWIN.company == USER.company, entry="true").twin
-        'TWIN.company == USER.company and ...'
+        'TWIN.company == USER.company'
     """
 
     twin: str | Expression | None = None
