@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address
@@ -77,6 +78,16 @@ def test_json_orders_as_the_values_do(declared, values):
 )
 def test_of_others_nothing_is_known(declared):
     assert not orders_in_json(declared)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type statements came with 3.12")
+def test_types_with_names():
+    named: dict[str, Any] = {"Decimal": Decimal}
+    exec("type Percent = float\ntype Maybe[T] = T | None\ntype Price = Decimal", named)
+    assert orders_in_json(named["Percent"])
+    assert orders_in_json(named["Maybe"][str])
+    assert not orders_in_json(named["Price"])
+    assert not orders_in_json(named["Maybe"][Decimal])
 
 
 def test_whose_type_is_open_is_the_users_affair():

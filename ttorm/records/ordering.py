@@ -35,5 +35,12 @@ def orders_in_json(declared: Any) -> bool:
         return all(orders_in_json(choice) for choice in get_args(declared))
     if isinstance(declared, type):
         return issubclass(declared, _ORDERED)
-    named = getattr(declared, "__supertype__", None)  # of a NewType
+    named = _named(declared, origin)
     return isinstance(declared, _SCALARS) if named is None else orders_in_json(named)
+
+
+def _named(declared: Any, origin: Any) -> Any:
+    """Return what a `NewType` or a ``type`` statement gives a name to."""
+    if hasattr(origin, "__value__"):
+        return origin.__value__[get_args(declared)]
+    return getattr(declared, "__supertype__", None) or getattr(declared, "__value__", None)
