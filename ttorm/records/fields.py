@@ -7,7 +7,6 @@ fields off the class body, so that a loaded value is an ordinary instance attrib
 from __future__ import annotations
 
 import copy
-import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -27,6 +26,7 @@ from typing import (
 
 from ttorm.api import names
 from ttorm.api.errors import ValidationError
+from ttorm.records.annotations import annotations_of
 from ttorm.records.codecs import CustomCodec, ValueCodec
 from ttorm.records.targets import Target
 from ttorm.records.values import PLAIN, Codec, TypedCodec
@@ -216,7 +216,7 @@ class FieldSpec:
                 f'give the platform\'s name as {self.kind}(name="...")'
             ) from None
         declared = self._declared = f"{owner.__name__}.{attribute}"
-        if attribute in inspect.get_annotations(owner):
+        if attribute in annotations_of(owner):
             self._type = lambda: _resolve(owner, attribute, namespace)
             self.codec = TypedCodec(self._type, declared)
         if self._custom is not None:
@@ -275,7 +275,7 @@ def _filled(annotation: Any, variables: Mapping[Any, Any]) -> Any:
 
 def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
     """Evaluate the annotation of a field and return the T of its Field[T]."""
-    annotation = inspect.get_annotations(owner)[attribute]
+    annotation = annotations_of(owner)[attribute]
     module = vars(sys.modules.get(owner.__module__, object))
     alone = SimpleNamespace(__annotations__={attribute: annotation})
     try:

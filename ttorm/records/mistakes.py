@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, ForwardRef, get_args, get_origin
 
+from ttorm.records.annotations import annotations_in
 from ttorm.records.fields import Field, FieldSpec, Reference
 
 __all__ = ["check_body", "check_targets"]
@@ -29,8 +30,7 @@ def check_body(
     """
     for attribute, spec in own.items():
         _check_name(name, bases, attribute, spec)
-    annotations: Mapping[str, Any] = namespace.get("__annotations__", {})
-    for attribute, annotation in annotations.items():
+    for attribute, annotation in annotations_in(namespace).items():
         if attribute in own:
             _check_annotation(name, attribute, annotation, own[attribute], namespace)
         elif _mentions_field(annotation):
@@ -137,6 +137,8 @@ def _check_annotation(
             annotation = eval(annotation, dict(module))  # noqa: S307 # it is the module's own text
         except Exception:  # noqa: BLE001 # whatever it raises now, it may not when it is needed
             return
+    if isinstance(annotation, ForwardRef):
+        return
     if get_origin(annotation) not in (Field, Reference):
         shown = getattr(annotation, "__name__", annotation)
         raise TypeError(

@@ -20,6 +20,7 @@ from typing import (
 
 from ttorm.api.errors import ValidationError, WrongKindError
 from ttorm.pairs import twin_of
+from ttorm.records.annotations import annotations_in
 from ttorm.records.declarations import description, doc, entry, identity, include, reference
 from ttorm.records.fields import FieldSpec
 from ttorm.records.meta import Meta, did_you_mean, merged, options_of
@@ -226,7 +227,7 @@ def _type_arguments(bases: Iterable[Any]) -> dict[Any, Any]:
 
 def _enclosing_names(namespace: Mapping[str, Any], own: Mapping[str, FieldSpec]) -> dict[str, Any]:
     """Keep the local names that the annotations of a class inside a function speak of."""
-    annotations = namespace.get("__annotations__", {})
+    annotations = annotations_in(namespace)
     wanted: set[str] = set()
     for attribute in own:
         wanted |= _names_in(annotations.get(attribute))
