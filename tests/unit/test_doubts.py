@@ -62,8 +62,10 @@ def test_verdicts(does, sent, before, after, found):
     assert verdict(does, sent, before, after, check=False) is found
 
 
-def test_equal_values_are_no_agreement_where_each_may_have_added_one():
+def test_where_others_go_on_from_what_was_written_a_value_tells_nothing():
     assert verdict("update", {"value": 2}, OLD, moved(value=2), check=True) is NOBODY_KNOWS
+    assert verdict("update", {"value": 2}, OLD, moved(value=3), check=True) is NOBODY_KNOWS
+    assert verdict("update", {"value": 2}, OLD, OLD, check=True) is AGAIN
     assert verdict("update", {"visibility": "x"}, OLD, moved(visibility="x"), check=True) is DONE
 
 

@@ -34,7 +34,7 @@ def verdict(
         sent: The attributes that were sent.
         before: The Entry as it was known, ABSENT, or UNKNOWN.
         after: The Entry as it is now, or ABSENT.
-        check: Whether equal values of somebody else are no agreement: each may have added one.
+        check: Whether what others write may be made of this: a count that each adds one to.
     """
     if does == "delete":
         if after is ABSENT:
@@ -46,9 +46,12 @@ def verdict(
     if does == "create":
         return Verdict.DONE if shown else Verdict.LOST
     moved = _of_moments(_stamps(sent), before, after)
-    if not shown or moved is Verdict.AGAIN:
+    if moved is Verdict.AGAIN:
         return moved
-    return Verdict.UNKNOWN if check and "value" in sent else Verdict.DONE
+    if check and "value" in sent:
+        # It may have been done, and somebody else may have gone on from there.
+        return Verdict.UNKNOWN
+    return Verdict.DONE if shown else moved
 
 
 def _stamps(sent: Mapping[str, JSONValue]) -> set[str]:

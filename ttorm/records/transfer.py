@@ -18,6 +18,7 @@ from ttorm.api.errors import (
     OutcomeUnknownError,
     ResponseFormatError,
     SaveError,
+    ServerError,
     TransportError,
     ValidationError,
     api_error,
@@ -90,7 +91,11 @@ def attach(
         )
     wanted = {"handler": needed(place, "handler"), **wish, "hash": digest}
     body = {"docs": {name: {key: value for key, value in wanted.items() if value is not None}}}
-    answer = yield from perform(connection, api_request("attach_twin_doc", [twin], body=body))
+    try:
+        answer = yield from perform(connection, api_request("attach_twin_doc", [twin], body=body))
+    except (OutcomeUnknownError, ServerError) as error:
+        yield from _check_attached(connection, twin, name, digest, error)
+        answer = {}
     if (text := refusal(answer, "docs", name)) is not None:
         raise _refused(name, text, "attach_twin_doc")
     doc = yield from copied(connection, twin, name, _PATIENCE if wait else 0.0)
@@ -100,6 +105,26 @@ def attach(
             yield from perform(connection, api_request("delete_twin_doc", [twin, name]))
         raise failure(name, doc)
     return doc
+
+
+def _check_attached(
+    connection: Connection,
+    twin: str,
+    name: str,
+    digest: str,
+    error: OutcomeUnknownError | ServerError,
+) -> Flow[None]:
+    """Make sure that a Doc is there although no answer told so: the same content, at least.
+
+    Raises:
+        OutcomeUnknownError: It is not, or nobody can tell.
+    """
+    try:
+        found = yield from perform(connection, api_request("get_twin_doc", [twin, name]))
+    except (ApiError, TransportError) as failure:
+        raise error from failure
+    if member(found, "creation_certificate").get("hash") != digest:
+        raise error
 
 
 def copied(connection: Connection, twin: str, name: str, patience: float) -> Flow[dict[str, Any]]:
