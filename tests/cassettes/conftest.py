@@ -35,7 +35,8 @@ ADDRESS = "http://127.0.0.1:8787"
 
 _KEPT_HEADERS = {"content-disposition", "content-type", "location", "retry-after", "x-trustedtwin"}
 _VOLATILE = re.compile(
-    r'"(?P<key>secret|pin|token|handler|cursor)":\s*"(?P<value>[^"]+)"'
+    r'"(?P<key>secret|server_secret|pin|token|handler|cursor)":\s*"(?P<value>[^"]+)"'
+    r"|[?&]token=(?P<token>[^&\s\"]+)"
     r"|/download/[^/\s\"]+/(?P<handler>[^/?\s\"]+)"
 )
 _FINGERPRINT = re.compile(r'("fingerprint":\s*")[^"]*')
@@ -56,7 +57,11 @@ class Renaming:
         self._secrets: dict[str, str] = {}
         count: dict[str, int] = {}
         for found in _VOLATILE.finditer(text):
-            key, value = found["key"] or "handler", found["value"] or found["handler"]
+            [(key, value)] = (
+                [(found["key"], found["value"])]
+                if found["key"]
+                else [(key, found[key]) for key in ("token", "handler") if found[key]]
+            )
             if value not in self._secrets:
                 count[key] = count.get(key, 0) + 1
                 self._secrets[value] = f"{key.upper()}-{count[key]:04}"
@@ -148,8 +153,8 @@ _SECRETS = {
         r"(?:(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{64,}|(?<![\w-])[\w-]{64,})"
     ),
     "a secret value": (
-        r'"(?:secret|pin|token|handler|fingerprint)":\s*"'
-        r'(?!(?:SECRET|PIN|TOKEN|HANDLER)-\d{4}"|0000")'
+        r'"(?:secret|server_secret|pin|token|handler|fingerprint)":\s*"'
+        r'(?!(?:(?:SERVER_)?SECRET|PIN|TOKEN|HANDLER)-\d{4}"|0000")'
     ),
     "a PIN in a path": r"/secrets/[^/\s]+/(?!PIN-\d{4}\b)",
     "a handler in a path": r"/(?:_upload|cache|download/[^/\s]+)/(?!HANDLER-\d{4}\b)",

@@ -47,6 +47,7 @@ def test_no_cassette_holds_a_secret(file, secrets_in):
         ('string: \'{"pin":"A1B2C3"}\'', "a secret value"),
         ('string: |-\n  {\n    "secret": "short"\n  }', "a secret value"),
         (f'string: \'{{"handler":"{UPLOAD}"}}\'', "a secret value"),
+        ('string: \'{"server_secret":"aB3_"}\'', "a secret value"),
         ('string: \'{"fingerprint":"aB3/"}\'', "a secret value"),
         (f"uri: http://127.0.0.1:8787/secrets/{UPLOAD}/A1B2C3", "a PIN in a path"),
         (f"uri: http://127.0.0.1:8787/_upload/{UPLOAD}", "a handler in a path"),

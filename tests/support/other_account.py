@@ -1,8 +1,8 @@
 """A program of another account: it has read an Entry, and is told when that changes.
 
-``python other_account.py sync|async URL SECRET ACCOUNT TWIN`` subscribes, writes a line of JSON once
-that is confirmed, and one for each change: what its signal receiver got, and how many kept answers
-were dropped. For each line that it reads it tells what a look at the Entry gives.
+``python other_account.py sync|async URL SECRET ACCOUNT TWIN`` subscribes, writes a line of JSON
+once that is confirmed, and one for each change: what its signal receiver got, and how many kept
+answers were dropped. For each line that it reads it tells what a look at the Entry gives.
 """
 
 from __future__ import annotations
