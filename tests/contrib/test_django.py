@@ -11,6 +11,8 @@ from django.http import HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 from django.test.utils import override_settings
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 
 import ttorm
 from ttorm import ConfigurationError, Field, Twin, entry
@@ -171,3 +173,28 @@ def test_wrong_settings(monkeypatch, wrong):
     monkeypatch.setattr(contrib, "_known", {})
     with override_settings(TTORM=wrong), pytest.raises(ConfigurationError, match="setting TTORM"):
         contrib.connection()
+
+
+def test_messages_of_the_platform(connection, monkeypatch):
+    """A view of a receiver, as the documentation has it: all of Django may stand before it."""
+    receiver = ttorm.webhooks.Receiver(max_body=1_000)
+
+    @csrf_exempt
+    @require_POST
+    def hook(request):
+        reply = receiver.handle(request.body, request.headers)
+        return HttpResponse(reply.body, status=reply.status, headers=reply.headers)
+
+    with override_settings(
+        ROOT_URLCONF=Urls(hook), MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"]
+    ):
+        handler = WSGIHandler()
+
+        def post(body, kind="application/json"):
+            request = RequestFactory(enforce_csrf_checks=True).post("/", body, kind)
+            return handler.get_response(request)
+
+        assert [post(body).status_code for body in ("{}", "x" * 1_001)] == [400, 413]
+        assert post("{}", "text/plain").status_code == 415
+        assert post("{}").headers["content-type"] == "application/json"
+        assert handler.get_response(RequestFactory().get("/")).status_code == 405

@@ -45,7 +45,9 @@ from ttorm import (
     Scan,
     Secret,
     Session,
+    Subscription,
     Timeline,
+    TopicAccess,
     TtormError,
     Twin,
     ValueCodec,
@@ -54,6 +56,7 @@ from ttorm import (
     identity,
     include,
     reference,
+    webhooks,
 )
 from ttorm.rules import (
     DICT,
@@ -394,6 +397,9 @@ twin.ledger["battery"].visibility = TWIN.kind == "pump"
 twin.ledger["battery"].visibility = None
 twin.ledger["battery"].history_period = "3M"
 twin.ledger["battery"].publish = {"true": ["topic"]}
+twin.ledger["battery"].publish = {Scooter.battery < 20: ["topic"]}
+twin.ledger["battery"].publish = [(Scooter.battery < 20, ["topic"]), ("true", ["other"])]
+twin.ledger["battery"].publish = None
 del twin.ledger["battery"]
 one = twin.ledger["battery"]
 assert_type(one.visibility, str | None)
@@ -555,6 +561,56 @@ except TtormError as error:
     assert_type(error.help, str)
 
 
+# Notifications
+
+Entry(5, publish={Scooter.battery < 20: ["topic"]})
+subscription = Subscription.create(
+    "topic", "https://x.test/hook", Secret("x"), expires=timedelta(hours=1), connection=connection
+)
+assert_type(subscription, Subscription)
+assert_type(subscription.confirm("https://x.test/?token=x"), Subscription)
+assert_type(subscription.refresh(expires=3600), Subscription)
+assert_type(subscription.cancel(), Subscription)
+assert_type(subscription.is_due(ahead=60), bool)
+assert_type(subscription.expires_at, datetime)
+assert_type(subscription.confirmed, bool)
+assert_type(subscription.export(), dict[str, Any])
+assert_type(Subscription.restore(subscription.export(), connection), Subscription)
+access = TopicAccess.current(connection)
+assert_type(access, TopicAccess)
+assert_type(access["uuid"], tuple[str, ...])
+assert_type(access.grant("uuid", "topic", "other"), tuple[str, ...])
+assert_type(access.revoke("uuid"), tuple[str, ...])
+assert_type(access.assign("uuid", ["topic"]), tuple[str, ...])
+hooks = webhooks.Receiver(
+    connection,
+    store=webhooks.MemoryStore(),
+    seen=webhooks.MemorySeen(size=10),
+    window=60,
+    max_body=1000,
+    hash_members=["type"],
+)
+reply = hooks.handle(b"{}", {"content-type": "application/json"})
+assert_type(reply, webhooks.Reply)
+assert_type(reply.status, int)
+assert_type(reply.body, bytes)
+assert_type(hooks.subscribe("topic", "https://x.test/hook", expires=60), Subscription)
+assert_type(hooks.refresh(ahead=60), list[Subscription])
+assert_type(hooks.keep(5.0), None)
+assert_type(hooks.cancel(), None)
+webhooks.Asgi(hooks)
+webhooks.Wsgi(hooks)
+
+
+def on_message(sender: type[Twin], *, record: Twin, message: webhooks.Notification) -> None:
+    """Check what a message tells."""
+    assert_type(message.topic, str)
+    assert_type(message.entries["battery"], Change)
+    assert_type(message.sent_at, datetime)
+
+
+ttorm.signals.notification.connect(on_message)
+
 # The async forms
 
 
@@ -629,6 +685,19 @@ async def asynchronous() -> None:
     assert_type(await doc.adelete(), SaveResult)
     assert_type(await car.manual.aupload(b"bytes"), Doc)
     assert_type(await Car.areconcile(dry_run=False), Reconciliation)
+    assert_type(await Subscription.acreate("topic", "https://x.test/hook"), Subscription)
+    assert_type(await subscription.aconfirm("https://x.test/?token=x"), Subscription)
+    assert_type(await subscription.arefresh(), Subscription)
+    assert_type(await subscription.acancel(), Subscription)
+    assert_type(await TopicAccess.acurrent(), TopicAccess)
+    assert_type(await access.agrant("uuid", "topic"), tuple[str, ...])
+    assert_type(await access.arevoke("uuid", "topic"), tuple[str, ...])
+    assert_type(await access.aassign("uuid", ["topic"]), tuple[str, ...])
+    assert_type(await hooks.ahandle(b"{}", {}), webhooks.Reply)
+    assert_type(await hooks.asubscribe("topic", "https://x.test/hook"), Subscription)
+    assert_type(await hooks.arefresh(), list[Subscription])
+    assert_type(await hooks.akeep(5.0), None)
+    assert_type(await hooks.acancel(), None)
     async with ttorm.session() as block:
         assert_type(block, Session)
         assert_type(await block.aflush(), SaveResult)

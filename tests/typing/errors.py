@@ -167,3 +167,12 @@ async def waited() -> float:
 async def unwaited() -> int:
     """Return a count."""
     return scooter.asave().requests  # error
+
+
+ttorm.Subscription.create("topic")  # error
+ttorm.Subscription.create("topic", "https://x.test/hook", expire=5)  # error
+ttorm.TopicAccess.current().assign("uuid", "topic", "other")  # error
+ttorm.webhooks.Receiver(windw=5)  # error
+ttorm.webhooks.Receiver().handle("text", {})  # error
+entry(publish={"true": "topic"})  # error
+scooter.ledger["battery"].publish = {"true": "topic"}  # error
