@@ -73,11 +73,12 @@ from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
 from ttorm.records.links import Link
 from ttorm.records.merging import merge
+from ttorm.records.pages import Page
 from ttorm.records.reconciling import Reconciled, Reconciliation
 from ttorm.records.references import source
 from ttorm.records.retrying import Attempt, Attempts, retry_conflicts
 from ttorm.records.role import Role
-from ttorm.records.scanning import Page, Scan
+from ttorm.records.scanning import Scan
 from ttorm.records.secret import Invitation, UserSecret
 from ttorm.records.statement import Permission, Rules, Statement
 from ttorm.records.subscription import Subscription

@@ -21,6 +21,7 @@ from ttorm.connection.budgets import Budget
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow
+from ttorm.identitymap import IdentityMap
 from ttorm.ordering import in_order, in_stages
 from ttorm.pairs import twin_of
 from ttorm.results import Plan, SaveResult, Stage, all_of, joined
@@ -107,7 +108,7 @@ class Session:
         # Weakly: the default sessions of a context must not keep closed connections.
         self._connection = weakref.ref(connection)
         self._kept = connection if keep else None
-        self.known: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+        self.known = IdentityMap()
         self.asynchronous = False
         self.fetch: Fetch = fetch
         self.anchored = anchored

@@ -15,7 +15,7 @@ from rich.console import Console
 import ttorm
 from ttorm import Doc, Entry, Field, Link, Reference, Twin, description, doc, entry, identity
 from ttorm.connection.credentials import Credentials
-from ttorm.records.scanning import Page
+from ttorm.records.pages import Page
 
 
 @dataclass
@@ -338,6 +338,7 @@ async def test_looking_at_what_is_loaded_hands_nothing_out(do, uuid, sent, what)
             form(robot.ledger)
         assert sent == []
         assert session._held == {}
+        assert robot._state._lent is None
         assert not robot._state._touched
 
 

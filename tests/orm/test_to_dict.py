@@ -181,6 +181,7 @@ async def test_it_hands_nothing_out(do, connection, other):
     async with do.block(ttorm.session()) as session:
         bike = Bike.at(other)
         await do(bike, "to_dict")
+        assert bike._state._lent is None
         assert not bike._state._touched
         assert session._held == {}
 

@@ -37,17 +37,18 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
     if now is UNKNOWN:
         require(state, spec.part, spec.attribute)
         now = item.current(attribute)
+    cell = item.cell(attribute)
     if now is not ABSENT:
-        value = item.cell(attribute).read(spec.codec, state)
+        value = cell.read(spec.codec, state)
     elif spec.required:
         raise MissingEntryError(
             f"{state.model.__name__} {state.uuid} has no {spec.kind} {spec.target!r}, and "
             f"{spec.attribute} declares no default: assign a value, or declare default=None"
         )
     else:
-        value = item.cell(attribute).lend(spec.default(), spec.codec)
+        value = cell.lend(spec.default(), spec.codec)
     if not is_scalar(value):
-        state.touch()
+        state.lend(value, cell)
     return value
 
 

@@ -76,6 +76,11 @@ class Cell:
         return self._assigned is not NOTHING or bool(self._handouts) or self._forced
 
     @property
+    def is_assigned(self) -> bool:
+        """Whether it holds another value than the service's, whatever users hold."""
+        return self._assigned is not NOTHING
+
+    @property
     def holds(self) -> bool:
         """Whether a value can be read from it without asking the service."""
         return self.current() not in (UNKNOWN, ABSENT)
@@ -187,6 +192,10 @@ class Cell:
         """Give the Twins and Entries that values in users' hands speak of."""
         for held in self._handouts:
             yield from held.codec.needs(held.value)
+
+    def handed_out(self) -> Iterator[Any]:
+        """Give the containers that stand for the value in users' hands."""
+        return (held.value for held in self._handouts)
 
     def is_changed(self) -> bool:
         """Tell whether a save would write it, or refuse to."""

@@ -51,7 +51,7 @@ class Description(MutableMapping[str, JSONValue]):
             raise KeyError(key)
         value = cell.read(PLAIN)
         if not is_scalar(value):
-            self._state.touch()
+            self._state.lend(value, cell)
         return value
 
     def __setitem__(self, key: str, value: JSONValue) -> None:

@@ -182,7 +182,6 @@ class Finders(Record):
         """
         return scan_of(
             cls,
-            lookup.show_listed,
             kind_rule(cls),
             rule,
             terminated=terminated,

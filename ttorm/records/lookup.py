@@ -14,7 +14,7 @@ from ttorm.flows import Flow
 from ttorm.records.attributes import identity_text
 from ttorm.records.loading import load_part
 from ttorm.records.models import check_kind, model_of
-from ttorm.records.state import TwinState
+from ttorm.records.state import TwinState, known_state
 from ttorm.sessions import Session, current_session
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "find_all",
     "get",
     "resolve",
-    "show_listed",
     "shown_found",
     "state_at",
 ]
@@ -38,7 +37,7 @@ _UUID = ("creation_certificate", "uuid")
 def state_at(model: Any, uuid: str, session: Session | None = None) -> TwinState:
     """Return the state of a UUID in a session, the current one, without asking the service."""
     session = session or current_session()
-    state: TwinState | None = session.known.get(uuid)
+    state = known_state(session, uuid)
     if state is None:
         state = session.known[uuid] = TwinState(uuid, session, model)
     else:
@@ -153,17 +152,5 @@ def _identity(model: Any, identity: str | None, field: Mapping[str, Any]) -> str
 
 def _shown(model: Any, state: TwinState) -> Any:
     fitting = check_kind(member(state.facts, "description"), model, state.uuid)
-    state.shown_as(fitting)
-    return state.view(fitting)
-
-
-def show_listed(model: Any, wire: Mapping[str, Any], session: Session) -> Any:
-    """Return the record for an object of a listing; None when it is of another kind."""
-    uuid = needed(wire, *_UUID)
-    fitting = model_of(member(wire, "description"), model)
-    if fitting is None:
-        return None
-    state = state_at(fitting, uuid, session)
-    state.absorb_twin(wire, fresh=False)
     state.shown_as(fitting)
     return state.view(fitting)

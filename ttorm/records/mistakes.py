@@ -69,7 +69,7 @@ def _check_name(name: str, bases: tuple[type, ...], attribute: str, spec: FieldS
     if hidden is not None or attribute.startswith("_"):
         why = (
             "starts with an underscore"
-            if hidden is None
+            if hidden is None or attribute.startswith("_")
             else f"hides {hidden.__name__}.{attribute}"
         )
         raise TypeError(

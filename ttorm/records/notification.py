@@ -19,7 +19,7 @@ from ttorm.records.changes import Change, attribute_name, shown
 from ttorm.records.lookup import state_at
 from ttorm.records.models import model_of
 from ttorm.records.moments import moment
-from ttorm.records.state import PERSONAL, TwinState
+from ttorm.records.state import PERSONAL, TwinState, known_state
 from ttorm.records.twin import Twin
 from ttorm.records.values import PLAIN
 from ttorm.results import SaveResult
@@ -88,7 +88,7 @@ def take_over(
         state
         for one in several
         for session in live_sessions(one)
-        if (state := session.known.get(message.twin)) is not None
+        if (state := known_state(session, message.twin)) is not None
     ]
     for state in known:
         _follow(state, message)

@@ -75,15 +75,26 @@ class Properties(Displayed):
         return str(account)
 
     def _get(self, attribute: str) -> Any:
+        # What is only looked at takes no memory: no item and no cell is made for it.
+        if (raw := self._peek(attribute)) is not NOTHING:
+            return raw
         item = self._own()
         if (held := item.held(attribute)) is not NOTHING:
             return held
         if self._now(attribute) is None:
             return None
-        value = item.cell(attribute).read(PLAIN)
+        cell = item.cell(attribute)
+        value = cell.read(PLAIN)
         if not is_scalar(value) and self._state is not None:
-            self._state.touch()
+            self._state.lend(value, cell)
         return value
+
+    def _peek(self, attribute: str) -> Any:
+        """Give a scalar that nobody has touched; NOTHING when somebody has, or it is none."""
+        if self._state is None:
+            return NOTHING
+        ledger = self._state.ledgers.get(self._alias)
+        return NOTHING if ledger is None else ledger.peek(self.name, attribute)
 
     def _now(self, attribute: str) -> Any:
         """Give an attribute as it is now, not to be changed."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from ttorm.api.errors import StateError
 from ttorm.connection.core import Connection
 from ttorm.display import Displayed, Sheet
-from ttorm.records.attributes import delete_field, read_field, write_field
+from ttorm.records.attributes import delete_field, write_field
 from ttorm.records.cells import NOTHING, UNKNOWN
 from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.display import line, record_sheet
 from ttorm.records.dumping import Dumps
+from ttorm.records.listing import Listing, first_look, wake
 from ttorm.records.loading import require
 from ttorm.records.matching import load_variables, variables
 from ttorm.records.meta import did_you_mean
@@ -42,9 +43,12 @@ _UNDECLARED = ": declare it as a field, or use ledger[...] or description[...]"
 
 
 class _Stateful:
-    """Keeps the annotation away from the class body of models, where it would be a field."""
+    """Has the state of a record in a slot, or the row of a listing that it is to be made of."""
+
+    __slots__ = ("_row", "_state")
 
     _state: TwinState
+    _row: tuple[Mapping[str, Any], Listing] | None
 
 
 class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
@@ -163,6 +167,8 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
         def __getattr__(self, name: str) -> Any:
             # Only misses come here: nothing on the class or in the record has that name.
             if name == "_state":
+                return wake(self)
+            if name == "_row":
                 raise AttributeError(
                     f"this {type(self).__name__} is not made yet: call super().__init__(...) "
                     "before anything is read or assigned"
@@ -175,7 +181,7 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
                     f"{type(self).__name__} has no attribute {name!r}"
                     f"{did_you_mean(name, [*type(self).__fields__, *dir(type(self))])}"
                 )
-            value = self.__dict__[name] = read_field(self._state, spec)
+            value = self.__dict__[name] = first_look(self, spec)
             return value
 
         def __setattr__(self, name: str, value: Any) -> None:

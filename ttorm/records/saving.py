@@ -330,6 +330,7 @@ def remove_now(state: TwinState, part: Part, name: str) -> Flow[SaveResult]:
         raise StateError("the Twin was not saved yet: there is nothing to delete")
     items = {"ledger": state.ledger, "identities": state.identities, "docs": state.docs}[part]
     items.item(name).remove()
+    state.touch()
     return (yield from save(state.record(), only=(part, name)))
 
 

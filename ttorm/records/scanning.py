@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
-from ttorm.api.answers import listed
 from ttorm.api.errors import ValidationError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
-from ttorm.display import Displayed, Sheet, displayed, limited, shortened
+from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.bulk import load_each, part_named
 from ttorm.records.links import holds_links, load_linked
-from ttorm.records.listing import Listing
+from ttorm.records.listing import Attention, Listing
 from ttorm.records.models import ALIVE
+from ttorm.records.pages import Iteration, Page, page_of
 from ttorm.rules import Expression, raw, rule_text
 from ttorm.sessions import Fetch, Session, check_fetch, current_session
 
-__all__ = ["Iteration", "Page", "Scan"]
+__all__ = ["Scan", "scan_of"]
 
 T = TypeVar("T")
 _ROUNDS = 4
-"""Prefetching reads for so many rounds of the connection's concurrency at once."""
-
-
-@displayed
-class Page(NamedTuple, Generic[T]):
-    """What one request of a scan brought.
-
-    Attributes:
-        records: The records; there may be none although more follow.
-        cursor: Where the next page begins, for `Scan.after`; None at the end.
-    """
-
-    records: list[T]
-    cursor: str | None
-
-    def _sheet(self) -> Sheet:
-        rows = [(str(number), shortened(record)) for number, record in enumerate(self.records)]
-        note = "the last page" if self.cursor is None else f"cursor: {self.cursor}"
-        return Sheet(f"Page of {len(rows)} records", ("", "record"), limited(rows), note)
-
-
-class Iteration(Generic[T]):
-    """What can be gone through by ``for`` and ``async for``, any number of times."""
-
-    def __init__(
-        self, items: Callable[[], Iterator[T]], aitems: Callable[[], AsyncIterator[T]]
-    ) -> None:
-        self._items = items
-        self._aitems = aitems
-
-    def __iter__(self) -> Iterator[T]:
-        return self._items()
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        return self._aitems()
+"""Records are made ready for so many rounds of the connection's concurrency at once."""
 
 
 class _Options(NamedTuple):
@@ -90,11 +56,9 @@ class Scan(Displayed, Generic[T]):
     def __init__(
         self,
         model: type[T],
-        show: Callable[[Any, Mapping[str, Any], Session], T | None],
         options: _Options,
     ) -> None:
         self._model = model
-        self._show = show
         self._options = options
 
     @property
@@ -111,7 +75,7 @@ class Scan(Displayed, Generic[T]):
         return Sheet(f"Scan of {self._model.__name__}", ("", ""), rows, "nothing is asked yet")
 
     def _with(self, **options: Any) -> Self:
-        return type(self)(self._model, self._show, self._options._replace(**options))
+        return type(self)(self._model, self._options._replace(**options))
 
     # Narrowing
 
@@ -175,19 +139,21 @@ class Scan(Displayed, Generic[T]):
     # Going through
 
     def __iter__(self) -> Iterator[T]:
-        session = current_session()
-        for page in self._pages(session):
+        session, attention = current_session(), Attention()
+        for page in self._pages(session, attention):
             for some in self._rounds(page.records, session):
                 if self._options.parts:
                     session.connection.run(self._fetched(some))
+                attention.fill(some)
                 yield from some
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        session = current_session()
-        async for page in self._apages(session):
+        session, attention = current_session(), Attention()
+        async for page in self._apages(session, attention):
             for some in self._rounds(page.records, session):
                 if self._options.parts:
                     await session.connection.arun(self._fetched(some))
+                attention.fill(some)
                 for record in some:
                     yield record
 
@@ -196,19 +162,19 @@ class Scan(Displayed, Generic[T]):
         if self._options.links:
             yield from load_linked(records, self._options.links)
 
-    def _pages(self, session: Session) -> Iterator[Page[T]]:
+    def _pages(self, session: Session, attention: Attention) -> Iterator[Page[T]]:
         options = self._options
         while options.limit != 0:
-            page = session.connection.run(self._read(session, options))
+            page = session.connection.run(self._read(session, options, attention))
             yield page
             if page.cursor is None:
                 return
             options = _onward(options, page)
 
-    async def _apages(self, session: Session) -> AsyncIterator[Page[T]]:
+    async def _apages(self, session: Session, attention: Attention) -> AsyncIterator[Page[T]]:
         options = self._options
         while options.limit != 0:
-            page = await session.connection.arun(self._read(session, options))
+            page = await session.connection.arun(self._read(session, options, attention))
             yield page
             if page.cursor is None:
                 return
@@ -216,9 +182,9 @@ class Scan(Displayed, Generic[T]):
 
     def _read_page(self, session: Session, cursor: str | None) -> Flow[Page[T]]:
         """Read one page into a session; its records load nothing but what they are told to."""
-        return self._read(session, self._options._replace(cursor=cursor))
+        return self._read(session, self._options._replace(cursor=cursor), Attention())
 
-    def _read(self, session: Session, options: _Options) -> Flow[Page[T]]:
+    def _read(self, session: Session, options: _Options, attention: Attention) -> Flow[Page[T]]:
         # An empty page is no end: the service filters after it has looked at `count` Twins.
         query = {
             "cursor": options.cursor,
@@ -227,17 +193,12 @@ class Scan(Displayed, Generic[T]):
             "details": True,
         }
         answer = yield from perform(session.connection, api_request("scan_twins", query=query))
-        shown = [self._show(self._model, wire, session) for wire in listed(answer, "twins")]
-        records: list[Any] = [record for record in shown if record is not None][: options.limit]
-        states = [record._state for record in records]
-        listing = Listing(session, [state.uuid for state in states], options.fetch or session.fetch)
-        for state in states:
-            state.listing = listing
-        return Page(records, answer.get("cursor"))
+        listing = Listing(session, options.fetch or session.fetch, attention)
+        return page_of(answer, self._model, listing, options.limit)
 
     def _rounds(self, records: list[T], session: Session) -> Iterator[list[T]]:
-        size = session.connection.concurrency * _ROUNDS if self._options.parts else len(records)
-        for start in range(0, len(records), size or 1):
+        size = session.connection.concurrency * _ROUNDS
+        for start in range(0, len(records), size):
             yield records[start : start + size]
 
     def pages(self) -> Iteration[Page[T]]:
@@ -251,7 +212,8 @@ class Scan(Displayed, Generic[T]):
             0
         """
         return Iteration(
-            lambda: self._pages(current_session()), lambda: self._apages(current_session())
+            lambda: self._pages(current_session(), Attention()),
+            lambda: self._apages(current_session(), Attention()),
         )
 
     def chunks(self, size: int) -> Iteration[list[T]]:
@@ -361,7 +323,6 @@ class Scan(Displayed, Generic[T]):
 
 def scan_of(
     model: type[T],
-    show: Callable[[Any, Mapping[str, Any], Session], T | None],
     kind: Expression | None,
     rule: str | Expression | None,
     *,
@@ -373,7 +334,6 @@ def scan_of(
 
     Args:
         model: The class.
-        show: Makes records of listed objects; None for those of other classes.
         kind: The rule that Twins of the class fulfil.
         rule: What else is asked for.
         terminated: Whether terminated Twins are listed as well.
@@ -386,7 +346,7 @@ def scan_of(
     wanted = [None if terminated else ALIVE, kind, asked]
     rules = [part for part in wanted if part is not None]
     match = str(_all_of(rules)) if rules else None
-    return Scan(model, show, _Options(match, page, fetch))
+    return Scan(model, _Options(match, page, fetch))
 
 
 def _onward(options: _Options, page: Page[Any]) -> _Options:

@@ -17,6 +17,7 @@ from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Item, Items
+from ttorm.records.lent import Lent
 from ttorm.results import Plan, SaveResult, Stage
 from ttorm.sessions import Session, current_session, open_block
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ttorm.records.listing import Listing
     from ttorm.records.record import Record
 
-__all__ = ["PERSONAL", "TwinState", "check_own_ledger", "writable_entry"]
+__all__ = ["PERSONAL", "TwinState", "check_own_ledger", "known_state", "writable_entry"]
 
 PERSONAL = "personal"
 """The alias of the account's own Ledger."""
@@ -57,29 +58,26 @@ class TwinState:
         model: The class it is shown as where no other is named.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_address",
-        "_connection",
-        "_session",
-        "_touched",
-        "_views",
-        "description",
-        "docs",
-        "facts",
-        "fresh",
-        "identities",
-        "identity_fields",
-        "in_doubt",
-        "ledgers",
-        "listing",
-        "model",
-        "replaced",
-        "saving",
-        "stuck",
-        "uuid",
-    )
+    # Class attributes, and not made for each: listings give thousands of Twins that change nothing.
+    saving: tuple[object, Future[None]] | None = None
+    stuck = False
+    # Parts of which a write was sent that nobody knows the outcome of.
+    in_doubt: frozenset[str] = frozenset()
+    listing: Listing | None = None
+    facts: Mapping[str, Any] | None = None
+    fresh = False
+    replaced = False
+    _session: Session | None = None
+    _connection: Connection | None = None
+    _address = ""
+    # Whether something was assigned or removed, or may have been; if not, only what was handed out
+    # can have changed.
+    _touched = False
+    _lent: Lent | None = None
+    _views: tuple[weakref.ref[Record], ...] = ()
 
+    uuid: str | None
+    model: type[Record]
     description: Item
     ledgers: dict[str, Items]
     identities: Items
@@ -87,24 +85,12 @@ class TwinState:
     docs: Items
 
     def __init__(self, uuid: str | None, session: Session | None, model: type[Record]) -> None:
-        new = uuid is None
         self.uuid = uuid
         self.model = model
-        self._session = session
-        # Nothing was assigned or handed out yet: is_modified() need not look.
-        self._touched = False
-        self.saving: tuple[object, Future[None]] | None = None
-        self.stuck = False
-        # Parts of which a write was sent that nobody knows the outcome of.
-        self.in_doubt: frozenset[str] = frozenset()
-        self.listing: Listing | None = None
-        self._connection = None if session is None else session.connection
-        self._address = "" if self._connection is None else self._connection.address
-        self.facts: Mapping[str, Any] | None = None
-        self.fresh = new
-        self.replaced = False
-        self._views: dict[type[Record], weakref.ref[Record]] = {}
-        if new:
+        if session is not None:
+            self._session, self._connection = session, session.connection
+        if uuid is None:
+            self.fresh = True
             for part in _MADE_LATER:
                 self._make(part, new=True)
 
@@ -125,7 +111,8 @@ class TwinState:
         made: Any
         match part:
             case "description":
-                made = Item({} if new else UNKNOWN, "description[{!r}]", ABSENT)
+                base = UNKNOWN if self.facts is None else member(self.facts, "description")
+                made = Item({} if new else base, "description[{!r}]", ABSENT)
             case "ledgers":
                 made = {PERSONAL: Items("ledger['{}'].{}", None, complete=new)}
             case "identity_fields":
@@ -175,6 +162,11 @@ class TwinState:
 
     # Views
 
+    @property
+    def _state(self) -> TwinState:
+        # A session knows states, and records that have not made theirs yet: both are asked alike.
+        return self
+
     def shown_as(self, model: type[Record]) -> None:
         """Note that it was asked for as a class; the most special one knows its fields best."""
         if issubclass(model, self.model):
@@ -182,17 +174,22 @@ class TwinState:
 
     def view(self, model: type[Record]) -> Any:
         """Return the record of a class that shows this state."""
-        known = self._views.get(model)
-        record = known() if known is not None else None
-        if record is None:
-            record = model.__new__(model)
-            self.adopt(record)
+        for known in self.views():
+            if type(known) is model:
+                return known
+        record: Record = object.__new__(model)
+        self.adopt(record)
         return record
+
+    def views(self) -> list[Record]:
+        """Return the records that show this state."""
+        found = [known() for known in self._views]
+        return [record for record in found if record is not None]
 
     def adopt(self, record: Record) -> None:
         """Make a record a view of this state."""
-        object.__setattr__(record, "_state", self)
-        self._views[type(record)] = weakref.ref(record)
+        record._state, record._row = self, None
+        self._views = (*map(weakref.ref, self.views()), weakref.ref(record))
 
     def record(self) -> Any:
         """Return the record the user knows it by."""
@@ -205,10 +202,9 @@ class TwinState:
 
     def forget_value(self, spec: FieldSpec) -> None:
         """Have all views read the value of one field again."""
-        for model, known in self._views.items():
-            same = model.__targets__.get(spec.place)
-            record = known()
-            if record is not None and same is not None:
+        for record in self.views():
+            same = type(record).__targets__.get(spec.place)
+            if same is not None:
                 vars(record).pop(same.attribute, None)
 
     def place(self, spec: FieldSpec) -> tuple[Item, str]:
@@ -225,7 +221,16 @@ class TwinState:
         if spec.in_ledger:
             ledger = self.ledgers.get(spec.alias)
             return NOTHING if ledger is None else ledger.peek(spec.target, "value")
-        return self.description.peek(spec.target)
+        described = self.described()
+        if described is None:
+            return self.description.peek(spec.target)
+        return described.get(spec.target, NOTHING)
+
+    def described(self) -> dict[str, Any] | None:
+        """Give the service's description while nobody has looked closer; else None."""
+        if self.facts is None or "description" in vars(self):
+            return None
+        return member(self.facts, "description")
 
     def holds(self, spec: FieldSpec) -> bool:
         """Tell whether a value can be read without asking the service."""
@@ -234,16 +239,36 @@ class TwinState:
 
     def forget_values(self) -> None:
         """Have all views read their values again; nothing changed is lost."""
-        for known in self._views.values():
-            record = known()
-            if record is not None:
-                record._forget_values()
+        for record in self.views():
+            record._forget_values()
 
     # Changes
 
     def is_modified(self) -> bool:
         """Tell whether a save would send anything."""
-        return self.uuid is None or (self._touched and self._has_changes())
+        if self.uuid is None:
+            return True
+        if not self._touched and (self._lent is None or self._lent.is_unchanged()):
+            return False
+        modified = self._has_changes()
+        if not modified:
+            self._rest()
+        return modified
+
+    def _rest(self) -> None:
+        """Note that nothing is changed: from here on only what was handed out need be compared."""
+        lent = Lent()
+        for cell in self._cells():
+            for value in cell.handed_out():
+                if not lent.add(value, cell.base):
+                    return
+        self._touched, self._lent = False, lent
+
+    def _cells(self) -> Iterator[Cell]:
+        yield from self.description.cells.values()
+        for several in (*self.ledgers.values(), self.identities, self.docs):
+            for _, item in several:
+                yield from item.cells.values()
 
     def _has_changes(self) -> bool:
         return (
@@ -258,6 +283,18 @@ class TwinState:
     def touch(self) -> None:
         """Note that something was changed, or may be from now on."""
         self._touched = True
+        self._hold()
+
+    def lend(self, value: Any, cell: Cell) -> None:
+        """Note that a container was handed out, which may be changed from now on."""
+        if self._lent is None:
+            self._lent = Lent()
+        # What cannot be compared quickly is asked for its changes each time.
+        quick = not cell.is_assigned and self._lent.add(value, cell.base)
+        self._touched = self._touched or not quick
+        self._hold()
+
+    def _hold(self) -> None:
         # One that came from a pickle belongs to no session before it needs a connection.
         session = self._session or open_block()
         if session is not None:
@@ -273,6 +310,7 @@ class TwinState:
         self.identities.discard()
         self.docs.discard()
         self._touched = self.stuck = False
+        self._lent = None
         self.forget_values()
 
     def waits_for(self) -> list[TwinState]:
@@ -343,7 +381,7 @@ class TwinState:
         description = member(wire, "description")
         if self.replaced:
             self.description.rebase_whole(description)
-        else:
+        elif "description" in vars(self):
             self.description.rebase(description)
         self.forget_values()
 
@@ -410,6 +448,12 @@ class TwinState:
     def absorb_docs(self, wire: Mapping[str, Any]) -> None:
         """Take a listing of Docs, flat or as a tree."""
         self.docs.absorb(dict(_flat(member(wire, "docs"))), complete=True)
+
+
+def known_state(session: Session, uuid: str) -> TwinState | None:
+    """Return the state of a Twin that a session knows, be it by a record that sleeps."""
+    known = session.known.get(uuid)
+    return None if known is None else known._state
 
 
 def check_own_ledger(alias: str) -> None:
