@@ -10,6 +10,7 @@ from ttorm.api.errors import (
     AmbiguousIdentityError,
     ApiError,
     BadRequestError,
+    BatchError,
     BrokenReferenceError,
     BudgetExceededError,
     CircuitOpenError,
@@ -20,6 +21,7 @@ from ttorm.api.errors import (
     ForbiddenError,
     InvalidRequestError,
     ItemError,
+    LogGapError,
     MissingEntryError,
     NotFoundError,
     NotLoadedError,
@@ -72,6 +74,7 @@ from ttorm.records.identity import Identity
 from ttorm.records.inspection import Inspection, inspect
 from ttorm.records.ledger import Ledger
 from ttorm.records.links import Link
+from ttorm.records.log import Log
 from ttorm.records.merging import merge
 from ttorm.records.pages import Page
 from ttorm.records.reconciling import Reconciled, Reconciliation
@@ -86,6 +89,7 @@ from ttorm.records.timeline import HistoryRow, Timeline
 from ttorm.records.token import Token
 from ttorm.records.topicaccess import TopicAccess
 from ttorm.records.twin import Twin
+from ttorm.records.usage import Usage
 from ttorm.records.user import User
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import Session, UnsavedChangesWarning, session
@@ -99,6 +103,7 @@ __all__ = [
     "Attempt",
     "Attempts",
     "BadRequestError",
+    "BatchError",
     "BrokenReferenceError",
     "Budget",
     "BudgetExceededError",
@@ -127,6 +132,8 @@ __all__ = [
     "ItemError",
     "Ledger",
     "Link",
+    "Log",
+    "LogGapError",
     "MissingEntryError",
     "NPlusOneWarning",
     "NotFoundError",
@@ -170,6 +177,7 @@ __all__ = [
     "Twin",
     "UnauthorizedError",
     "UnsavedChangesWarning",
+    "Usage",
     "User",
     "UserSecret",
     "ValidationError",

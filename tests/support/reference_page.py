@@ -43,6 +43,7 @@ SECTIONS = {
     "Users, roles and secrets": "Account User Role Statement Rules Action Permission UserSecret"
     " Invitation claim Token TokenOptions",
     "History": "History HistoryRecord Timeline HistoryRow",
+    "The account": "Log Usage",
 }
 LAST = "More"
 # Classes whose members get a table of their own, under the heading of the first one.

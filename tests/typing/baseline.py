@@ -33,6 +33,7 @@ from ttorm import (
     ItemError,
     Ledger,
     Link,
+    Log,
     Page,
     Plan,
     PlannedRequest,
@@ -50,6 +51,7 @@ from ttorm import (
     TopicAccess,
     TtormError,
     Twin,
+    Usage,
     ValueCodec,
     description,
     entry,
@@ -533,6 +535,31 @@ assert_type(ttorm.inspect(scooter).loaded, tuple[str, ...])
 assert_type(ttorm.inspect(scooter).state, Literal["new", "modified", "clean", "terminated"])
 assert_type(ttorm.inspect(scooter).changes["battery"], Change)
 assert_type(str(ttorm.inspect(scooter).changes), str)
+
+
+def log_and_usage() -> None:
+    """Read what the platform tells of the account."""
+    log = Log("fragment")
+    for message in log:
+        assert_type(message, str)
+    for message in log.follow(interval=2):
+        assert_type(message, str)
+    assert_type(log.read(), list[str])
+    assert_type(log.fragment, str | None)
+    usage = Usage.current("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
+    assert_type(usage.total(), dict[str, float])
+    for hour, amounts in usage.items():
+        assert_type(hour, datetime)
+        assert_type(amounts["rest_count"], float)
+
+
+async def alog_and_usage(connection: Connection) -> None:
+    """The same in async code."""
+    async for message in Log().follow():
+        assert_type(message, str)
+    assert_type(await Log().aread(), list[str])
+    assert_type(await Usage.acurrent(), Usage)
+    await connection.atrace()
 
 
 def receiver(sender: type[Twin], *, record: Twin, changes: dict[str, Change], **extra: Any) -> None:

@@ -180,6 +180,26 @@ class Connection:
     async def awhoami(self) -> WhoAmI:
         return await self.arun(self._whoami())
 
+    def trace(self) -> None:
+        """Have the service run a task that leaves a trace: shows that it works and knows you.
+
+        The emulator writes a line to the logger ``ttorm.emulator``.
+
+        Raises:
+            UnauthorizedError: The credential is not valid (any more).
+
+        Example:
+            >>> connection.trace()
+        """
+        self.run(self._trace())
+
+    @twin_of(trace)
+    async def atrace(self) -> None:
+        await self.arun(self._trace())
+
+    def _trace(self) -> Flow[None]:
+        yield from perform(self, api_request("trace"))
+
     def learn_account(self) -> Flow[None]:
         """Ask for the credential's account."""
         yield from self._whoami()

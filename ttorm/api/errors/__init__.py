@@ -9,6 +9,8 @@ TtormError
 ├── BrokenReferenceError (LookupError)       a reference whose source is gone or hidden
 ├── WrongKindError (LookupError)             a Twin of another kind than the class says
 ├── AmbiguousIdentityError (LookupError)     several Twins where one is expected
+├── LogGapError (LookupError)                messages of the log went elsewhere
+├── BatchError (RuntimeError)                a batch that has called nothing
 ├── StateError (RuntimeError)                the record or connection is past doing that
 ├── SecretNotStoredError (RuntimeError)      a new secret that could not be stored
 ├── ConflictError                            somebody else changed the same thing
@@ -44,9 +46,11 @@ from __future__ import annotations
 from ttorm.api.errors.base import TtormError
 from ttorm.api.errors.refusals import (
     AmbiguousIdentityError,
+    BatchError,
     BrokenReferenceError,
     BudgetExceededError,
     ConfigurationError,
+    LogGapError,
     MissingEntryError,
     NotLoadedError,
     SecretNotStoredError,
@@ -94,6 +98,7 @@ __all__ = [
     "AmbiguousIdentityError",
     "ApiError",
     "BadRequestError",
+    "BatchError",
     "BrokenReferenceError",
     "BudgetExceededError",
     "CircuitOpenError",
@@ -104,6 +109,7 @@ __all__ = [
     "ForbiddenError",
     "InvalidRequestError",
     "ItemError",
+    "LogGapError",
     "MissingEntryError",
     "NotFoundError",
     "NotLoadedError",

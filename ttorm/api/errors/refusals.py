@@ -9,9 +9,11 @@ from ttorm.api.errors.base import TtormError
 
 __all__ = [
     "AmbiguousIdentityError",
+    "BatchError",
     "BrokenReferenceError",
     "BudgetExceededError",
     "ConfigurationError",
+    "LogGapError",
     "MissingEntryError",
     "NotLoadedError",
     "SecretNotStoredError",
@@ -110,3 +112,25 @@ class SecretNotStoredError(TtormError, RuntimeError):
     def __init__(self, message: str = "", *, secret: Any = None) -> None:
         super().__init__(message)
         self.secret = secret
+
+
+class BatchError(TtormError, RuntimeError):
+    """A batch ended without having called anything: its file was refused, or arrived damaged.
+
+    Attributes:
+        status: The batch's status, such as ``"validation_failed"``.
+    """
+
+    code = "batch"
+
+    def __init__(
+        self, message: str = "", *, status: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+
+
+class LogGapError(TtormError, LookupError):
+    """Messages of the account's log went to another reader, or were lost with an answer."""
+
+    code = "log-gap"
