@@ -155,7 +155,7 @@ def kills(url, count):
     # Beside those: the Twins of the Ledgers, and one that was made but not answered at each kill.
     assert len(kept) <= len(acknowledged) + CLIENTS * (count + 1)
     writes = sum(client.sent for client in clients)
-    print(  # noqa: T201 - `pytest -s` tells the figures
+    print(
         f"{count} kills, {writes} writes of {len(NAMES)} Entries and {len(acknowledged)} Twins "
         "acknowledged, none lost"
     )

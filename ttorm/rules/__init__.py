@@ -12,7 +12,8 @@ evaluates them; `Expression.matches` does so here.
 
 from __future__ import annotations
 
-from ttorm.rules.expressions import Attribute, Expression, Variables, raw, rule_text
+from ttorm.rules.attributes import Attribute, Variables
+from ttorm.rules.expressions import Expression, raw, rule_text
 from ttorm.rules.text import literal
 from ttorm.rules.variables import (
     DICT,

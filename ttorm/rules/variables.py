@@ -7,7 +7,8 @@ from typing import Any
 
 from ttorm.api.errors import ValidationError
 from ttorm.rules import logic, nodes
-from ttorm.rules.expressions import Attribute, Expression, Variables, rule_of
+from ttorm.rules.attributes import Attribute, Variables
+from ttorm.rules.expressions import Expression, rule_of
 
 __all__ = [
     "DICT",
