@@ -117,7 +117,7 @@ class Cell:
     def read(self, codec: Codec = PLAIN, near: TwinState | None = None) -> Any:
         """Give the value to a user. Call only when there `holds` one."""
         for handout in self._handouts:
-            if handout.codec is codec:
+            if handout.codec is codec and not self._is_behind(handout):
                 return handout.value
         raw = self.current()
         # What was changed so far is the common start of all views.
@@ -130,9 +130,18 @@ class Cell:
         One that was changed to what JSON cannot hold, too: who spoilt it has to mend it.
         """
         for held in self._handouts:
-            if held.codec is codec and (self.base is not ABSENT or self._is_changed(held)):
+            there = self.base is not ABSENT or self._is_changed(held)
+            if held.codec is codec and there and not self._is_behind(held):
                 return held.value
         return NOTHING
+
+    def _is_behind(self, handout: _Handout) -> bool:
+        """Tell whether another view of the value was changed, and this one was not."""
+        return (
+            len(self._handouts) > 1
+            and not self._is_changed(handout)
+            and any(map(self._is_changed, self._handouts))
+        )
 
     def lend(self, value: Any, codec: Codec) -> Any:
         """Remember a container that a user holds from now on.

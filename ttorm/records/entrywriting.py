@@ -15,7 +15,7 @@ from ttorm.records.changes import attribute_name
 from ttorm.records.conflicts import Lost, conflict
 from ttorm.records.doubts import Verdict, verdict
 from ttorm.records.loading import load_part
-from ttorm.records.plan import Sent, Step, adding, repeated
+from ttorm.records.plan import Sent, Step, adding, is_complete, repeated
 from ttorm.records.state import TwinState
 from ttorm.records.writing import Doubtful, Writing, overwrites, value_moment
 
@@ -34,14 +34,14 @@ class EntryWriting(Writing):
         self, step: Step, answer: Mapping[str, Any], patience: Patience
     ) -> Flow[None]:
         """Settle what an answer says of each Entry, and go after what it refuses."""
-        """Settle what an answer says of each Entry, and go after what it refuses."""
         ledger = self.state.ledger
         missing: dict[str, str] = {}
         failed: dict[str, str] = {}
         for name, sent in step.sent.items():
             if (text := refusal(answer, "entries", name)) is not None:
+                # An Entry that may be new is added, unless there is nothing to make it of.
                 unknown = step.does == "update" and ledger.item(name).present is None
-                (missing if unknown else failed)[name] = text
+                (missing if unknown and is_complete(sent) else failed)[name] = text
                 continue
             if step.does == "delete":
                 ledger.settle(name, {}, ABSENT)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError, StateError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
-from ttorm.records.cells import ABSENT, Item, Items
+from ttorm.records.cells import ABSENT, UNKNOWN, Item, Items
 from ttorm.records.loading import part_request
 from ttorm.records.needs import (
     Spot,
@@ -19,7 +19,7 @@ from ttorm.records.needs import (
 from ttorm.records.state import PERSONAL, TwinState
 from ttorm.results import Plan, PlannedRequest, Stage
 
-__all__ = ["Step", "check_atomic", "plan", "repeated", "steps"]
+__all__ = ["Step", "check_atomic", "is_complete", "plan", "repeated", "steps"]
 
 _URL_ROOM = 8_000
 """Bytes of ``entries=`` parameters in one URL."""
@@ -104,7 +104,7 @@ def creation(state: TwinState, without: Spots = frozenset()) -> ApiRequest:
 
 def description_needs_reading(state: TwinState) -> bool:
     """Tell whether the description has to be read before it is replaced as a whole."""
-    return state.description.is_modified() and not state.fresh and not state.replaced
+    return state.redescribed() and not state.fresh and not state.replaced
 
 
 def identities_need_reading(state: TwinState) -> bool:
@@ -187,7 +187,7 @@ def _described(state: TwinState, without: Spots) -> dict[str, JSONValue]:
 
 def _description(state: TwinState, uuid: str, without: Spots) -> Iterator[Step]:
     changes = _described(state, without)
-    if not changes and not state.replaced:
+    if not changes and not (state.replaced and state.description.base is UNKNOWN):
         return
     state.check_alive()
     known = {**state.description.known, **changes}
@@ -223,12 +223,27 @@ def _writes(state: TwinState, uuid: str, entries: Iterable[tuple[str, Item]]) ->
                 removed.append(name)
         elif changes := item.changes():
             (new if item.present is False else changed)[name] = changes
-    created = {name: {**_declared(state, name), **sent} for name, sent in new.items()}
-    yield from _adding(uuid, created)
+    for name, sent in new.items():
+        _check_complete(state, name, sent)
+    yield from adding(state, uuid, new)
     yield from _updating(uuid, changed)
     for names in _by_url(removed):
         request = api_request("delete_twin_ledger_entry", [uuid, PERSONAL], {"entries": names})
         yield Step(request, "ledger", "delete", {name: {} for name in names})
+
+
+def is_complete(sent: Mapping[str, JSONValue]) -> bool:
+    """Tell whether an Entry can be made of attributes, or only changed by them."""
+    return any(kind in sent for kind in ("value", "ref", "include"))
+
+
+def _check_complete(state: TwinState, name: str, sent: Mapping[str, JSONValue]) -> None:
+    if not is_complete(sent):
+        raise StateError(
+            f"the Ledger of {state.record()!r} has no Entry {name!r}, and only its "
+            f"{', '.join(sent)} was assigned: assign a value as well, or discard() the changes",
+            code="missing-entry",
+        )
 
 
 def _declared(state: TwinState, name: str) -> dict[str, JSONValue]:
@@ -238,7 +253,7 @@ def _declared(state: TwinState, name: str) -> dict[str, JSONValue]:
 
 
 def adding(state: TwinState, uuid: str, entries: Sent) -> list[Step]:
-    """Give the requests that create Entries which an update did not find."""
+    """Give the requests that create Entries."""
     created = {name: {**_declared(state, name), **sent} for name, sent in entries.items()}
     return list(_adding(uuid, created))
 

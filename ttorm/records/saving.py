@@ -87,6 +87,7 @@ def save(
     if only is not None and state.uuid is None:
         raise StateError("the Twin was not saved yet: save() the Twin first")
     if not state.is_modified():
+        state.stuck = False
         return SaveResult()
     was_new = state.uuid is None
     if signals.pre_save.receivers:
@@ -150,7 +151,7 @@ class _Saving(EntryWriting):
             created.encode_body()
             yield from self._create(created)
         elif only is None and (
-            description_needs_reading(state) or (self.check and state.description.is_modified())
+            description_needs_reading(state) or (self.check and state.redescribed())
         ):
             yield from self._read_description(check=self.check)
         if only is None and identities_need_reading(state):

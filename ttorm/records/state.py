@@ -272,13 +272,17 @@ class TwinState:
 
     def _has_changes(self) -> bool:
         return (
-            self.replaced
+            self.redescribed()
             or bool(self.identity_fields)
-            or self.description.is_modified()
             or self.ledger.is_modified()
             or self.identities.is_modified()
             or self.docs.is_modified()
         )
+
+    def redescribed(self) -> bool:
+        """Tell whether a save would write the description."""
+        unseen = self.replaced and self.description.base is UNKNOWN
+        return unseen or self.description.is_modified()
 
     def touch(self) -> None:
         """Note that something was changed, or may be from now on."""
@@ -381,6 +385,7 @@ class TwinState:
         description = member(wire, "description")
         if self.replaced:
             self.description.rebase_whole(description)
+            self.replaced = self.description.is_modified()
         elif "description" in vars(self):
             self.description.rebase(description)
         self.forget_values()
