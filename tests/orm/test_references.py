@@ -227,3 +227,48 @@ async def test_untyped_entries_lead_to_their_sources(do, connection):
     assert twin.ledger["a"].source == station.ledger["celsius"]
     assert twin.ledger["b"].source is None
     assert twin.ledger["a"].twin is twin
+
+
+async def test_an_entry_stays_what_it_was_made_as(do, connection):
+    source = await do(Twin, "create", entries={"celsius": 21.5, "kelvin": 294.6})
+    twin = await do(Twin, "create", entries={"plain": 1})
+    twin.ledger["shown"] = Entry(include=source.ledger["celsius"])
+    twin.ledger["copied"] = Entry(ref=source.ledger["celsius"])
+    await do(twin, "save")
+    await do(twin, "load", "ledger")
+    requests = connection.requests
+    for name, value in (
+        ("shown", 5),
+        ("copied", 5),
+        ("copied", Entry(5)),
+        ("copied", Entry(include=source.ledger["celsius"])),
+        ("plain", Entry(ref=source.ledger["celsius"])),
+    ):
+        with pytest.raises(ttorm.StateError, match="cannot become") as caught:
+            twin.ledger[name] = value
+        assert caught.value.code == "entry-form"
+    with pytest.raises(ttorm.StateError, match=r"del ledger\['shown'\], save, and assign then"):
+        twin.ledger["shown"].value = 5
+    assert not ttorm.inspect(twin).is_modified
+    assert connection.requests == requests
+
+    twin.ledger["copied"] = Entry(ref=source.ledger["kelvin"])
+    del twin.ledger["shown"]
+    await do(twin, "save")
+    twin.ledger["shown"] = 5
+    await do(twin, "save")
+    await do(twin.ledger, "refresh")
+    assert (twin.ledger["copied"].value, twin.ledger["shown"].value) == (294.6, 5)
+
+
+async def test_the_last_form_of_a_new_entry_counts(do, connection):
+    source = await do(Twin, "create", entries={"celsius": 21.5})
+    twin = await do(Twin, "create")
+    twin.ledger["outside"] = Entry(ref=source.ledger["celsius"], history="1M")
+    twin.ledger["outside"] = 5
+    assert twin.plan()[0].body == {"entries": {"outside": {"value": 5, "history": "1M"}}}
+    twin.ledger["outside"] = Entry(include=source.ledger["celsius"])
+    twin.ledger["outside"].history_period = None
+    await do(twin, "save")
+    await do(twin.ledger, "refresh")
+    assert twin.ledger["outside"].value == 21.5

@@ -21,7 +21,7 @@ from ttorm.records.properties import Properties
 from ttorm.records.publishing import Publish
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet
-from ttorm.records.sources import SOURCES, Source
+from ttorm.records.sources import SOURCES, Source, take_form
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger
 from ttorm.records.updating import update
 from ttorm.records.values import PLAIN
@@ -373,11 +373,12 @@ class Entry(Properties):
             publish=copied("publish"),
         )
 
-    def _copy_to(self, item: Item) -> None:
+    def _copy_to(self, item: Item, name: str) -> None:
         """Write what this Entry is into a Ledger's item."""
         source = self if self._state is None else self._detached()
         for attribute, cell in source._own().cells.items():
             if cell.holds:
+                take_form(item, attribute, name)
                 codec = SOURCES.get(attribute, PLAIN)
                 item.cell(attribute).assign(cell.read(codec), codec)
 

@@ -22,6 +22,7 @@ from ttorm.records.history import Place, differences, values_at
 from ttorm.records.loading import load_part, require
 from ttorm.records.moments import timestamp
 from ttorm.records.sheets import ledger_sheet
+from ttorm.records.sources import take_form
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
 from ttorm.results import SaveResult
 
@@ -63,8 +64,9 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
     def __setitem__(self, name: str, value: Entry | JSONValue) -> None:
         item = writable_entry(self._state, self._alias, name)
         if isinstance(value, Entry):
-            value._copy_to(item)
+            value._copy_to(item, name)
         else:
+            take_form(item, "value", name)
             item.cell("value").assign(value)
         item.removed = False
         self._state.forget_values()

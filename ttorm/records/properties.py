@@ -15,7 +15,7 @@ from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
 from ttorm.records.loading import require
 from ttorm.records.moments import moment
 from ttorm.records.publishing import Publish, publish_rules
-from ttorm.records.sources import SOURCES, Source
+from ttorm.records.sources import SOURCES, Source, take_form
 from ttorm.records.state import PERSONAL, TwinState, writable_entry
 from ttorm.records.values import PLAIN, Codec, is_scalar
 from ttorm.rules import Expression, rule_text
@@ -104,14 +104,16 @@ class Properties(Displayed):
         if item.current(attribute) is ABSENT:
             if item.is_modified() and not item.removed:
                 return None
+            cure = "assign a value to make it" if self._alias == PERSONAL else "it may be hidden"
             raise MissingEntryError(
-                f"the Ledger {self._alias!r} has no Entry {self.name!r}: assign a value to make "
-                "it, or ask `name in ledger` first"
+                f"the Ledger {self._alias!r} has no Entry {self.name!r}: {cure}, or ask "
+                "`name in ledger` first"
             )
         return item.current(attribute)
 
     def _set(self, attribute: str, value: Any, codec: Codec = PLAIN) -> None:
         item = self._item or writable_entry(self._attached(), self._alias, self.name)
+        take_form(item, attribute, self.name)
         item.removed = False
         item.cell(attribute).assign(value, codec)
         if self._state is not None:

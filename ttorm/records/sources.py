@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from ttorm.api import names
 from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ValidationError
+from ttorm.api.errors import StateError, ValidationError
 
 if TYPE_CHECKING:
+    from ttorm.records.cells import Item
     from ttorm.records.state import TwinState
     from ttorm.records.values import Need
 
-__all__ = ["SOURCES", "Source", "SourceCodec", "placeholder"]
+__all__ = ["SOURCES", "Source", "SourceCodec", "placeholder", "take_form"]
 
 _SCHEME = "twin://"
 _OWN = "personal"
@@ -23,6 +24,34 @@ _OWN = "personal"
 def placeholder(state: TwinState) -> str:
     """Name a Twin that has no UUID yet, in plans and messages."""
     return f"(new {state.model.__name__})"
+
+
+_FORMS = {"ref": "a reference", "include": "an include", "value": "a value"}
+
+
+def take_form(item: Item, attribute: str, name: str) -> None:
+    """Have an Entry be of the form that an attribute gives it; other attributes give it none.
+
+    Args:
+        item: The Entry.
+        attribute: What is about to be assigned.
+        name: The Entry's name.
+
+    Raises:
+        StateError: The service has it in another form, which the platform does not change.
+    """
+    if attribute not in _FORMS:
+        return
+    form = next((one for one in _FORMS if item.known.get(one) is not None), attribute)
+    if attribute != form:
+        raise StateError(
+            f"the Entry {name!r} is {_FORMS[form]} and cannot become {_FORMS[attribute]}: "
+            f"del ledger[{name!r}], save, and assign then",
+            code="entry-form",
+        )
+    for other in _FORMS:
+        if other != attribute and other in item.cells:
+            item.cells[other].discard()
 
 
 class Source:
