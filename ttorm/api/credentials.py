@@ -93,6 +93,9 @@ class HeldToken:
         self.options: tuple[TokenOption, ...] = tuple(options)
         self.key = self.value if key is None else key
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("tokens are not pickled: give them to ttorm.connect() where they are used")
+
 
 def derived_key(key: Secret, secret_dict: Mapping[str, Any] | None) -> Secret:
     """Name what a token may read that was made with a credential: the same in all processes.

@@ -178,10 +178,11 @@ class Credentials:
         current = self.current
         if current.ends is None or not (current.refreshes or self._makes_tokens):
             return False
-        now = self._clock()
-        return now >= current.ends - self._tokens.ahead and (
-            now >= self._pause_until or now >= current.ends
-        )
+        soon = self._clock() >= max(current.ends - self._tokens.ahead, self._pause_until)
+        return soon or self._is_over(current)
+
+    def _is_over(self, credential: Credential) -> bool:
+        return credential.ends is not None and self._clock() >= credential.ends
 
     def ready(self, connection: Connection) -> Flow[Credential]:
         """Give what signs the next request, renewed if it is about to end.
@@ -204,7 +205,7 @@ class Credentials:
             )
         except TtormError:
             # What is still good is used to its end.
-            if stale.ends is None or self._clock() >= stale.ends:
+            if self._is_over(stale):
                 raise
             self._pause_until = self._clock() + _PAUSE
 
@@ -233,7 +234,7 @@ class Credentials:
         self, connection: Connection, old: Credential, *, refresh: bool = True
     ) -> Flow[None]:
         new: Credential | None = None
-        if refresh and old.refreshes and old.text is not None:
+        if self.secret is None or (refresh and old.refreshes and not self._is_over(old)):
             try:
                 new = yield from self._new_token(connection, "refresh_user_token", old)
             except TtormError:

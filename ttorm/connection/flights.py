@@ -19,24 +19,6 @@ _PATIENCE = 2
 """How many failures of others somebody waits through before taking the last one as the answer."""
 
 
-class _Flight:
-    """Work under way.
-
-    Attributes:
-        done: Done when the work has ended, well or not.
-        error: What it failed with; None also when who did it was cancelled.
-    """
-
-    __slots__ = ("done", "error")
-
-    def __init__(self) -> None:
-        # Imported with the first flight: it brings half of the standard library along.
-        from concurrent.futures import Future
-
-        self.done: Future[None] = Future()
-        self.error: Exception | None = None
-
-
 class SingleFlight:
     """Has work done once for all threads and tasks that want it at the same time."""
 
@@ -44,7 +26,8 @@ class SingleFlight:
         self._begin()
 
     def _begin(self) -> None:
-        self._flight: _Flight | None = None
+        self._flight: Future[None] | None = None
+        self._failures, self._error = 0, Exception()
         self._process, self._lock = os.getpid(), threading.Lock()
 
     def do(self, work: Callable[[], Flow[None]], wanted: Callable[[], bool]) -> Flow[None]:
@@ -59,43 +42,43 @@ class SingleFlight:
         Raises:
             Exception: What the work raises, here or, more than once, where it was waited for.
         """
-        failures = 0
+        before = self._failures
         while wanted():
-            flight, leads = self._board()
+            flight, leads = self._board(before)
             if leads:
                 yield from self._lead(flight, work, wanted)
                 return
-            if not (yield from wait(flight.done)):
+            if not (yield from wait(flight)):
                 # It is done on the very event loop that waiting would block.
                 yield from work()
                 return
-            if flight.error is not None:
-                failures += 1
-                if failures >= _PATIENCE and wanted():
-                    # One of its own: threads would write their traces into the same one.
-                    raise copy.copy(flight.error)
 
-    def _board(self) -> tuple[_Flight, bool]:
+    def _board(self, before: int) -> tuple[Future[None], bool]:
+        from concurrent.futures import Future
+
         if self._process != os.getpid():
             # Of what the parent's threads were doing, a forked child sees no end.
             self._begin()
         with self._lock:
             if self._flight is not None:
                 return self._flight, False
-            self._flight = _Flight()
+            if self._failures - before >= _PATIENCE:
+                # One of its own: threads would write their traces into the same one.
+                raise copy.copy(self._error)
+            self._flight = Future()
             return self._flight, True
 
     def _lead(
-        self, flight: _Flight, work: Callable[[], Flow[None]], wanted: Callable[[], bool]
+        self, flight: Future[None], work: Callable[[], Flow[None]], wanted: Callable[[], bool]
     ) -> Flow[None]:
         try:
             # It may have been done between the look and the boarding.
             if wanted():
                 yield from work()
         except Exception as error:
-            flight.error = error
+            self._failures, self._error = self._failures + 1, copy.copy(error)
             raise
         finally:
             with self._lock:
                 self._flight = None
-            flight.done.set_result(None)
+            flight.set_result(None)

@@ -240,17 +240,17 @@ def _credential(
     """Find the credential: what was given, or what the environment has."""
     if secret is not None and token is not None:
         raise ConfigurationError("give secret= or token=, not both")
-    if isinstance(token, HeldToken):
-        return token
     text = None if token else secret or os.environ.get("TTORM_SECRET")
     given = token or text or os.environ.get("TTORM_TOKEN")
     if not given:
         return None
-    if not isinstance(given, (str, Secret)):
+    if not isinstance(given, (str, Secret, HeldToken)):
         raise ConfigurationError(f"a secret or token is text, found {type(given).__name__}")
-    credential = Secret(given)
+    credential = given.value if isinstance(given, HeldToken) else Secret(given)
     if not credential.reveal().isascii() or not credential.reveal().isprintable():
         raise ConfigurationError("the secret or token has characters that no header can carry")
+    if isinstance(given, HeldToken):
+        return given
     return credential if given is text else HeldToken(credential)
 
 

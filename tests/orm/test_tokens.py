@@ -1,0 +1,307 @@
+"""Tokens: made, refreshed, and renewed by the connections that sign with them."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import ttorm
+from ttorm import (
+    ConfigurationError,
+    ForbiddenError,
+    Role,
+    Rules,
+    Secret,
+    StateError,
+    Statement,
+    Token,
+    TokenOptions,
+    Twin,
+    UnauthorizedError,
+    User,
+    ValidationError,
+)
+from ttorm.emulator.transport import EmulatorTransport
+from ttorm.rules import DICT, TWIN
+
+HOUR = timedelta(hours=1)
+LATER = datetime(2040, 1, 1, tzinfo=UTC)
+
+
+class Door:
+    """A transport for whoever signs, which notes what was sent."""
+
+    user = None
+
+    def __init__(self, emulator):
+        self.emulator, self._door = emulator, EmulatorTransport(emulator)
+        self.lines, self.signed = [], []
+
+    def send(self, request):
+        self.lines.append(f"{request.method} {request.url.partition('localhost')[2]}")
+        self.signed.append(str(request.headers.get("authorization", "")))
+        return self._door.send(request)
+
+    async def asend(self, request):
+        return self.send(request)
+
+    def close(self):
+        pass
+
+    async def aclose(self):
+        pass
+
+    def take(self):
+        taken = list(self.lines)
+        self.lines.clear()
+        self.signed.clear()
+        return taken
+
+
+@pytest.fixture
+def door(emulator):
+    return Door(emulator)
+
+
+@pytest.fixture
+def signed(door, emulator):
+    """Connect with a credential, at the emulator's time."""
+
+    def signed(**options):
+        connection = ttorm.connect(transport=door, **{"default": False, "cache": None, **options})
+        connection.credentials._clock = emulator.clock.now
+        return connection
+
+    return signed
+
+
+@pytest.fixture
+def secret(connection, sent):
+    """The secret of a user who may do all."""
+    invitation = User.create(role=Role.create(name="Guest")).invite()
+    secret = ttorm.claim(invitation.account, invitation.pin)
+    sent.clear()
+    return secret
+
+
+# Tokens
+
+
+async def test_a_token_ends_in_an_hour(do, sent):
+    before = datetime.now(UTC)
+    token = await do(Token, "create")
+    (request,) = sent.take()
+    assert (request.method, request.path) == ("POST", "/token")
+    assert request.body == {"options": [], "validity_ts": request.body["validity_ts"]}
+    assert before + HOUR - timedelta(seconds=1) < token.valid_until < datetime.now(UTC) + HOUR
+    assert token.options == ()
+
+
+async def test_what_a_token_carries(do, sent):
+    token = await do(
+        Token, "create", options=["refresh"], secret_dict={"serial": "SN-1"}, valid_until=LATER
+    )
+    assert sent.take()[0].body == {
+        "options": ["refresh"],
+        "secret_dict": {"serial": "SN-1"},
+        "validity_ts": LATER.timestamp(),
+    }
+    assert (token.options, token.valid_until) == (("refresh",), LATER)
+
+
+async def test_what_no_token_can_be_is_refused_before(do, sent):
+    with pytest.raises(ValidationError, match="would have ended already"):
+        await do(Token, "create", valid_until=datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(ValidationError, match="options="):
+        await do(Token, "create", options=["fly"])
+    with pytest.raises(ValidationError, match="options='refresh'"):
+        await do(Token, "create", options="refresh")
+    with pytest.raises(ValidationError, match="'No' is no description key"):
+        await do(Token, "create", secret_dict={"No": 1})
+    with pytest.raises(StateError, match="no option 'refresh'"):
+        await do(Token("a.b.c"), "refresh")
+    assert sent.lines() == []
+
+
+async def test_a_refreshed_token_lives_longer(do, connection, signed, emulator):
+    token = await do(Token, "create", options=["refresh"], secret_dict={"serial": "SN-1"})
+    longer = await do(token, "refresh", LATER)
+    assert (longer.valid_until, longer.options) == (LATER, ("refresh",))
+    assert longer.key == token.key
+    assert longer.value != token.value
+    both = [signed(token=token), signed(token=longer)]
+    assert [(await do(one, "whoami")) for one in both] == [connection.whoami()] * 2
+    emulator.clock.advance(3_700)
+    with pytest.raises(UnauthorizedError):
+        await do(Token(token.value, options=["refresh"]), "refresh")
+    assert await do(both[1], "whoami")
+
+
+async def test_tokens_are_made_of_tokens(do, signed, secret):
+    maker = signed(secret=secret)
+    async with do.block(ttorm.session(maker)):
+        parent = await do(Token, "create", options=["create"])
+        plain = await do(Token, "create")
+    async with do.block(ttorm.session(signed(token=parent))):
+        child = await do(Token, "create", valid_until=parent.valid_until, secret_dict={"a": 1})
+    assert child.options == ()
+    async with do.block(ttorm.session(signed(token=plain))):
+        with pytest.raises(ForbiddenError):
+            await do(Token, "create")
+
+
+async def test_rules_read_what_a_token_carries(do, signed, connection):
+    mine = await do(Twin, "create", description={"serial": "SN-1"})
+    other = await do(Twin, "create", description={"serial": "SN-2"})
+    role = await do(Role, "create", rules=Rules(twin=TWIN.serial == DICT.serial))
+    user = await do(User, "create", role=role)
+    invitation = await do(user, "invite")
+    secret = ttorm.claim(invitation.account, invitation.pin)
+    shown = signed(secret=secret, tokens=TokenOptions(secret_dict={"serial": "SN-1"}))
+    assert (await do(shown, "call", "get_twin", mine.uuid))["status"] == "alive"
+    with pytest.raises(ForbiddenError):
+        await do(shown, "call", "get_twin", other.uuid)
+
+
+def test_a_token_does_not_show(connection):
+    token = Token.create(options=["refresh"], secret_dict={"pin": "7788"})
+    text = token.value.reveal()
+    assert text.count(".") == 2
+    assert text not in f"{token} {token!r} {token.value} {token.__class__}"
+    assert "7788" not in repr(token)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(token)
+    assert repr(Token("a.b.c")) == "<Token of unknown end>"
+    assert "7788" not in repr(TokenOptions(secret_dict={"pin": "7788"}))
+
+
+# Scopes
+
+
+def test_a_token_keeps_the_scope_of_what_it_was_made_from(signed, secret):
+    plain = signed(secret=secret)
+    with ttorm.session(plain):
+        bare, own, same, other = (
+            Token.create(secret_dict=carried, options=["refresh"])
+            for carried in (None, {"a": 1}, {"a": 1}, {"a": 2})
+        )
+    scopes = [signed(token=token).scope() for token in (bare, own, same, other)]
+    assert scopes[0] == plain.scope()
+    assert scopes[1] == scopes[2]
+    assert len({*scopes}) == 3
+    assert signed(token=own.refresh()).scope() == scopes[1]
+    assert signed(secret=secret, tokens=TokenOptions()).scope() == plain.scope()
+    assert signed(secret=secret, tokens=TokenOptions(secret_dict={"a": 1})).scope() == scopes[1]
+    assert signed(token=own.value).scope() not in scopes
+    assert signed(token=own, dictionary={"b": 1}).scope() != scopes[1]
+
+
+# Connections that renew
+
+
+async def test_a_connection_makes_its_tokens(do, door, signed, secret, emulator):
+    connection = signed(secret=secret, tokens=TokenOptions(lifetime=600, ahead=60))
+    assert door.take() == []
+    for _ in range(3):
+        await do(connection, "call", "trace")
+    assert secret.reveal() not in door.signed[1:]
+    assert door.take() == ["POST /token", *["POST /trace"] * 3]
+    emulator.clock.advance(539)
+    await do(connection, "call", "trace")
+    assert door.take() == ["POST /trace"]
+    emulator.clock.advance(2)
+    await do(connection, "call", "trace")
+    assert door.take() == ["POST /token/refresh", "POST /trace"]
+    emulator.clock.advance(5_000)
+    await do(connection, "call", "trace")
+    assert door.take() == ["POST /token", "POST /trace"]
+
+
+async def test_a_token_is_renewed_ahead_of_its_end(do, door, signed, secret, emulator):
+    async with do.block(ttorm.session(signed(secret=secret))):
+        token = await do(Token, "create", options=["refresh"])
+    connection = signed(token=token)
+    door.take()
+    emulator.clock.advance(3_500)
+    await do(connection, "call", "trace")
+    assert door.take() == ["POST /trace"]
+    emulator.clock.advance(50)
+    await do(connection, "call", "trace")
+    assert door.take() == ["POST /token/refresh", "POST /trace"]
+    emulator.clock.advance(10_000)
+    with pytest.raises(UnauthorizedError):
+        await do(connection, "call", "trace")
+    assert door.take() == ["POST /token/refresh"]
+
+
+async def test_a_token_that_cannot_be_renewed_is_used_to_its_end(
+    do, door, signed, secret, emulator
+):
+    async with do.block(ttorm.session(signed(secret=secret))):
+        token = await do(Token, "create")
+    connection = signed(token=token)
+    door.take()
+    emulator.clock.advance(3_599)
+    await do(connection, "call", "trace")
+    emulator.clock.advance(2)
+    with pytest.raises(UnauthorizedError):
+        await do(connection, "call", "trace")
+    assert door.take() == ["POST /trace"] * 2
+
+
+async def test_a_role_that_permits_no_tokens(do, door, connection, signed):
+    role = await do(Role, "create", statement=Statement.deny("create_user_token"))
+    invitation = await do(await do(User, "create", role=role), "invite")
+    secret = ttorm.claim(invitation.account, invitation.pin)
+    asking = signed(secret=secret, tokens=TokenOptions())
+    with pytest.raises(ForbiddenError, match="POST /token "):
+        await do(asking, "call", "trace")
+    assert door.take() == ["POST /token"]
+
+
+async def test_a_dead_secret_is_asked_once(do, door, connection, signed, secret):
+    asking = signed(secret=secret, tokens=TokenOptions())
+    user = (await do(asking, "whoami"))["user"]
+    await do(connection, "call", "delete_user_secret", user)
+    door.take()
+    with pytest.raises(UnauthorizedError):
+        await do(asking, "call", "trace")
+    assert door.take() == ["POST /trace", "POST /token"]
+
+
+async def test_renewing_counts_in_no_budget(do, signed, secret):
+    asking = signed(secret=secret, tokens=TokenOptions())
+    async with do.block(ttorm.session(asking)) as session, do.block(session.budget(1)) as budget:
+        await do(asking, "call", "trace")
+    assert budget.spent == 1
+
+
+def test_options_that_do_not_fit(signed):
+    with pytest.raises(ConfigurationError, match="tokens= needs"):
+        signed(tokens=TokenOptions())
+    with pytest.raises(ConfigurationError, match="option 'refresh'"):
+        signed(token=Token("a.b.c"), tokens=TokenOptions())
+    with pytest.raises(ConfigurationError, match="secret_dict"):
+        signed(token=Token("a.b.c", options=["refresh"]), tokens=TokenOptions(secret_dict={"a": 1}))
+    with pytest.raises(ConfigurationError, match="not both"):
+        signed(secret="s", token=Token("a.b.c"))
+    with pytest.raises(ConfigurationError, match="ahead to be shorter"):
+        TokenOptions(lifetime=60.0)
+    with pytest.raises(ValidationError):
+        TokenOptions(secret_dict={"No": 1})
+    with pytest.raises(ConfigurationError, match="no header can carry"):
+        signed(token="ä.b.c")
+    with pytest.raises(ConfigurationError, match="no header can carry"):
+        signed(token=Token("a.b\n.c"))
+
+
+def test_a_connection_does_not_show_what_signs(signed, secret):
+    connection = signed(secret=secret, tokens=TokenOptions())
+    connection.call("trace")
+    shown = f"{connection!r} {connection.credentials!r} {connection.credentials.current!r}"
+    token = connection.credentials.current.text.reveal()
+    assert secret.reveal() not in shown
+    assert token not in shown
+    assert connection.secret == Secret(secret)
