@@ -85,6 +85,7 @@ from ttorm.records.scanning import Scan
 from ttorm.records.secret import Invitation, UserSecret
 from ttorm.records.statement import Permission, Rules, Statement
 from ttorm.records.subscription import Subscription
+from ttorm.records.sweeping import Swept
 from ttorm.records.timeline import HistoryRow, Timeline
 from ttorm.records.token import Token
 from ttorm.records.topicaccess import TopicAccess
@@ -168,6 +169,7 @@ __all__ = [
     "StateError",
     "Statement",
     "Subscription",
+    "Swept",
     "Timeline",
     "Token",
     "TokenOptions",

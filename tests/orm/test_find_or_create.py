@@ -36,7 +36,7 @@ def _impatient(monkeypatch):
 def mark(monkeypatch):
     """The mark of the next Twin."""
     monkeypatch.setattr("uuid.uuid4", type("UUID", (), MARK))
-    return MARK["hex"]
+    return f"METER#A17 {MARK['hex']}"
 
 
 @pytest.fixture
@@ -352,3 +352,46 @@ def test_tasks_that_create_the_same(connection):
         )
 
     assert len({meter.uuid for meter, _ in asyncio.run(all_of_them())}) >= 5
+
+
+# What killed programs leave
+
+
+@pytest.fixture
+def orphan(others):
+    """Make a Meter as a program leaves it that was killed before it attached the key."""
+
+    def orphan(serial, kind="meter"):
+        described = {"kind": kind, "_ttorm_key": f"METER#{serial} {'0' * 32}"}
+        twin = others.call("create_twin", body={"description": described})
+        return twin["creation_certificate"]["uuid"]
+
+    return orphan
+
+
+async def test_a_sweep_gives_orphans_their_keys(do, connection, orphan, meters):
+    uuid = orphan("A17")
+    swept = await do(Meter, "sweep", older_than=0)
+    [adopted] = swept.adopted
+    assert (type(adopted), adopted.uuid, swept.terminated) == (Meter, uuid, ())
+    assert (await do(Meter, "find", serial="A17")).uuid == uuid
+    assert await do(Meter, "sweep", older_than=0) == ((), ())
+
+
+async def test_a_sweep_ends_orphans_whose_key_another_one_has(do, connection, orphan, make, others):
+    kept, lost = make("A17"), orphan("A17")
+    assert await do(Meter, "sweep", older_than=0) == ((), (lost,))
+    assert others.call("get_twin", lost, show_terminated=True)["status"] == "terminated"
+    assert (await do(Meter, "find", serial="A17")).uuid == kept
+
+
+async def test_a_sweep_leaves_the_others_alone(do, connection, orphan, make, sent):
+    await do(Meter, "find_or_create", serial="B1")
+    make("B2")
+    orphan("B3", kind="another")
+    orphan("B4")
+    sent.clear()
+    assert await do(Meter, "sweep") == ((), ())
+    assert [request.path for request in sent] == ["/twins"]
+    swept = await do(Meter, "sweep", older_than=0)
+    assert [meter.serial for meter in swept.adopted] == ["B4"]

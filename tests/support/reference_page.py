@@ -34,7 +34,7 @@ SECTIONS = {
     "Connecting": "connect default_connection Connection Secret RetryPolicy RetryQuota"
     " CircuitBreaker Cache CacheStatistics",
     "Declaring": "Field Reference Link description entry reference include identity doc ValueCodec"
-    " Reconciliation Reconciled",
+    " Reconciliation Reconciled Swept",
     "Records": "Twin Ledger Entry Identity Doc source hashed_identity",
     "Changes and saves": "inspect Inspection Change Plan PlannedRequest SaveResult ItemError",
     "Conflicts": "Conflict merge retry_conflicts Attempts Attempt",

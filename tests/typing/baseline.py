@@ -47,6 +47,7 @@ from ttorm import (
     Secret,
     Session,
     Subscription,
+    Swept,
     Timeline,
     TopicAccess,
     TtormError,
@@ -296,6 +297,7 @@ assert_type(
     Scooter.find_or_create(model="X1", battery=99.0, place=Place(hall=4), serial="A17"),
     tuple[Scooter, bool],
 )
+assert_type(Scooter.sweep(older_than=60), Swept)
 assert_type(Scooter.scan(), Scan[Scooter])
 assert_type(Scooter.scan(Scooter.battery < 20, terminated=True, page=10), Scan[Scooter])
 assert_type(Twin.scan("TWIN.kind == 'pump'"), Scan[Twin])

@@ -105,7 +105,8 @@ def _create(record: Any, text: str) -> Flow[None]:
     from uuid import uuid4
 
     state: TwinState = record._state
-    mark = uuid4().hex
+    # Whoever finds the Twin without its key can tell by the mark what is to be done about it.
+    mark = f"{text} {uuid4().hex}"
     state.description.cell(MARK).assign(mark)
     try:
         attempts = iter(range(1, _ATTEMPTS))

@@ -14,6 +14,7 @@ from ttorm.records.reconciling import Reconciliation
 from ttorm.records.reconciling import reconcile as _reconcile
 from ttorm.records.record import Record
 from ttorm.records.scanning import Scan, scan_of
+from ttorm.records.sweeping import Swept, sweep
 from ttorm.rules import Attribute, Expression
 from ttorm.sessions import Fetch, Session, current_session
 
@@ -255,3 +256,26 @@ class Finders(Record):
         rule = referring(self, attribute)
         model: type[Finders] = cast(Any, attribute)._model
         return model.scan(rule)
+
+    @classmethod
+    def sweep(cls, *, older_than: float = 60.0) -> Swept:
+        """Finish what killed programs have left of `find_or_create`.
+
+        A program that ends between creating a Twin and attaching its key leaves a Twin that nobody
+        finds. A sweep goes through the Twins that `find_or_create` has made: those without their
+        key get it, or are terminated when another Twin has it by now.
+
+        Args:
+            older_than: Leaves Twins younger than so many seconds alone: their makers may still be
+                at work. 0 leaves none.
+
+        Example:
+            >>> Twin.sweep()
+            Swept(adopted=(), terminated=())
+        """
+        return current_session().connection.run(sweep(cls, older_than))
+
+    @classmethod
+    @twin_of(sweep)
+    async def asweep(cls, *, older_than: float = 60.0) -> Swept:
+        return await current_session().connection.arun(sweep(cls, older_than))
