@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import datetime
 from decimal import Decimal
 from textwrap import dedent
@@ -159,3 +160,64 @@ def test_docs_and_identities_of_right_types():
         made: Field[datetime | None] = entry(default=None)
 
     assert set(Right.__fields__) == {"manual", "serial", "made"}
+
+
+# Classes after they were made
+
+
+class Fan(Twin):
+    name: Field[str] = description()
+    speed: Field[float] = entry(default=0.5)
+    marks: Field[list[str]] = entry(default_factory=list)
+    manual: Field[Doc] = doc("manual.txt")
+
+    class Meta:
+        kind = "mistaken_fan"
+
+
+class SlowFan(Fan):
+    limit: Field[float] = entry(default=0.1)
+
+
+def test_a_field_is_not_replaced_on_the_class():
+    with pytest.raises(
+        TypeError, match=r"Fan.speed is a field of the class: assign it on a record"
+    ):
+        Fan.speed = 5
+    with pytest.raises(TypeError, match=r"SlowFan.speed is a field"):
+        SlowFan.speed = 5
+    with pytest.raises(TypeError, match="declare it in the class body"):
+        Fan.noise = entry()
+    Fan.LIMIT = 5
+    assert (Fan.LIMIT, str(Fan.speed < 1)) == (5, "LEDGER.speed < 1.0")
+    del Fan.LIMIT
+
+
+def test_the_signature_of_a_class():
+    own = "description=None, entries=None, identities=()"
+    assert str(inspect.signature(Twin)) == f"(*, {own})"
+    fields = "name: str, speed: float = 0.5, marks: list[str] = <made>"
+    assert str(inspect.signature(Fan)) == f"(*, {fields}, {own})"
+    assert str(inspect.signature(SlowFan)) == f"(*, {fields}, limit: float = 0.1, {own})"
+    assert (
+        str(inspect.signature(Lamp)) == f"(*, kind: str = 'mistaken_lamp', watts: int = 5, {own})"
+    )
+
+
+def test_the_signature_of_a_constructor_of_ones_own():
+    class Quiet(Fan):
+        def __init__(self, name):
+            super().__init__(name=name)
+
+    assert str(inspect.signature(Quiet)) == "(name)"
+
+
+async def test_taking_away_what_is_not_there(do, connection):
+    fan = await do(Fan, "create", name="a")
+    del fan.speed
+    del fan.name
+    for name in ("speed", "name"):
+        with pytest.raises(AttributeError, match=f"no .* '{name}' to take away"):
+            delattr(fan, name)
+    result = await do(fan, "save")
+    assert set(result.deleted) == {"speed", "name"}

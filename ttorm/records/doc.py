@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import RequestTimeoutError
+from ttorm.api.errors import NotFoundError, RequestTimeoutError
 from ttorm.api.names import check_description_key
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
@@ -71,7 +71,10 @@ class Doc(Displayed):
             self._require(attribute)
         value = cell.current()
         if value is ABSENT:
-            raise KeyError(self.name)
+            raise NotFoundError(
+                f"{self!r} is not there: upload it first",
+                operation="get_twin_doc",
+            )
         return None if value is UNKNOWN else cell.read(PLAIN)
 
     def _require(self, attribute: str) -> None:

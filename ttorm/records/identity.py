@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from ttorm.api.answers import member
-from ttorm.api.errors import StateError
+from ttorm.api.errors import NotFoundError, StateError
 from ttorm.api.names import check_identity
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
@@ -66,7 +66,10 @@ class Identity(Displayed):
         if value in (ABSENT, UNKNOWN):
             if self.text in state.identities.names():
                 return None
-            raise KeyError(self.text)
+            raise NotFoundError(
+                f"{self!r} is not there: add it first",
+                operation="get_twin_identity",
+            )
         return value
 
     def _set(self, attribute: str, value: Any) -> None:

@@ -151,6 +151,18 @@ class ModelMeta(type):
             found: tuple[R, bool] = await cast(Any, record)._connection.arun(find_or_create(record))
         return found
 
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if name in vars(cls).get("__fields__", ()):
+            raise TypeError(
+                f"{cls.__name__}.{name} is a field of the class: assign it on a record, or declare "
+                "a class with other fields"
+            )
+        if isinstance(value, FieldSpec):
+            raise TypeError(
+                f"{cls.__name__}.{name} cannot become a field now: declare it in the class body"
+            )
+        super().__setattr__(name, value)
+
     def __dir__(cls) -> list[str]:
         return [*super().__dir__(), *cls.__fields__]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from ttorm.api.errors import StateError
+from ttorm.api.errors import MissingEntryError, StateError
 from ttorm.connection.core import Connection
 from ttorm.display import Displayed, Sheet
 from ttorm.records.attributes import delete_field, write_field
@@ -39,7 +39,10 @@ def _is_verb(known: object) -> bool:
     return callable(known) or isinstance(known, (classmethod, staticmethod, property))
 
 
-_UNDECLARED = ": declare it as a field, or use ledger[...] or description[...]"
+_UNDECLARED = (
+    ": declare it as a field, use ledger[...] or description[...], or give the class an ordinary "
+    "attribute of that name"
+)
 
 
 class _Stateful:
@@ -192,6 +195,11 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
                     self.__dict__[name] = value
             elif name.startswith("_") or _assignable(type(self), name):
                 object.__setattr__(self, name, value)
+            elif hasattr(type(self), name):
+                raise AttributeError(
+                    f"{type(self).__name__}.{name} is no field but part of the class: give the "
+                    f'field another name in Python, as in other = entry(name="{name}")'
+                )
             else:
                 raise AttributeError(
                     f"{type(self).__name__} has no field {name!r}"
@@ -203,7 +211,12 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
         if spec is None:
             object.__delattr__(self, name)
             return
-        delete_field(self, spec)
+        try:
+            delete_field(self, spec)
+        except KeyError:
+            raise MissingEntryError(
+                f"there is no {spec.kind} {spec.target!r} to take away: {name} has no value"
+            ) from None
 
     # An ordinary object: nothing below asks the service
 

@@ -20,6 +20,7 @@ from ttorm.records.loading import load, loaded_parts
 from ttorm.records.meta import did_you_mean
 from ttorm.records.models import check_makes, check_mark, is_mark
 from ttorm.records.saving import save, terminate
+from ttorm.records.signatures import ConstructorSignature
 from ttorm.records.state import PERSONAL, TwinState
 from ttorm.records.timeline import Timeline
 from ttorm.results import Plan, SaveResult
@@ -50,6 +51,8 @@ class Twin(Finders):
         >>> s.save().updated
         ('battery',)
     """
+
+    __signature__ = ConstructorSignature()
 
     def __init__(
         self,
