@@ -7,14 +7,14 @@ from math import inf
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ttorm.api.answers import items, listed, member, needed
+from ttorm.api.answers import listed, member, needed
 from ttorm.api.errors import AlreadyDoneError
 from ttorm.api.names import IDENTITY
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow, gather
 from ttorm.records.creating import MARK
-from ttorm.records.lookup import resolve, show_listed
+from ttorm.records.lookup import resolve, shown_found
 from ttorm.records.models import model_of
 from ttorm.results import all_of
 from ttorm.rules import TWIN
@@ -89,7 +89,5 @@ def _finish(model: Any, wire: Mapping[str, Any]) -> Flow[tuple[Twin | None, str 
             return None, None
         return None, uuid
     body: dict[str, Any] = {"identities": {text: {}}}
-    answer = yield from perform(connection, api_request("create_twin_identity", [uuid], body=body))
-    twin = show_listed(model, wire, current_session())
-    twin._state.absorb_identities({"identities": items(answer, "identities")}, complete=False)
-    return twin, None
+    yield from perform(connection, api_request("create_twin_identity", [uuid], body=body))
+    return shown_found(model, wire, text), None
