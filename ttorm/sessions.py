@@ -254,7 +254,7 @@ class Session:
 
     def rollback(self) -> None:
         """Forget all unsaved changes; requests already answered stay done."""
-        for unit in self._held.values():
+        for unit in list(self._held.values()):
             unit.discard()
 
     def begin(self) -> None:

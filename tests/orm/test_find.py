@@ -127,6 +127,7 @@ async def test_identities_of_other_accounts(do, connection, sent, stranger, emul
         ((), {"serial": "no spaces"}, ttorm.ValidationError, "'CRATE#no spaces' is no Identity"),
         ((), {"serial": None}, ttorm.ValidationError, "expects str"),
         (("A17",), {}, ttorm.ValidationError, "'A17' is no Identity"),
+        ((), {"tag": None}, ttorm.ValidationError, "tag=None leads to no Crate"),
     ],
 )
 async def test_wrong_questions_are_not_asked(do, sent, arguments, field, error, message):

@@ -62,6 +62,21 @@ async def test_new_records_are_created_at_the_end(do, connection, sent):
     assert not ttorm.inspect(truck).is_modified
 
 
+async def test_new_records_that_were_discarded_are_not_created(do, connection, sent):
+    async with do.block(ttorm.session()) as block:
+        Truck(plate="B").discard()
+        assert block.dirty == []
+        Truck(plate="C")
+        block.rollback()
+        assert (block.dirty, len(block.plan())) == ([], 0)
+        again = Truck(plate="D")
+        again.discard()
+        again.plate = "E"
+    assert [request.body for request in sent if request.path.endswith("/twins")] == [
+        {"description": {"plate": "E"}}
+    ]
+
+
 async def test_records_are_held_until_they_are_saved(do, make, sent):
     uuid = make(load_kg=1)
     async with do.block(ttorm.session()):

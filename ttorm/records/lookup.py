@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ttorm.api import names
 from ttorm.api.answers import listed, member, needed
-from ttorm.api.errors import AmbiguousIdentityError, NotFoundError
+from ttorm.api.errors import AmbiguousIdentityError, NotFoundError, ValidationError
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow
@@ -146,6 +146,11 @@ def _identity(model: Any, identity: str | None, field: Mapping[str, Any]) -> str
         known = [name for name, spec in model.__fields__.items() if spec.kind == "identity"]
         raise TypeError(
             f"{model.__name__} has no identity field {name!r}; it has: {', '.join(known) or 'none'}"
+        )
+    if value is None and not spec.required:
+        raise ValidationError(
+            f"{name}=None leads to no {model.__name__}: give the name that the Twin is found by",
+            code="bad-argument",
         )
     return identity_text(spec, value)
 

@@ -316,6 +316,9 @@ class TwinState:
         self._touched = self.stuck = False
         self._lent = None
         self.forget_values()
+        # A new record that was discarded is not made at the end of its block.
+        if (session := self._session or open_block()) is not None:
+            session.release(self)
 
     def waits_for(self) -> list[TwinState]:
         """Return the Twins that changes speak of and that have to be saved first."""
