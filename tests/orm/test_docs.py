@@ -623,5 +623,5 @@ async def test_a_doc_that_was_deleted_tells_nothing_more(do, connection):
     doc = await do(twin.docs, "upload", "a.txt", b"a")
     assert doc != twin
     await do(doc, "delete")
-    with pytest.raises(ttorm.NotFoundError, match="'a.txt' .* is not there: upload it first"):
+    with pytest.raises(ttorm.NotFoundError, match=r"'a.txt' .* is not there: upload it first"):
         _ = doc.status

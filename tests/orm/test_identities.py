@@ -140,7 +140,7 @@ async def test_verbs_of_one(do, connection, others, sent):
     assert one.visibility == "false"
     assert (await do(one, "delete")).deleted == ("identities['SN#1']",)
     assert list(twin.identities) == ["SN#2"]
-    with pytest.raises(ttorm.NotFoundError, match="SN#1 .* is not there"):
+    with pytest.raises(ttorm.NotFoundError, match=r"SN#1 .* is not there"):
         _ = one.visibility
     with pytest.raises(ttorm.NotFoundError):
         await do(one, "refresh")

@@ -220,4 +220,4 @@ async def test_taking_away_what_is_not_there(do, connection):
         with pytest.raises(AttributeError, match=f"no .* '{name}' to take away"):
             delattr(fan, name)
     result = await do(fan, "save")
-    assert set(result.deleted) == {"speed", "name"}
+    assert (result.deleted, result.updated) == (("speed",), ("name",))
