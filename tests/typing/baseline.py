@@ -570,6 +570,81 @@ def receiver(sender: type[Twin], *, record: Twin, changes: dict[str, Change], **
 
 ttorm.signals.changed.connect(receiver, sender=Scooter)
 
+# Users, roles and secrets
+
+readers = ttorm.Role.create(
+    name="Reader",
+    statement=ttorm.Statement.allow(ttorm.Action.reading("twins"), "who_am_i"),
+    rules=ttorm.Rules(twin=TWIN.company == USER.company, entry="true"),
+)
+assert_type(readers, ttorm.Role)
+assert_type(readers.uuid, str)
+assert_type(readers.name, str)
+assert_type(readers.statement, ttorm.Statement)
+assert_type(readers.rules.twin, str | Expression | None)
+readers.statement = ttorm.Statement.deny([ttorm.Action.delete_user])
+assert_type(readers.statement.allows("get_twin"), bool)
+permission = readers.allows("get_twin", twin=twin, dictionary={"pin": "77"})
+assert_type(permission, ttorm.Permission)
+assert_type(permission.unknown, tuple[str, ...])
+ann = ttorm.User(role=readers, name="Ann", description={"team": "ops"})
+assert_type(ann.save(), SaveResult)
+assert_type(ann.role, ttorm.Role)
+ann.role = "uuid"
+ann.role = readers
+assert_type(ann.description, dict[str, Any] | None)
+ann.description = None
+assert_type(ann.created_at, datetime)
+assert_type(ttorm.User.create(role="uuid"), ttorm.User)
+assert_type(ttorm.User.get("uuid", fresh=True), ttorm.User)
+assert_type(ttorm.User.at("uuid").load(), ttorm.User)
+assert_type(ttorm.User.list().all(), list[ttorm.User])
+assert_type(ttorm.Role.list().first(), ttorm.Role | None)
+for listed_user in ttorm.User.list():
+    assert_type(listed_user, ttorm.User)
+assert_type(ann.delete(), SaveResult)
+assert_type(ann.secret.fingerprint, str)
+assert_type(ann.secret.valid_until, datetime | None)
+ann.secret.valid_until = None
+invitation = ann.invite(1893456000.0)
+assert_type(invitation, ttorm.Invitation)
+assert_type(ttorm.claim(invitation.account, invitation.pin, url="https://x.test"), Secret)
+assert_type(connection.secret, Secret | None)
+kept: list[Secret] = []
+assert_type(connection.rotate(store=kept.append), Secret)
+token = ttorm.Token.create(options=["refresh"], secret_dict={"serial": "SN-1"})
+assert_type(token.refresh(), ttorm.Token)
+assert_type(token.valid_until, datetime | None)
+assert_type(token.value, Secret)
+ttorm.connect("https://x.test", token=ttorm.Token("x", options=["refresh"]))
+ttorm.connect("https://x.test", secret="x", tokens=ttorm.TokenOptions(lifetime=900))
+assert_type(ttorm.Account.current().resource_access_log, dict[str, Any] | None)
+
+
+async def astore(secret: Secret) -> None:
+    """Keep a secret."""
+
+
+async def users_and_roles() -> None:
+    """The same in async code."""
+    assert_type(await ttorm.Role.acreate(name="Reader"), ttorm.Role)
+    assert_type(await readers.aallows("get_twin", user=ann), ttorm.Permission)
+    assert_type(await ttorm.User.acreate(role=readers), ttorm.User)
+    assert_type(await ttorm.User.aget("uuid"), ttorm.User)
+    assert_type(await ann.asave(), SaveResult)
+    assert_type(await ann.arefresh(), ttorm.User)
+    assert_type(await ann.adelete(), SaveResult)
+    assert_type(await ttorm.User.list().aall(), list[ttorm.User])
+    async for listed in ttorm.Role.list():
+        assert_type(listed, ttorm.Role)
+    assert_type(await ann.ainvite(), ttorm.Invitation)
+    assert_type(await ttorm.aclaim("uuid", "ABC123"), Secret)
+    assert_type(await connection.arotate(store=astore), Secret)
+    assert_type(await ttorm.Token.acreate(), ttorm.Token)
+    assert_type(await token.arefresh(), ttorm.Token)
+    assert_type(await ttorm.Account.acurrent(), ttorm.Account)
+
+
 # Errors
 
 try:

@@ -176,3 +176,16 @@ ttorm.webhooks.Receiver(windw=5)  # error
 ttorm.webhooks.Receiver().handle("text", {})  # error
 entry(publish={"true": "topic"})  # error
 scooter.ledger["battery"].publish = {"true": "topic"}  # error
+
+ttorm.User.create(name="Ann")  # error
+ttorm.User(role=5)  # error
+ttorm.User.at("uuid").created_at = 5  # error
+ttorm.User.at("uuid").name = 5  # error
+ttorm.Role(statement="allow")  # error
+ttorm.Role.at("uuid").rules = "true"  # error
+ttorm.Statement.allow(5)  # error
+ttorm.Action.get_twins  # error
+ttorm.Action.on("twin")  # error
+ttorm.Token.create(options=["fly"])  # error
+ttorm.claim("uuid")  # error
+ttorm.connect("memory:", tokens=True)  # error

@@ -82,7 +82,7 @@ def test_the_baseline_tries_every_public_call():
     ]
     for cls in [*classes, ttorm.Connection, ttorm.Session, ttorm.Inspection]:
         inner = {"run", "arun", "bind", "scope", "may_block", "hold", "release", "is_open"}
-        inner |= {"known_account", "learn_account", "strain"}
+        inner |= {"known_account", "learn_account", "strain", "swap"}
         own = [base for base in cls.__mro__ if base.__module__.startswith("ttorm")]
         for name in {name for base in own for name in vars(base)} - inner:
             if not name.startswith("_"):

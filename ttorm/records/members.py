@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar, overload
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ValidationError
@@ -49,7 +49,7 @@ class Member(Generic[T_co]):
     def __get__(self, record: Resource | None, owner: Any) -> Any:
         return self if record is None else record._read(self)
 
-    def __set__(self, record: Resource, value: Any) -> NoReturn:
+    def __set__(self, record: Resource, value: Never) -> NoReturn:
         raise AttributeError(
             f"{type(record).__name__}.{self.attribute} is set by the service: it cannot be assigned"
         )

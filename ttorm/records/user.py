@@ -97,7 +97,7 @@ class User(Deletable):
 
     uuid: Member[str] = Member("Its UUID; None before it is saved.")
     account: Member[str] = Member("UUID of the account.")
-    role = _RoleOfUser(
+    role: _RoleOfUser = _RoleOfUser(
         "The `Role`; a role or its UUID may be assigned.", CheckedCodec(_role_uuid), name="role"
     )
     name: Writable[str | None] = Writable("A name to show.", NAME)
