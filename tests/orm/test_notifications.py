@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from platform_messages import Sender
 
 import ttorm
 from ttorm import Change, Entry, Field, SaveResult, Twin, entry, signals
@@ -247,6 +250,17 @@ class TestKeepingFresh:
         write(boiler, celsius=50.0)
         assert await arrive() == [201]
         assert "has ended" in caplog.text
+
+    async def test_one_that_cannot_be_made_anew_is_tried_again(
+        self, do, wire, clock, receiver, subscribed
+    ):
+        subscription = await subscribed(expires=400)
+        clock.advance(401)
+        answers = [ttorm.api.http.HttpResponse(status, {}, b"{}") for status in (400, 404)]
+        wire.meddle = lambda request: answers.pop() if answers else None
+        assert await do(receiver, "refresh") == []
+        assert answers == []
+        assert await do(receiver, "refresh") == [subscription]
 
     async def test_one_that_fails_leaves_the_others(self, do, wire, receiver, subscribed, caplog):
         first, second = await subscribed("hot", expires=400), await subscribed("cold", expires=400)
@@ -692,3 +706,39 @@ class TestPublish:
     def test_templates_are_the_services(self):
         made = Entry(5, publish={"true": ["low-{LEDGER.city}"]})
         assert made.publish == {"true": ["low-{LEDGER.city}"]}
+
+
+def test_messages_while_others_work(connection, emulator, post, receiver, clock):
+    """A thread changes and saves what messages of another program speak of: no change is lost."""
+    boiler = Boiler.create(celsius=0.0, tags=["a"])
+    subscription = receiver.subscribe("hot", HOOK)
+    emulator.deliver()
+    assert receiver.handle(post.pop(), JSON).status == 201
+    about = {"topic": "hot", "account": subscription.account, "validity_ts": clock.now() + 60}
+    key = next(iter(subscription._keys(clock.now())))
+    stop = threading.Event()
+    heard = [["a"]]
+
+    def hear(sender):
+        while not stop.is_set():
+            old, new = heard[-1], [str(len(heard))]
+            change = {"old_value": old, "new_value": new, "changed_ts": clock.now() + len(heard)}
+            message = sender.notification(
+                twin=boiler.uuid, sent_ts=clock.now(), event={"tags": change}, subscription=about
+            )
+            assert receiver.handle(sender.sign(message, key), JSON).status == 201
+            heard.append(new)
+
+    with ThreadPoolExecutor() as pool:
+        hearing = pool.submit(hear, Sender())
+        try:
+            for number in range(1, 300):
+                boiler.celsius = float(number)
+                assert boiler.celsius == float(number)
+                assert boiler.save().updated == ("celsius",)
+                assert boiler.celsius == float(number)
+        finally:
+            stop.set()
+        hearing.result()
+    assert len(heard) > 50
+    assert boiler.tags == heard[-1]

@@ -49,7 +49,7 @@ def subscription(connection):
     made = Subscription("hot", "https://hooks.example.test/tt", CLIENT)
     answer = {"server_secret": SERVER, "subscription": Sender().notification()["subscription"]}
     made._absorb(answer)
-    made._settling, made.confirmed = False, True
+    made.confirmed = True
     return made
 
 

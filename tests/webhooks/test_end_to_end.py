@@ -8,14 +8,14 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import other_account
 import pytest
 
 import ttorm
 from ttorm import Entry
 
 OPEN_RULES = {"twin_rule": "true", "entry_rule": "true", "identity_rule": "true"}
-PROGRAM = Path(other_account.__file__)
+PROGRAM = Path(__file__).parents[1] / "support" / "other_account.py"
+TOPIC = "celsius"
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,7 @@ def heard(process):
 def test_a_change_of_another_account_arrives(service, ann, ben, world):
     with ttorm.session(ann):
         boiler = ttorm.Twin.create(description={"kind": "boiler"})
-        boiler.ledger["celsius"] = Entry(
-            20.5, visibility="true", publish={"true": [other_account.TOPIC]}
-        )
+        boiler.ledger["celsius"] = Entry(20.5, visibility="true", publish={"true": [TOPIC]})
         boiler.save()
         account = ann.whoami()["account"]
         with listening(world, service[0], ben, account, boiler.uuid) as process:
@@ -93,7 +91,7 @@ def test_a_change_of_another_account_arrives(service, ann, ben, world):
                     "new": new,
                     "dropped": dropped,
                     "entry": "celsius",
-                    "topic": other_account.TOPIC,
+                    "topic": TOPIC,
                 }
                 process.stdin.write("\n")
                 process.stdin.flush()

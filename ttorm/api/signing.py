@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable
-from hashlib import blake2b
 
 __all__ = ["CONFIRMATION_MEMBERS", "NOTIFICATION_MEMBERS", "message_hash"]
 
@@ -33,5 +31,8 @@ def message_hash(texts: Iterable[str], key: str) -> str:
         >>> message_hash(['"Notification"', "1.5"], "key")
         'KaURvug+DZsGUPDmKDeLrbq+eYh2qPt434fPY3wvv90='
     """
+    from base64 import b64encode
+    from hashlib import blake2b
+
     digest = blake2b("".join(texts).encode(), digest_size=32, key=key.encode())
     return b64encode(digest.digest()).decode()

@@ -119,11 +119,10 @@ def _follow_entry(
         # Of whose Ledger it speaks a message does not say: this one, when all of it fits.
         if not (own and known.get("publish") and same(known.get("value"), change.old)):
             ledger.forget(name)
-        elif trigger == f"{_ENTRIES}deleted":
-            ledger.settle(name, {}, ABSENT)
         else:
-            entry = {**known, "value": change.new, "value_changed_ts": changed_ts}
-            ledger.absorb({name: entry}, complete=False)
+            gone = trigger == f"{_ENTRIES}deleted"
+            now = {**known, "value": change.new, "value_changed_ts": changed_ts}
+            ledger.settle(name, {}, ABSENT if gone else now)
 
 
 def _is_older(known: Mapping[str, Any], changed_ts: JSONValue) -> bool:

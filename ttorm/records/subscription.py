@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import re
-import secrets
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from time import time
 from typing import Any, NoReturn, Self
-from urllib.parse import parse_qs, urlsplit
 
 from ttorm.api.answers import member, needed
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import NotFoundError, ResponseFormatError, StateError, ValidationError
 from ttorm.api.names import check_topic, check_uuid
 from ttorm.api.request import api_request
+from ttorm.api.webhooks import (
+    MAX_SECONDS,
+    check_callback,
+    check_client_secret,
+    check_expires,
+    new_client_secret,
+    token_of,
+)
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import default_connection
@@ -24,26 +30,24 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.moments import moment
 
-__all__ = ["MAX_SECONDS", "Subscription"]
+__all__ = ["Subscription"]
 
-MAX_SECONDS = 604_800
-"""Longest life of a subscription, in seconds; `refresh` begins it anew."""
-_MAX_URL = 512
-_SECRET = re.compile(r"[0-9A-Za-z_-]{16}")
 _IN_FLIGHT = 300.0
 """Seconds for which messages may come that were sent before a refresh."""
+_ANSWERED_WITHIN = 60.0
+"""Seconds after which no answer is expected any more: whoever has asked is gone."""
 _EXPORTED = (
     *("id", "topic", "account", "callback_url", "client_secret", "server_secret"),
     *("former_secret", "former_until", "refresh_token", "unsubscribe_token"),
-    *("validity_ts", "expires", "confirmed", "settling"),
+    *("validity_ts", "expires", "confirmed", "settling_until"),
 )
 
 
 class Subscription(Displayed):
     """A subscription: messages of a topic go to an address, signed with a secret of its own.
 
-    `create` asks for it; the platform sends a first message to the address, and whoever has that
-    confirms. `ttorm.webhooks.Receiver` does both, and is what most programs want.
+    `create` makes one: it asks for it, the platform sends a first message to the address, and
+    whoever has that confirms. `ttorm.webhooks.Receiver` does both, and is what most programs want.
 
     The service does not list subscriptions: what is not kept is lost, and ends by itself. Secrets
     and tokens show in no text, log or pickle; `export` gives them, for a safe place.
@@ -68,7 +72,7 @@ class Subscription(Displayed):
         "_former_until",
         "_refresh_token",
         "_server_secret",
-        "_settling",
+        "_settling_until",
         "_unsubscribe_token",
         "_validity_ts",
         "account",
@@ -89,21 +93,20 @@ class Subscription(Displayed):
         connection: Connection | None = None,
     ) -> None:
         self._connection = connection
-        self.id = secrets.token_hex(16)
+        self.id = os.urandom(16).hex()
         self.topic = check_topic(topic)
-        self.callback_url = _check_url(callback_url)
+        self.callback_url = check_callback(callback_url)
         self.account = ""
         self.confirmed = False
-        self.expires = _check_expires(expires)
-        self._client_secret = _check_secret(secrets.token_urlsafe(12) if secret is None else secret)
+        self.expires = check_expires(expires)
+        self._client_secret = new_client_secret() if secret is None else check_client_secret(secret)
         self._server_secret: Secret | None = None
         self._former_secret: Secret | None = None
         self._former_until = 0.0
         self._refresh_token: Secret | None = None
         self._unsubscribe_token: Secret | None = None
         self._validity_ts = 0.0
-        # Whether a request is under way whose answer has the key of messages that may come before.
-        self._settling = True
+        self._settling_until = 0.0
 
     # Verbs
 
@@ -167,7 +170,7 @@ class Subscription(Displayed):
             )
             self._absorb(answer)
         finally:
-            self._settling = False
+            self._settling_until = 0.0
 
     def confirm(self, confirmation_url: str) -> Self:
         """Confirm it by the address that the platform has sent to the callback.
@@ -190,7 +193,7 @@ class Subscription(Displayed):
         return self
 
     def _confirm(self, confirmation_url: str) -> Flow[None]:
-        token = _token(confirmation_url)
+        token = token_of(confirmation_url)
         yield from self._ask("webhook_confirm_subscription", token)
         self.confirmed = True
 
@@ -217,16 +220,16 @@ class Subscription(Displayed):
     ) -> Flow[None]:
         token = self._known(self._refresh_token, "refreshed")
         if expires is not None:
-            self.expires = _check_expires(expires)
+            self.expires = check_expires(expires)
         # Without its secret it would go on unsigned.
         body = {"client_secret": self._client_secret.reveal(), "expires": self.expires}
         self._former_secret = self._server_secret
         self._former_until = (time() if now is None else now) + _IN_FLIGHT
-        self._settling = True
+        self._settle(now)
         try:
             yield from self._ask("webhook_refresh_subscription", token, body)
         finally:
-            self._settling = False
+            self._settling_until = 0.0
 
     def cancel(self) -> Self:
         """End it; what was not sent yet is not sent any more. Ending twice is harmless.
@@ -249,14 +252,20 @@ class Subscription(Displayed):
         except NotFoundError:
             self._validity_ts = 0.0
         self._forget()
-        self._settling = False
 
     def _forget(self) -> None:
         """Be as before it was made: what it was told belongs to one that has ended."""
         self.confirmed = False
         self._server_secret = self._former_secret = None
         self._refresh_token = self._unsubscribe_token = None
-        self._settling = True
+
+    def _settle(self, now: float | None = None) -> None:
+        """Note that an answer is on its way whose key may sign messages that come before it."""
+        self._settling_until = (time() if now is None else now) + _ANSWERED_WITHIN
+
+    def _settles(self, now: float) -> bool:
+        """Tell whether there may be another key in a moment."""
+        return now < self._settling_until
 
     # What the service answers
 
@@ -285,9 +294,9 @@ class Subscription(Displayed):
         if isinstance(validity_ts, (int, float)):
             self._validity_ts = float(validity_ts)
         with suppress(ValidationError):
-            self._refresh_token = _token(shown.get("refresh_url"))
+            self._refresh_token = token_of(shown.get("refresh_url"))
         with suppress(ValidationError):
-            self._unsubscribe_token = _token(shown.get("unsubscribe_url"))
+            self._unsubscribe_token = token_of(shown.get("unsubscribe_url"))
 
     def _known(self, token: Secret | None, done: str) -> Secret:
         if token is None:
@@ -340,8 +349,8 @@ class Subscription(Displayed):
 
         For a safe place that other processes, or the next one, read: see `restore`.
         """
-        kept = {name: getattr(self, name, None) for name in _EXPORTED}
-        kept |= {name: getattr(self, f"_{name}") for name in _EXPORTED if kept[name] is None}
+        public = set(self.__slots__)
+        kept = {name: getattr(self, name if name in public else f"_{name}") for name in _EXPORTED}
         return {
             name: value.reveal() if isinstance(value, Secret) else value
             for name, value in kept.items()
@@ -377,7 +386,7 @@ class Subscription(Displayed):
         )
         for name in ("id", "account", "confirmed"):
             setattr(made, name, exported[name])
-        for name in ("settling", "former_until", "validity_ts"):
+        for name in ("settling_until", "former_until", "validity_ts"):
             setattr(made, f"_{name}", exported[name])
         for name in ("server_secret", "former_secret", "refresh_token", "unsubscribe_token"):
             text = exported[name]
@@ -396,55 +405,5 @@ class Subscription(Displayed):
         return f"until {self.expires_at:%Y-%m-%d %H:%M} UTC"
 
     def _sheet(self) -> Sheet:
-        rows = [("topic", self.topic), ("to", self.callback_url), ("", self._status())]
+        rows = [("topic", self.topic), ("to", self.callback_url), ("status", self._status())]
         return Sheet("Subscription", ("", ""), rows)
-
-
-def _token(url: object) -> Secret:
-    """Take the token out of an address of the platform's; the address is never asked."""
-    try:
-        (token,) = parse_qs(urlsplit(url if isinstance(url, str) else "").query)["token"]
-    except (KeyError, ValueError):
-        # The address is not shown: whoever has its token can use it.
-        raise ValidationError(
-            "that is no address of a subscription: expected one with ?token=, as the platform "
-            "sends it to the callback",
-            code="bad-argument",
-        ) from None
-    return Secret(token)
-
-
-def _check_url(url: object) -> str:
-    try:
-        parts = urlsplit(url) if isinstance(url, str) and len(url) <= _MAX_URL else None
-    except ValueError:
-        parts = None
-    if isinstance(url, str) and parts and parts.scheme in ("https", "http") and parts.hostname:
-        return url
-    raise ValidationError(
-        f"{url!r} is no address that messages could be sent to: expected https://host/path, at "
-        f"most {_MAX_URL} characters",
-        code="bad-argument",
-    )
-
-
-def _check_secret(secret: str | Secret) -> Secret:
-    if isinstance(secret, (str, Secret)) and _SECRET.fullmatch(Secret(secret).reveal()):
-        return Secret(secret)
-    # What was given is not told: it may be a good secret with a slip.
-    raise ValidationError(
-        "the secret of a subscription has 16 letters, digits, '-' and '_': leave it out to have "
-        "one made",
-        code="bad-argument",
-    )
-
-
-def _check_expires(expires: float | timedelta) -> int:
-    seconds = expires.total_seconds() if isinstance(expires, timedelta) else expires
-    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if is_number and 1 <= seconds <= MAX_SECONDS:
-        return int(seconds)
-    raise ValidationError(
-        f"expires={expires!r}: expected seconds, 1 to {MAX_SECONDS:,} (a week)",
-        code="bad-argument",
-    )

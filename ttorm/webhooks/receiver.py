@@ -13,12 +13,13 @@ from time import time
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import ConfigurationError, NotFoundError
 from ttorm.api.signing import CONFIRMATION_MEMBERS, NOTIFICATION_MEMBERS, message_hash
+from ttorm.api.webhooks import MAX_SECONDS
 from ttorm.connection import blocking
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow, sleep
 from ttorm.pairs import twin_of
 from ttorm.records.notification import take_over
-from ttorm.records.subscription import MAX_SECONDS, Subscription
+from ttorm.records.subscription import Subscription
 from ttorm.webhooks.keeping import MemoryStore, Store
 from ttorm.webhooks.messages import Headers, Received, read_message
 from ttorm.webhooks.refusals import RefusedError, Reply
@@ -79,7 +80,6 @@ class Receiver:
         self._window = window
         self._members = tuple(hash_members)
         self._clock = clock
-        # Messages for nobody take as long as others: what is subscribed to is not told.
         self._decoy = secrets.token_urlsafe(24)
         if sorted(self._members) != sorted(NOTIFICATION_MEMBERS):
             raise ConfigurationError(
@@ -146,20 +146,18 @@ class Receiver:
     def _signer(self, received: Received, texts: list[str]) -> tuple[Subscription | None, bool]:
         """Try all keys; tell as well whether there may be another in a moment."""
         now, given = self._clock(), received.members["hash"].encode(errors="replace")
+        several = [
+            one for one in self.store.find(received.topic) if one.account in ("", received.account)
+        ]
+        keys = [(key, one) for one in several for key in one._keys(now)]
         found: Subscription | None = None
-        waits = False
-        self._is_signed(given, texts, self._decoy)
-        for one in self.store.find(received.topic):
-            if one.account not in ("", received.account):
-                continue
-            waits = waits or one._settling
-            for key in one._keys(now):
-                if self._is_signed(given, texts, key):
-                    found = one
-        return found, waits
-
-    def _is_signed(self, given: bytes, texts: list[str], key: str) -> bool:
-        return hmac.compare_digest(message_hash(texts, key).encode(), given)
+        # What is for nobody takes as long as what is forged, and all keys are tried.
+        for key, one in keys:
+            if hmac.compare_digest(message_hash(texts, key).encode(), given):
+                found = one
+        if not keys:
+            hmac.compare_digest(message_hash(texts, self._decoy).encode(), given)
+        return found, any(one._settles(now) for one in several)
 
     def _check_time(self, received: Received) -> None:
         now = self._clock()
@@ -241,13 +239,17 @@ class Receiver:
         return made
 
     def _subscribe(self, subscription: Subscription) -> Flow[None]:
-        # The platform may ask for the confirmation before it has answered.
-        self.store.put(subscription)
         try:
-            yield from subscription._begin()
+            yield from self._begin(subscription)
         except BaseException:
             self.store.remove(subscription)
             raise
+
+    def _begin(self, subscription: Subscription) -> Flow[None]:
+        # The platform may ask for the confirmation before it has answered.
+        subscription._settle(self._clock())
+        self.store.put(subscription)
+        yield from subscription._begin()
         self.store.put(subscription)
 
     def cancel(self) -> None:
@@ -300,7 +302,7 @@ class Receiver:
     def _refresh(self, ahead: float | None = None) -> Flow[list[Subscription]]:
         done: list[Subscription] = []
         for one in list(self.store.all()):
-            if one.is_due(ahead, self._clock()) and not one._settling:
+            if one.is_due(ahead, self._clock()) and not one._settles(self._clock()):
                 try:
                     yield from self._renew(one)
                 except Exception:  # noqa: BLE001 # the others are refreshed all the same
@@ -318,8 +320,7 @@ class Receiver:
         except NotFoundError:
             _log.warning("%r has ended and is made anew", subscription)
         subscription._forget()
-        yield from subscription._begin()
-        self.store.put(subscription)
+        yield from self._begin(subscription)
 
     def keep(self, seconds: float | None = None) -> None:
         """Wait, and refresh what ends soon meanwhile: in a thread or task of one's own.
