@@ -84,6 +84,7 @@ from ttorm.records.role import Role
 from ttorm.records.scanning import Scan
 from ttorm.records.secret import Invitation, UserSecret
 from ttorm.records.statement import Permission, Rules, Statement
+from ttorm.records.sticker import Sticker
 from ttorm.records.subscription import Subscription
 from ttorm.records.sweeping import Swept
 from ttorm.records.timeline import HistoryRow, Timeline
@@ -168,6 +169,7 @@ __all__ = [
     "Session",
     "StateError",
     "Statement",
+    "Sticker",
     "Subscription",
     "Swept",
     "Timeline",

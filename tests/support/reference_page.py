@@ -24,6 +24,7 @@ from ttorm.records.docs import Docs
 from ttorm.records.identity import Identities
 from ttorm.records.ledger import Ledgers
 from ttorm.records.models import ModelMeta
+from ttorm.records.stickers import Stickers
 
 __all__ = ["page"]
 
@@ -43,6 +44,7 @@ SECTIONS = {
     "Users, roles and secrets": "Account User Role Statement Rules Action Permission UserSecret"
     " Invitation claim Token TokenOptions",
     "History": "History HistoryRecord Timeline HistoryRow",
+    "Stickers": "Sticker",
     "The account": "Log Usage",
 }
 LAST = "More"
@@ -51,6 +53,7 @@ PARTS = {
     "Twin": {"Description": Description, "Ledgers": Ledgers},
     "Identity": {"Identities": Identities},
     "Doc": {"Docs": Docs},
+    "Sticker": {"Stickers": Stickers},
 }
 # Classes of modules whose members get a table of their own.
 OF_MODULES = {

@@ -46,6 +46,7 @@ from ttorm import (
     Scan,
     Secret,
     Session,
+    Sticker,
     Subscription,
     Swept,
     Timeline,
@@ -537,6 +538,41 @@ assert_type(ttorm.inspect(scooter).loaded, tuple[str, ...])
 assert_type(ttorm.inspect(scooter).state, Literal["new", "modified", "clean", "terminated"])
 assert_type(ttorm.inspect(scooter).changes["battery"], Change)
 assert_type(str(ttorm.inspect(scooter).changes), str)
+
+
+def stickers(twin: Twin, role: ttorm.Role) -> None:
+    """Hand work over."""
+    sticker = twin.stickers.put(
+        "red", [role, "uuid"], note="Look", valid_until=5.0, publish={"on_put": ["work"]}
+    )
+    assert_type(sticker, Sticker)
+    assert_type(sticker.twin, Twin)
+    assert_type(sticker.account, str)
+    assert_type(sticker.color, str)
+    assert_type(sticker.note, str | None)
+    assert_type(sticker.recipients, tuple[str, ...] | None)
+    assert_type(sticker.valid_until, datetime)
+    assert_type(sticker.created_at, datetime)
+    assert_type(sticker.is_expired, bool)
+    assert_type(sticker.publish["on_put"], tuple[str, ...])
+    assert_type(sticker.remove(), Sticker)
+    assert_type(twin.stickers["red"], Sticker)
+    assert_type(twin.stickers.get("red"), Sticker | None)
+    assert_type(twin.stickers.of(ttorm.Account.current()), dict[str, dict[str, Sticker]])
+    assert_type(twin.stickers.remove("red", "system"), Sticker)
+    for one in Sticker.list(color="red", context="system", since=5, until=6.5):
+        assert_type(one, Sticker)
+
+
+async def astickers(twin: Twin) -> None:
+    """The same in async code."""
+    assert_type(await twin.stickers.aput("red", "uuid"), Sticker)
+    assert_type(await twin.stickers.aget("red"), Sticker | None)
+    assert_type(await twin.stickers.aof(["uuid"]), dict[str, dict[str, Sticker]])
+    assert_type(await (await twin.stickers.aremove("red")).aremove(), Sticker)
+    async for one in Sticker.list():
+        assert_type(one, Sticker)
+    assert_type(await Sticker.list().aall(), list[Sticker])
 
 
 def log_and_usage() -> None:

@@ -132,6 +132,12 @@ scooter.history("battery").to_frame("excel")  # error
 scooter.ledger.as_of("yesterday")  # error
 Scooter.battery.betwen  # members of values are named freely
 
+scooter.stickers.put("red")  # error
+scooter.stickers.put("red", "uuid", publish={"on_look": "work"})  # error
+scooter.stickers.put("red", 5)  # error
+ttorm.Usage.current(5)  # error
+ttorm.Log().follow(interval="soon")  # error
+
 # Declarations of wrong types
 
 

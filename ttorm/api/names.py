@@ -18,6 +18,7 @@ __all__ = [
     "IDENTITY",
     "TOPIC",
     "UUID",
+    "check_color",
     "check_description_key",
     "check_display_name",
     "check_doc_name",
@@ -172,6 +173,13 @@ def check_history(period: object) -> str | None:
         period,
         "history period",
         "1 to 999 followed by D, W, M or Y, such as '3M', or 'INF' for the newest 1,000 changes",
+    )
+
+
+def check_color(color: object) -> str:
+    """Return the colour of a Sticker, or raise `ValidationError`."""
+    return _check(
+        COLOR, color, "colour", "3 to 48 letters, digits and '-', such as 'red' or 'dark-grey'"
     )
 
 

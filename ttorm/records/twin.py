@@ -22,6 +22,7 @@ from ttorm.records.models import check_makes, check_mark, is_mark
 from ttorm.records.saving import save, terminate
 from ttorm.records.signatures import ConstructorSignature
 from ttorm.records.state import PERSONAL, TwinState
+from ttorm.records.stickers import Stickers
 from ttorm.records.timeline import Timeline
 from ttorm.results import Plan, SaveResult
 from ttorm.sessions import current_session
@@ -334,3 +335,8 @@ class Twin(Finders):
     def docs(self) -> Docs:
         """The account's own Docs of the Twin."""
         return Docs(self._state)
+
+    @property
+    def stickers(self) -> Stickers:
+        """Stickers on the Twin: tasks for others, and for oneself."""
+        return Stickers(self._state)

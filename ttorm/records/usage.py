@@ -13,7 +13,8 @@ from ttorm.connection.calls import perform
 from ttorm.display import Displayed, Sheet, limited
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.subjects import Subject, subject
+from ttorm.records.subjects import subject
+from ttorm.records.user import User
 from ttorm.sessions import current_session
 
 __all__ = ["Usage"]
@@ -45,11 +46,11 @@ class Usage(Displayed, Mapping[datetime, Mapping[str, float]]):
         self.user = user
 
     @classmethod
-    def current(cls, user: Subject | None = None) -> Self:
+    def current(cls, user: User | str | None = None) -> Self:
         """Read the usage of a user, or of the account itself.
 
         Args:
-            user: The user; None for what cannot be put down to any user of the account.
+            user: The `User`, or its UUID; None for what cannot be put down to any user.
 
         Raises:
             NotFoundError: The account has no such user.
@@ -63,12 +64,12 @@ class Usage(Displayed, Mapping[datetime, Mapping[str, float]]):
 
     @classmethod
     @twin_of(current)
-    async def acurrent(cls, user: Subject | None = None) -> Self:
+    async def acurrent(cls, user: User | str | None = None) -> Self:
         return await current_session().connection.arun(cls._current(user))
 
     @classmethod
-    def _current(cls, user: Subject | None) -> Flow[Self]:
-        who = None if user is None else subject(user, "user")
+    def _current(cls, user: User | str | None) -> Flow[Self]:
+        who = None if user is None else subject(user, "user", User)
         request = (
             api_request("get_account_usage")
             if who is None
