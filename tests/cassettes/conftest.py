@@ -232,7 +232,8 @@ class _Looping:
     """Calls the async twins of verbs, in an event loop."""
 
     async def __call__(self, verb, *arguments, **options):
-        return await getattr(verb.__self__, f"a{verb.__name__}")(*arguments, **options)
+        owner = getattr(verb, "__self__", ttorm)
+        return await getattr(owner, f"a{verb.__name__}")(*arguments, **options)
 
     async def each(self, found):
         return [item async for item in found]

@@ -30,7 +30,8 @@ __all__ = ["Store", "exchange", "new_pin", "rotated"]
 Store: TypeAlias = Callable[[Secret], Awaitable[None] | None]
 """What keeps a new secret."""
 
-_PIN = re.compile(r"[0-9A-Za-z]{6}")
+# The platform's have 6 letters and digits; nothing says that they always will.
+_PIN = re.compile(r"[0-9A-Za-z_-]{4,32}")
 
 
 def new_pin(connection: Connection, user: str, end: float | None) -> Flow[Secret]:
@@ -55,7 +56,9 @@ def exchange(connection: Connection, account: str, pin: str | Secret) -> Flow[Se
     """
     text = Secret(pin).reveal() if isinstance(pin, (str, Secret)) else ""
     if not _PIN.fullmatch(text):
-        raise ValidationError("a PIN has 6 letters and digits: that is none", code="bad-argument")
+        raise ValidationError(
+            "a PIN is a short word of letters and digits: that is none", code="bad-argument"
+        )
     request = api_request("create_user_secret", [check_uuid(account, "account"), text])
     try:
         answer = yield from perform(connection, request)
