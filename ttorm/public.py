@@ -44,7 +44,6 @@ from ttorm.api.errors import (
     ValidationError,
     WrongKindError,
 )
-from ttorm.api.http import Limits
 from ttorm.api.names import hashed_identity
 from ttorm.api.retry import CircuitBreaker, RetryPolicy, RetryQuota
 from ttorm.connection.budgets import Budget
@@ -52,6 +51,7 @@ from ttorm.connection.cache import Cache, CacheStatistics
 from ttorm.connection.core import Connection
 from ttorm.connection.credentials import TokenOptions
 from ttorm.connection.opening import aclaim, claim, connect, default_connection
+from ttorm.connection.readers import Query, Reader, SQLReader
 from ttorm.connection.watch import NPlusOneWarning
 from ttorm.records.account import Account
 from ttorm.records.action import Action
@@ -66,6 +66,12 @@ from ttorm.records.bulk import (
 from ttorm.records.changes import Change
 from ttorm.records.codecs import ValueCodec
 from ttorm.records.collection import Collection
+from ttorm.records.database import (
+    Database,
+    DatabaseNetworks,
+    DatabasePermissions,
+    DatabaseUsers,
+)
 from ttorm.records.declarations import description, doc, entry, identity, include, reference
 from ttorm.records.doc import Doc
 from ttorm.records.entry import Entry
@@ -96,6 +102,12 @@ from ttorm.records.usage import Usage
 from ttorm.records.user import User
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import Session, UnsavedChangesWarning, session
+from ttorm.tables.columns import Column, column, dimension, measurement
+from ttorm.tables.conditions import Condition, Ordering
+from ttorm.tables.indexes import IndexTable, StoredIndex, Twins
+from ttorm.tables.rows import Row, Rows
+from ttorm.tables.stored import TableStats
+from ttorm.tables.timeseries import StoredTimeseries, TimeseriesTable
 
 __all__ = [
     "Account",
@@ -116,11 +128,17 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "Collection",
+    "Column",
+    "Condition",
     "ConfigurationError",
     "Conflict",
     "ConflictError",
     "Connection",
+    "Database",
+    "DatabaseNetworks",
+    "DatabasePermissions",
     "DatabaseUnavailableError",
+    "DatabaseUsers",
     "Doc",
     "Entry",
     "Field",
@@ -129,12 +147,12 @@ __all__ = [
     "HistoryRecord",
     "HistoryRow",
     "Identity",
+    "IndexTable",
     "Inspection",
     "InvalidRequestError",
     "Invitation",
     "ItemError",
     "Ledger",
-    "Limits",
     "Link",
     "Log",
     "LogGapError",
@@ -144,12 +162,15 @@ __all__ = [
     "NotLoadedError",
     "OperationNotAllowedError",
     "OperationOrderError",
+    "Ordering",
     "OutcomeUnknownError",
     "Page",
     "Permission",
     "Plan",
     "PlannedRequest",
+    "Query",
     "QuotaError",
+    "Reader",
     "Reconciled",
     "Reconciliation",
     "Reference",
@@ -159,7 +180,10 @@ __all__ = [
     "RetryPolicy",
     "RetryQuota",
     "Role",
+    "Row",
+    "Rows",
     "Rules",
+    "SQLReader",
     "SaveError",
     "SaveResult",
     "Scan",
@@ -172,15 +196,20 @@ __all__ = [
     "StateError",
     "Statement",
     "Sticker",
+    "StoredIndex",
+    "StoredTimeseries",
     "Subscription",
     "Swept",
+    "TableStats",
     "Timeline",
+    "TimeseriesTable",
     "Token",
     "TokenOptions",
     "TopicAccess",
     "TransportError",
     "TtormError",
     "Twin",
+    "Twins",
     "UnauthorizedError",
     "UnsavedChangesWarning",
     "Usage",
@@ -195,9 +224,11 @@ __all__ = [
     "arefresh_all",
     "asave_all",
     "claim",
+    "column",
     "connect",
     "default_connection",
     "description",
+    "dimension",
     "doc",
     "entry",
     "hashed_identity",
@@ -205,6 +236,7 @@ __all__ = [
     "include",
     "inspect",
     "load_all",
+    "measurement",
     "merge",
     "reference",
     "refresh_all",

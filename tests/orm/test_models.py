@@ -86,7 +86,7 @@ async def test_fields_and_options_of_several_bases(do, connection, others):
     bike = await do(Bike, "create", place="hall")
     assert (bike.place, bike.price, bike.wheels, bike.spokes) == ("hall", 1.0, 2, 64)
     assert stored(others, bike) == {"place": "hall", "wheels": 2}
-    assert Bike.__meta__ == ("models-bike", "kind", True, False, 7, "personal")
+    assert Bike.__meta__ == ("models-bike", "kind", True, False, 7, "personal", (), ())
 
 
 async def test_an_abstract_class_makes_no_twins(do, connection, sent):
@@ -356,7 +356,7 @@ def test_wrong_options_of_meta(option, value, message):
     ("declare", "message"),
     [
         (lambda: entry(visibility=5), "expected a rule"),
-        (lambda: entry(timeseries=["x"]), r"entry\(timeseries=\['x'\]\): expected a dictionary"),
+        (lambda: entry(timeseries=["x"]), r"entry\(timeseries='x'\): expected a column"),
         (lambda: entry(publish="x"), "expected a dictionary"),
         (lambda: entry(publish={"true": "topic"}), "expected a list of topics"),
         (lambda: entry(name=5), "expected text, the platform's name"),

@@ -14,9 +14,10 @@ import ttorm
 def classes():
     """All classes that users meet: what ttorm exports, and what its records are made of."""
     found = [getattr(ttorm, name) for name in ttorm.__all__]
-    for module in pkgutil.iter_modules(ttorm.records.__path__, "ttorm.records."):
-        members = importlib.import_module(module.name)
-        found += [getattr(members, name) for name in members.__all__]
+    for package in (ttorm.records, ttorm.tables):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            members = importlib.import_module(module.name)
+            found += [getattr(members, name) for name in members.__all__]
     return sorted(
         {item for item in found if isinstance(item, type) and item.__module__.startswith("ttorm")},
         key=lambda item: item.__qualname__,
@@ -78,6 +79,11 @@ def test_the_walk_finds_the_verbs():
         "Scan.first",
         "Scan.all",
         "Session.flush",
+        "Database.load_access",
+        "DeclaredTable.migrate",
+        "StoredTable.truncate",
+        "StoredTimeseries.alter",
+        "Rows.count",
         "Connection.call",
         "Connection.whoami",
         "Connection.close",
@@ -104,5 +110,6 @@ def test_what_waits_can_be_awaited(owner, verb):
 def test_blocks_and_iterations_exist_in_both_worlds(owner):
     members = vars(owner)
     assert ("__enter__" in members) == ("__aenter__" in members)
-    asks = "__iter__" in members and {"run", "_items"} & {*members["__iter__"].__code__.co_names}
+    names = {*members["__iter__"].__code__.co_names} if "__iter__" in members else set()
+    asks = {"run", "_items", "_found", "_rows"} & names
     assert bool(asks) == ("__aiter__" in members)

@@ -33,7 +33,7 @@ HOME = Path(ttorm.__file__).parent
 # What is not named here comes under the last heading; modules have sections of their own.
 SECTIONS = {
     "Connecting": "connect default_connection Connection Secret RetryPolicy RetryQuota"
-    " CircuitBreaker Limits Cache CacheStatistics",
+    " CircuitBreaker Cache CacheStatistics",
     "Declaring": "Field Reference Link description entry reference include identity doc ValueCodec"
     " Reconciliation Reconciled Swept",
     "Records": "Twin Ledger Entry Identity Doc source hashed_identity",
@@ -46,6 +46,9 @@ SECTIONS = {
     "History": "History HistoryRecord Timeline HistoryRow",
     "Stickers": "Sticker",
     "The account": "Log Usage",
+    "Tables": "TimeseriesTable IndexTable Column dimension measurement column Condition Ordering"
+    " Row Rows Twins StoredTimeseries StoredIndex TableStats SQLReader Reader Query",
+    "Databases": "Database DatabaseUsers DatabaseNetworks DatabasePermissions",
 }
 LAST = "More"
 # Classes whose members get a table of their own, under the heading of the first one.
@@ -63,12 +66,15 @@ OF_MODULES = {
 # Public to other modules of ttorm only.
 PLUMBING = {
     "Cache": "board count_hit drop get key land peek put",
+    "Column": "bind call learn of read untyped",
     "Connection": "arun bind known_account learn_account may_block run scope strain swap",
     "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"
     " usage vault",
     "PlannedRequest": "of",
     "RetryPolicy": "delay may_repeat",
     "RetryQuota": "cost",
+    "Query": "refs sql",
+    "TableStats": "of",
     "Secret": "header",
     "Session": "hold let_go release",
 }

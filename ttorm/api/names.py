@@ -16,6 +16,7 @@ __all__ = [
     "ENTRY_NAME_ACCEPTED",
     "HISTORY",
     "IDENTITY",
+    "TABLE_NAME",
     "TOPIC",
     "UUID",
     "check_color",
@@ -26,6 +27,8 @@ __all__ = [
     "check_history",
     "check_identity",
     "check_identity_type",
+    "check_period",
+    "check_table_name",
     "check_topic",
     "check_uuid",
     "encode_segment",
@@ -44,6 +47,8 @@ DISPLAY_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_ \-]{0,30}[0-9A-Za-z]")
 """Names of users and roles."""
 DOC_NAME = re.compile(r"(?:[a-zA-Z0-9_-]{1,32}/){0,5}[a-zA-Z0-9_-]{1,32}(?:\.[a-zA-Z0-9]{1,8})?")
 HISTORY = re.compile(r"[1-9][0-9]{0,2}[DWMY]|INF")
+TABLE_NAME = re.compile(r"[a-z_][0-9a-z_]{0,63}")
+"""Names of tables and of their columns."""
 COLOR = re.compile(r"[0-9A-Za-z-]{3,48}")
 """Colours of Stickers, which are words such as ``red`` or ``dark-grey``."""
 TOPIC = re.compile(r"[0-9A-Za-z-]{3,48}")
@@ -186,6 +191,23 @@ def check_color(color: object) -> str:
 def check_topic(topic: object) -> str:
     """Return a topic of notifications, or raise `ValidationError`."""
     return _check(TOPIC, topic, "topic", "3 to 48 letters, digits and '-', such as 'battery-low'")
+
+
+def check_period(period: object) -> str:
+    """Return how long rows are kept or stored together, or raise `ValidationError`."""
+    return _check(
+        HISTORY, period, "period", "1 to 999 followed by D, W, M or Y, such as '3M', or 'INF'"
+    )
+
+
+def check_table_name(name: object, what: str = "table name") -> str:
+    """Return the name of a table or column, or raise `ValidationError`."""
+    return _check(
+        TABLE_NAME,
+        name,
+        what,
+        "1 to 64 lower-case letters, digits and '_', not starting with a digit, such as 'weather'",
+    )
 
 
 def check_uuid(value: object, what: str = "UUID") -> str:

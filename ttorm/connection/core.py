@@ -29,6 +29,7 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 
 if TYPE_CHECKING:
+    from ttorm.connection.readers import Reader
     from ttorm.connection.watch import Watch
     from ttorm.emulator import Emulator
 
@@ -54,6 +55,7 @@ class Connection:
         emulator: The embedded emulator, or None for a served one.
         credentials: What signs its requests.
         watch: What warns of loops that send one request after the other, or None.
+        reader: What reads the rows of tables; None on an embedded emulator, which does so itself.
 
     Example:
         >>> connection = ttorm.connect("memory:")
@@ -88,6 +90,7 @@ class Connection:
         self.emulator = emulator
         self.credentials = credentials
         self.watch = watch
+        self.reader: Reader | None = None
         self.requests = 0
         self._dictionary = None if dictionary is None else dict(dictionary)
         self._blocking = blocking

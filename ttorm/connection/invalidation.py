@@ -119,6 +119,11 @@ def _doc_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer)
     _keep(cache, scope, request, api_request("get_twin_doc", request.arguments), answer)
 
 
+def _database_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+    # The same database may be kept as "default" too, which may be another one now.
+    cache.drop(operations=_READS_OF_CATEGORY[request.operation.category])
+
+
 def _keep(cache: Cache, scope: str, request: ApiRequest, read: ApiRequest, answer: _Answer) -> None:
     key = cache.key(scope, read._replace(dictionary=request.dictionary))
     if key is not None:
@@ -139,4 +144,7 @@ _EFFECTS: dict[str, Callable[[Cache, str, ApiRequest, _Answer], None]] = {
     "delete_twin_ledger_entry": _entries_deleted,
     "update_twin_identity": _identity_updated,
     "update_twin_doc": _doc_updated,
+    "update_database": _database_written,
+    "update_database_user_access": _database_written,
+    "update_database_ip_access": _database_written,
 }

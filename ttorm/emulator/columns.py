@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
+from ttorm.api.names import TABLE_NAME
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import check_array, check_fields, check_mapping
 from ttorm.emulator.columntypes import TYPES, ColumnType
@@ -13,7 +13,6 @@ from ttorm.emulator.rows import from_json, to_json
 
 __all__ = [
     "MAX_COLUMNS",
-    "TABLE_NAME",
     "ColumnChanges",
     "Columns",
     "check_distinct",
@@ -23,8 +22,6 @@ __all__ = [
 
 MAX_COLUMNS = 500
 """Most columns of a table; databases have limits of their own, which lie higher."""
-TABLE_NAME = re.compile(r"[a-z_][0-9a-z_]{0,63}")
-"""What names of tables and columns look like."""
 
 _TAKEN = frozenset(("_timestamp", "_twin", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"))
 """Names of columns that the platform, or PostgreSQL, adds itself."""

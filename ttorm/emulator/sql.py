@@ -12,6 +12,7 @@ from ttorm.emulator.store import Transaction
 __all__ = [
     "add_measurement",
     "change_columns",
+    "column_name",
     "create_table",
     "drop_before",
     "drop_row",
@@ -57,8 +58,13 @@ def _fitting(name: str) -> str:
     return f"{name[: _LONGEST - 9]}_{sha256(name.encode()).hexdigest()[:8]}"
 
 
+def column_name(name: str) -> str:
+    """Name the SQL column of a column."""
+    return _fitting(name)
+
+
 def _quoted(name: str) -> str:
-    return f'"{_fitting(name)}"'
+    return f'"{column_name(name)}"'
 
 
 def create_table(tx: Transaction, table: str, columns: Iterable[tuple[str, ColumnType]]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, cast, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, overload, runtime_checkable
 
 from ttorm.api import names
 from ttorm.api.errors import ValidationError
@@ -18,11 +18,22 @@ __all__ = ["description", "doc", "entry", "identity", "include", "reference"]
 T = TypeVar("T")
 
 
+@runtime_checkable
+class _Feed(Protocol):
+    """A class of a Timeseries table, or a column of one."""
+
+    def __feeds__(self) -> Mapping[str, Any]: ...
+
+
+Feeds: TypeAlias = Mapping[str, Any] | _Feed | Sequence[_Feed]
+"""What an Entry feeds: a table, a column of one, or several; or the platform's own form of that."""
+
+
 def _options(
     kind: str,
     visibility: str | Expression | None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> dict[str, Any]:
     """Check what an Entry is declared to be created with.
@@ -39,14 +50,27 @@ def _options(
         names.check_history(history)
     except ValidationError as error:
         raise TypeError(f"{kind}(history={history!r}): {error}") from None
-    if timeseries is not None and not isinstance(cast(object, timeseries), Mapping):
-        raise TypeError(f"{kind}(timeseries={timeseries!r}): expected a dictionary")
     return {
         "visibility": None if visibility is None else rule_text(visibility),
         "history": history,
-        "timeseries": timeseries,
+        "timeseries": None if timeseries is None else _settings(kind, timeseries),
         "publish": None if publish is None else publish_rules(publish, f"{kind}(publish)"),
     }
+
+
+def _settings(kind: str, feeds: object) -> dict[str, Any]:
+    """Give the property `timeseries` for tables or columns, or several of them."""
+    if isinstance(feeds, Mapping):
+        return dict(cast("Mapping[str, Any]", feeds))
+    if isinstance(feeds, (list, tuple)):
+        several = cast("list[Any]", feeds)
+        return {name: one for feed in several for name, one in _settings(kind, feed).items()}
+    if isinstance(feeds, _Feed):
+        return dict(feeds.__feeds__())
+    raise TypeError(
+        f"{kind}(timeseries={feeds!r}): expected a column such as Weather.celsius, a class of a "
+        "table, a list of such, or the dictionary that the platform takes"
+    )
 
 
 @overload
@@ -98,7 +122,7 @@ def entry(
     default: T,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Field[T]: ...
 @overload
@@ -109,7 +133,7 @@ def entry(
     default_factory: Callable[[], T],
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Field[T]: ...
 @overload
@@ -119,7 +143,7 @@ def entry(
     codec: ValueCodec[T],
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Field[T]: ...
 @overload
@@ -128,7 +152,7 @@ def entry(
     name: str | None = None,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Any: ...
 def entry(
@@ -139,7 +163,7 @@ def entry(
     default_factory: Any = None,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Any:
     """Declare a field kept as an Entry of the account's own Ledger.
@@ -151,7 +175,7 @@ def entry(
         default_factory: Makes that value afresh each time.
         visibility: Rule that lets users of other accounts see the Entry it is created with.
         history: Period it is created with, such as ``"3M"`` or ``"INF"``.
-        timeseries: Timeseries tables it is created with.
+        timeseries: Timeseries tables that it feeds from its creation on: ``Weather.celsius``.
         publish: Topics to tell changes to, by rule, it is created with:
             ``{entry_value < 20: ["battery-low"]}``.
 
@@ -179,7 +203,7 @@ def reference(
     default: None,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Reference[T | None]: ...
 @overload
@@ -189,7 +213,7 @@ def reference(
     name: str | None = None,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Reference[T]: ...
 @overload
@@ -200,7 +224,7 @@ def reference(
     default: None,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Any: ...
 @overload
@@ -210,7 +234,7 @@ def reference(
     name: str | None = None,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Any: ...
 def reference(
@@ -220,7 +244,7 @@ def reference(
     default: Any = REQUIRED,
     visibility: str | Expression | None = None,
     history: str | None = None,
-    timeseries: Mapping[str, Any] | None = None,
+    timeseries: Feeds | None = None,
     publish: Publish | None = None,
 ) -> Any:
     """Declare a field whose value the platform copies from another Entry, also of others.
@@ -235,7 +259,7 @@ def reference(
         default: None, for records that may be without the reference.
         visibility: Rule that lets users of other accounts see the Entry it is created with.
         history: Period it is created with, such as ``"3M"`` or ``"INF"``.
-        timeseries: Timeseries tables it is created with.
+        timeseries: Timeseries tables that it feeds from its creation on: ``Weather.celsius``.
         publish: Topics to tell changes to, by rule, it is created with:
             ``{entry_value < 20: ["battery-low"]}``.
 

@@ -36,7 +36,15 @@ if TYPE_CHECKING:
     from ttorm.records.entry import Entry
     from ttorm.records.record import Record
 
-__all__ = ["REQUIRED", "Field", "FieldAttribute", "FieldKind", "FieldSpec", "Reference"]
+__all__ = [
+    "REQUIRED",
+    "Field",
+    "FieldAttribute",
+    "FieldKind",
+    "FieldSpec",
+    "Reference",
+    "resolved",
+]
 
 T = TypeVar("T")
 FieldKind = Literal["description", "entry", "reference", "include", "identity", "doc"]
@@ -99,6 +107,11 @@ class FieldAttribute(Attribute[T]):
         super().__init__(variables[spec.target]._node, dump, ordered=spec.codec.ordered)
         self._model = model
         self._spec = spec
+
+    @property
+    def _template(self) -> str:
+        """The template that gives its value."""
+        return f"{{{'LEDGER' if self._spec.in_ledger else 'TWIN'}.{self._spec.target}}}"
 
 
 class FieldSpec:
@@ -217,7 +230,7 @@ class FieldSpec:
             ) from None
         declared = self._declared = f"{owner.__name__}.{attribute}"
         if attribute in annotations_of(owner):
-            self._type = lambda: _resolve(owner, attribute, namespace)
+            self._type = lambda: resolved(owner, attribute, namespace, (Field, Reference))
             self.codec = TypedCodec(self._type, declared)
         if self._custom is not None:
             self.codec = CustomCodec(self._custom, self._type, declared)
@@ -273,8 +286,14 @@ def _filled(annotation: Any, variables: Mapping[Any, Any]) -> Any:
     return annotation[tuple(variables.get(one, one) for one in parameters)]
 
 
-def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
-    """Evaluate the annotation of a field and return the T of its Field[T]."""
+def resolved(
+    owner: type, attribute: str, namespace: Mapping[str, Any], wrappers: tuple[Any, ...]
+) -> Any:
+    """Evaluate the annotation of what a class declares, and return the T of its Field[T].
+
+    Raises:
+        TypeError: It has none of the wrappers around it, or cannot be evaluated.
+    """
     annotation = annotations_of(owner)[attribute]
     module = vars(sys.modules.get(owner.__module__, object))
     alone = SimpleNamespace(__annotations__={attribute: annotation})
@@ -292,9 +311,9 @@ def _resolve(owner: type, attribute: str, namespace: Mapping[str, Any]) -> Any:
         ) from None
     annotation = hints[attribute]
     origin: Any = get_origin(annotation)
-    if origin in (Field, Reference):
+    if origin in wrappers:
         return get_args(annotation)[0]
     raise TypeError(
         f"{owner.__qualname__}.{attribute} is annotated as {annotation!r}: "
-        "write Field[...] around it"
+        f"write {wrappers[0].__name__}[...] around it"
     )

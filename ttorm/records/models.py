@@ -22,6 +22,7 @@ from ttorm.api.errors import ValidationError, WrongKindError
 from ttorm.pairs import twin_of
 from ttorm.records.annotations import annotations_in
 from ttorm.records.declarations import description, doc, entry, identity, include, reference
+from ttorm.records.feeding import fed_fields
 from ttorm.records.fields import FieldSpec
 from ttorm.records.meta import Meta, did_you_mean, merged, options_of
 from ttorm.records.mistakes import check_body, check_targets
@@ -72,11 +73,14 @@ class ModelMeta(type):
         fields = {key: spec for fields in (*inherited, own) for key, spec in fields.items()}
         variables = _type_arguments(namespace.get("__orig_bases__", ()))
         alias = cls.__meta__.ledger
-        cls.__fields__ = {key: spec.of_class(cls, variables, alias) for key, spec in fields.items()}
+        own_fields = {k: spec.of_class(cls, variables, alias) for k, spec in fields.items()}
+        cls.__fields__ = fed_fields(cls, own_fields, cls.__meta__)
         cls.__targets__ = {spec.place: spec for spec in cls.__fields__.values()}
         check_targets(cls)
         if cls.__meta__.kind is not None and "kind" in cls.__options__:
             _kinds[cls.__meta__.kind] = cls
+        for table in cls.__meta__.indexes if "indexes" in cls.__options__ else ():
+            table.__bind__(cls)
         return cls
 
     def create(cls: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ttorm.api.names import TABLE_NAME
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import check_fields, check_mapping, check_template
 from ttorm.emulator.call import Call
-from ttorm.emulator.columns import TABLE_NAME
 from ttorm.emulator.tables import timeseries_tables
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ttorm.api import names
-from ttorm.emulator import body, columns, guard, templates
+from ttorm.emulator import body, guard, templates
 from ttorm.emulator.openapi.schema import Schema, named, text
 
 __all__ = ["SCHEMAS"]
@@ -40,7 +40,7 @@ SCHEMAS: dict[str, Schema] = {
     "Period": text(names.HISTORY, "3M", description="Days, weeks, months, years, or without end."),
     "Topic": text(names.TOPIC, "door-opened"),
     "Color": text(names.COLOR, "red"),
-    "TableName": text(columns.TABLE_NAME, "climate"),
+    "TableName": text(names.TABLE_NAME, "climate"),
     "Description": {
         **named(text(names.DESCRIPTION_KEY, "model"), {"examples": ["X1"]}),
         "description": "An object of one's own.",

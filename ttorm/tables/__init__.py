@@ -1,0 +1,1 @@
+"""Timeseries and Indexes tables: declared as classes beside the models, or used by their names."""

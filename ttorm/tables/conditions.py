@@ -1,0 +1,104 @@
+"""Conditions on the rows of tables: what comparisons of columns make; values never become text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, NoReturn
+
+from ttorm.api.errors import ValidationError
+from ttorm.connection.readers import Kind, Part, Ref
+from ttorm.display import shortened
+
+__all__ = ["Condition", "Ordering", "Place", "parts_for"]
+
+
+class Place(NamedTuple):
+    """The table that a column belongs to.
+
+    Attributes:
+        kind: ``"timeseries"`` or ``"indexes"``.
+        table: The table's name.
+    """
+
+    kind: Kind
+    table: str
+
+
+class Condition:
+    """What rows are to fulfil; combine conditions by ``&``, ``|`` and ``~``.
+
+    Missing values fulfil no comparison but ``!=`` and `Column.is_null`; ``~`` turns every answer
+    round, also theirs.
+    """
+
+    __slots__ = ("_parts", "_places")
+
+    def __init__(self, parts: Iterable[Part], places: Iterable[Place]) -> None:
+        self._parts = tuple(parts)
+        self._places = frozenset(places)
+
+    def __and__(self, other: Condition) -> Condition:
+        return self._joined(" AND ", other)
+
+    def __or__(self, other: Condition) -> Condition:
+        return self._joined(" OR ", other)
+
+    def __invert__(self) -> Condition:
+        # In SQL, what is neither true nor false stays so when it is turned round.
+        return Condition(("NOT COALESCE((", *self._parts, "), FALSE)"), self._places)
+
+    def _joined(self, word: str, other: Condition) -> Condition:
+        if not isinstance(other, Condition):
+            raise TypeError(
+                f"expected a condition such as Weather.celsius > 30, found {shortened(other)}"
+            )
+        parts = ("(", *self._parts, ")", word, "(", *other._parts, ")")
+        return Condition(parts, self._places | other._places)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"the condition {self!r} has no truth value in Python: combine conditions with &, | "
+            "and ~ in parentheses instead of 'and', 'or' and 'not'"
+        )
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<condition {_shown(self._parts)}>"
+
+
+class Ordering:
+    """A column to sort by, and in which direction."""
+
+    __slots__ = ("_parts", "_places")
+
+    def __init__(self, name: str, place: Place, *, descending: bool) -> None:
+        # Databases differ in where they put missing values: here they always come last.
+        null: tuple[Part, ...] = ("CASE WHEN ", Ref(name), " IS NULL THEN 1 ELSE 0 END, ")
+        self._parts: tuple[Part, ...] = (*null, Ref(name), " DESC" if descending else " ASC")
+        self._places = frozenset([place])
+
+    def __repr__(self) -> str:
+        return f"<ordering {_shown(self._parts[3:])}>"
+
+
+def _shown(parts: Iterable[Part]) -> str:
+    return "".join(
+        part if isinstance(part, str) else part.name if isinstance(part, Ref) else repr(part.value)
+        for part in parts
+    )
+
+
+def parts_for(asked: Condition | Ordering, place: Place) -> tuple[Part, ...]:
+    """Return the pieces of a condition or ordering for a table.
+
+    Raises:
+        ValidationError: It speaks of columns of another table.
+    """
+    for other in asked._places - {place}:
+        raise ValidationError(
+            f"{asked!r} speaks of the {other.kind} table {other.table!r}, which is not "
+            f"{place.table!r}: write it with columns of the table whose rows are read",
+            code="bad-argument",
+        )
+    return asked._parts
