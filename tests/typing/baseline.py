@@ -825,6 +825,7 @@ async def asynchronous() -> None:
     assert_type(await doc.adelete(), SaveResult)
     assert_type(await car.manual.aupload(b"bytes"), Doc)
     assert_type(await Car.areconcile(dry_run=False), Reconciliation)
+    assert_type(await Car.asweep(older_than=60), Swept)
     assert_type(await Subscription.acreate("topic", "https://x.test/hook"), Subscription)
     assert_type(await subscription.aconfirm("https://x.test/?token=x"), Subscription)
     assert_type(await subscription.arefresh(), Subscription)

@@ -161,6 +161,7 @@ def filled(cls):
         "candidates": ("u1", "u2"),
         "errors": {"battery": ItemError("refused", "update_twin_ledger_entry")},
         "result": SaveResult(created=("x",), requests=2),
+        "secret": None,
     }
     names = list(inspect.signature(cls).parameters)
     return cls(**{name: samples[name] for name in names}), names
@@ -177,6 +178,15 @@ def test_errors_survive_pickling_and_copying(cls, way):
     assert other.__notes__ == ["a note"]
     for name in set(names) - {"message"}:
         assert getattr(other, name) == getattr(error, name), name
+
+
+def test_a_pickle_of_an_error_holds_no_secret():
+    error = ttorm.SecretNotStoredError("text", secret=ttorm.Secret("hidden-one"))
+    error.add_note("a note")
+    pickled = pickle.dumps(error)
+    assert b"hidden-one" not in pickled
+    assert (str(pickle.loads(pickled)), pickle.loads(pickled).secret) == (str(error), None)
+    assert error.secret is not None
 
 
 # Answers

@@ -104,14 +104,17 @@ class SecretNotStoredError(TtormError, RuntimeError):
     """A secret was rotated, and the function that was to store the new one failed.
 
     Attributes:
-        secret: The new `Secret`, which the connection signs with already.
+        secret: The new `Secret`, which the connection signs with already; no pickle has it.
     """
 
     code = "secret-not-stored"
 
-    def __init__(self, message: str = "", *, secret: Any = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "", *, secret: Any = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.secret = secret
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {**vars(self), "secret": None}
 
 
 class BatchError(TtormError, RuntimeError):
