@@ -92,6 +92,7 @@ class Session:
         known: The states of known Twins by UUID, as long as somebody holds them.
         asynchronous: Whether it was opened by ``async with``: reading attributes never blocks.
         fetch: What looking at a part that a record lacks loads.
+        is_open: Whether it is a block that has begun and not ended.
         anchored: Whether a block is for the thread and the event loop alone that opened it; else
             they may take turns.
     """
@@ -113,7 +114,7 @@ class Session:
         self.fetch: Fetch = fetch
         self.anchored = anchored
         self._held: dict[int, Unit] = {}
-        self._open = False
+        self.is_open = False
         self._home: tuple[int, Any] = (0, None)
         self._limit = budget
         self._budgets: list[Budget] = []
@@ -131,14 +132,9 @@ class Session:
             raise StateError("the connection of this session is gone: call ttorm.connect() again")
         return connection
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is a block that has begun and not ended."""
-        return self._open
-
     def hold(self, unit: Unit) -> None:
         """Keep a record with changes (or with a container somebody may change) until the flush."""
-        if self._open:
+        if self.is_open:
             self._check_home()
             self._held[id(unit)] = unit
 
@@ -194,7 +190,7 @@ class Session:
             >>> budget
             <Budget: 2 of 3 requests>
         """
-        if not self._open:
+        if not self.is_open:
             raise StateError("this session is no open block: write with ttorm.session() as s:")
         budget = Budget(self.connection, requests)
         self._budgets.append(budget)
@@ -246,7 +242,7 @@ class Session:
         return await self.connection.arun(self._flush())
 
     def _flush(self) -> Flow[SaveResult]:
-        if self._open:
+        if self.is_open:
             self._check_home()
         # Records with containers in users' hands stay: they may be changed again.
         flow = in_order(self._ready(), lambda unit, early: unit.save_flow(early=early))
@@ -263,9 +259,9 @@ class Session:
         Raises:
             StateError: It has begun already.
         """
-        if self._open:
+        if self.is_open:
             raise StateError("this session is open already: make another with ttorm.session()")
-        self._open = True
+        self.is_open = True
         loop = running_loop()
         self._home = threading.get_ident(), None if loop is None else weakref.ref(loop)
         if self._limit is not None:
@@ -277,7 +273,7 @@ class Session:
         # Not by a token: a block may end in another context than it began in, as blocks inside
         # generators do.
         _blocks.set(tuple(block for block in _blocks.get() if block is not self))
-        self._open = False
+        self.is_open = False
         while self._budgets:
             self._budgets.pop().end()
         # Its records stay usable, and load like those of any other session.

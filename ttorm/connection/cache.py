@@ -86,12 +86,13 @@ class MemoryBackend:
         """Return a valid answer or None."""
         with self._alone():
             try:
-                deadline, answer = self._subjects[key.subject][key]
+                answers = self._subjects[key.subject]
+                deadline, answer = answers[key]
             except KeyError:
                 return None
             if self._clock() < deadline:
                 return answer
-            del self._subjects[key.subject][key]
+            del answers[key]
             return None
 
     def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
@@ -201,15 +202,16 @@ class Cache:
 
     def key(self, scope: str, request: ApiRequest) -> CacheKey | None:
         """Return the key of a request, or None when its answer is not kept."""
-        operation = request.operation
+        operation, arguments, query = request.operation, request.arguments, request.query
         if not operation.cacheable or not self._ttls.get(operation.name, self.ttl):
             return None
-        # A download address is a credential of its own, made anew for each who asks.
-        if any(name == "download" for name, _ in request.query):
-            return None
-        subject = request.arguments[0] if request.arguments else operation.name
-        detail = (request.arguments[1:], tuple(sorted(request.query)))
-        return CacheKey(scope, subject, operation.name, detail)
+        if query:
+            # A download address is a credential of its own, made anew for each who asks.
+            if any(name == "download" for name, _ in query):
+                return None
+            query = tuple(sorted(query))
+        subject = arguments[0] if arguments else operation.name
+        return CacheKey(scope, subject, operation.name, (arguments[1:], query))
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return a kept answer; it is shared and must not be changed."""

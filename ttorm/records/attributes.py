@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ttorm.api import names
 from ttorm.api.errors import MissingEntryError
-from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
+from ttorm.records.again import Again
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell
 from ttorm.records.doc import Doc
 from ttorm.records.loading import require
 from ttorm.records.references import read_linked, write_linked
@@ -122,8 +123,18 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     item.removed = False
     if state.has_several_views:
         state.forget_value(spec)
+    elif state.joined is not None and _holds_again(state, cell, value, spec):
+        again = Again(state.joined, cell, spec.codec, type(value))
+        state.again = {**state.again, spec.attribute: again}
     state.touch()
     return value
+
+
+def _holds_again(state: TwinState, cell: Cell, value: Any, spec: FieldSpec) -> bool:
+    """Tell whether what was looked at for a value holds for the next one of its type, too."""
+    # Where a saved Twin has nothing, each value is compared with the default.
+    new = state.uuid is None and value is not None
+    return type(value) in spec.codec.exact and (new or cell.base is not ABSENT)
 
 
 def _write_other(state: TwinState, spec: FieldSpec, value: Any) -> Any:

@@ -121,14 +121,21 @@ def first_look(record: Any, spec: FieldSpec) -> Any:
 
 
 def wake(record: Any) -> TwinState:
-    """Make the state of a record that has a row of a listing only."""
+    """Make the state of a record that has a row of a listing only.
+
+    Raises:
+        AttributeError: It has no row either.
+    """
     with _WAKING:
-        row: Row | None = record._row
-        if row is None:
-            # Another thread was faster.
-            state: TwinState = object.__getattribute__(record, "_state")
-            return state
-        wire, listing = row
+        state: TwinState | None = vars(record).get("_state")
+        if state is not None:
+            return state  # another thread was faster
+        if record._row is None:
+            raise AttributeError(
+                f"this {type(record).__name__} is not made yet: call super().__init__(...) before "
+                "anything is read or assigned"
+            )
+        wire, listing = record._row
         uuid = wire["creation_certificate"]["uuid"]
         state = TwinState(uuid, listing.session, type(record))
         state.facts, state.listing = wire, listing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ttorm.api.answers import listed, needed
 from ttorm.display import Sheet, displayed, limited, shortened
@@ -98,7 +98,7 @@ def page_of(
             continue
         if peer is None and uuid not in new:
             record = new[uuid] = _new(fitting)
-            _set_row(record, (wire, listing))
+            record.__dict__["_row"] = wire, listing
         else:
             record = _shown(peer or new[uuid], wire, fitting, listing)
         records.append(record)
@@ -108,8 +108,6 @@ def page_of(
 
 
 _new: Callable[[Any], Any] = object.__new__
-_set_row: Callable[[Record, tuple[Any, Listing]], None] = cast(Any, Record)._row.__set__
-"""What an assignment does, past `Record.__setattr__`, which looks for fields."""
 
 
 def _shown(

@@ -15,7 +15,7 @@ from ttorm.records.cells import NOTHING, UNKNOWN
 from ttorm.records.copying import duplicate, revive, snapshot
 from ttorm.records.display import line, record_sheet
 from ttorm.records.dumping import Dumps
-from ttorm.records.listing import Listing, first_look, wake
+from ttorm.records.listing import Row, first_look, wake
 from ttorm.records.loading import require
 from ttorm.records.matching import load_variables, variables
 from ttorm.records.meta import did_you_mean
@@ -46,12 +46,11 @@ _UNDECLARED = (
 
 
 class _Stateful:
-    """Has the state of a record in a slot, or the row of a listing that it is to be made of."""
-
-    __slots__ = ("_row", "_state")
+    """Keeps the annotations away from the class body of models, where they would be fields."""
 
     _state: TwinState
-    _row: tuple[Mapping[str, Any], Listing] | None
+    # What a record that sleeps has in the place of a state: its row of a listing.
+    _row: Row | None = None
 
 
 class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
@@ -171,11 +170,6 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
             # Only misses come here: nothing on the class or in the record has that name.
             if name == "_state":
                 return wake(self)
-            if name == "_row":
-                raise AttributeError(
-                    f"this {type(self).__name__} is not made yet: call super().__init__(...) "
-                    "before anything is read or assigned"
-                )
             if name.startswith("_"):
                 raise AttributeError(name)
             spec = type(self).__fields__.get(name)
@@ -188,11 +182,26 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
             return value
 
         def __setattr__(self, name: str, value: Any) -> None:
+            # A field that was assigned before, mostly. Calls would take longer than all of this.
+            try:
+                state = self._state
+                again = state.again.get(name)
+                if again is not None:
+                    kind, sound = again.kind, again.sound
+                    kept = value if type(value) is kind else again.convert(value)
+                    if type(kept) is kind and (sound is None or sound(kept)):
+                        again.cell._assigned = self.__dict__[name] = kept
+                        state._touched = True
+                        if again.session.is_open:
+                            again.session.hold(state)
+                        return
+            except (AttributeError, ValueError):  # not made yet, or refused, which is told below
+                kept = NOTHING
             spec = type(self).__fields__.get(name)
             if spec is not None:
-                value = write_field(self._state, spec, value)
-                if value is not NOTHING:
-                    self.__dict__[name] = value
+                kept = write_field(self._state, spec, value)
+                if kept is not NOTHING:
+                    self.__dict__[name] = kept
             elif name.startswith("_") or _assignable(type(self), name):
                 object.__setattr__(self, name, value)
             elif hasattr(type(self), name):

@@ -16,6 +16,7 @@ from ttorm.api.errors import StateError
 from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
+from ttorm.records.again import NEVER, Again
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Item, Items
 from ttorm.records.lent import Lent
 from ttorm.results import Plan, SaveResult, Stage
@@ -56,6 +57,7 @@ class TwinState:
         docs: The account's own Docs.
         listing: The listing that gave it last, or None.
         model: The class it is shown as where no other is named.
+        again: How fields that were assigned are assigned again, by attribute.
     """
 
     # Class attributes, and not made for each: listings give thousands of Twins that change nothing.
@@ -75,6 +77,7 @@ class TwinState:
     _touched = False
     _lent: Lent | None = None
     _views: tuple[weakref.ref[Record], ...] = ()
+    again: Mapping[str, Again] = NEVER
 
     uuid: str | None
     model: type[Record]
@@ -188,7 +191,9 @@ class TwinState:
 
     def adopt(self, record: Record) -> None:
         """Make a record a view of this state."""
-        record._state, record._row = self, None
+        vars(record)["_state"] = self
+        vars(record).pop("_row", None)
+        self.again = NEVER
         self._views = (*map(weakref.ref, self.views()), weakref.ref(record))
 
     def record(self) -> Any:
@@ -202,6 +207,7 @@ class TwinState:
 
     def forget_value(self, spec: FieldSpec) -> None:
         """Have all views read the value of one field again."""
+        self.again = NEVER
         for record in self.views():
             same = type(record).__targets__.get(spec.place)
             if same is not None:
@@ -239,6 +245,7 @@ class TwinState:
 
     def forget_values(self) -> None:
         """Have all views read their values again; nothing changed is lost."""
+        self.again = NEVER
         for record in self.views():
             record._forget_values()
 

@@ -193,7 +193,8 @@ class TypedCodec:
         return self._adapter.core_schema
 
     @cached_property
-    def _validate(self) -> Callable[..., Any]:
+    def validate(self) -> Callable[..., Any]:
+        """Pydantic's validator of the type; it raises a `ValueError`."""
         validate: Callable[..., Any] = self._adapter.validator.validate_python
         return validate
 
@@ -244,7 +245,7 @@ class TypedCodec:
     @cached_property
     def _validate_stored(self) -> Callable[..., Any]:
         if self._is_json:
-            return self._validate
+            return self.validate
         # As JSON, where a text is all that a strict model can expect of a moment.
         validate: Callable[..., Any] = self._adapter.validator.validate_json
 
@@ -280,7 +281,7 @@ class TypedCodec:
     def check(self, value: Any, where: str, near: TwinState | None = None) -> Any:
         """Validate an assigned value and make sure that JSON can hold it, all of it."""
         linking = self._linking(near)
-        checked = self._validated(self._validate, value, where, "found", linking)
+        checked = self._validated(self.validate, value, where, "found", linking)
         raw = self._dump(checked, where, linking)
         if self._is_json:
             return checked
@@ -312,7 +313,7 @@ class TypedCodec:
         if is_scalar(value):
             return self._json(value, where, linking)
         if not self._decodes:
-            value = self._validated(self._validate, value, where, "found", linking)
+            value = self._validated(self.validate, value, where, "found", linking)
         raw = self._json(value, where, linking)
         # Once more as JSON: pydantic takes instances of models and dataclasses as they are.
         stored = self._validated(self._validate_stored, raw, where, "found", linking)
