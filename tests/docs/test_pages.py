@@ -22,6 +22,7 @@ import ttorm
 import ttorm.public
 from ttorm.api import errors
 from ttorm.api.operations import OPERATIONS
+from ttorm.records.meta import Meta
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -131,6 +132,20 @@ def test_the_index_leads_to_every_page():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
     assert pages == set(re.findall(r"\]\((\S+?\.md)\)", index))
+
+
+def test_the_page_of_connections_has_all_options():
+    page = (ROOT / "docs" / "connections.md").read_text(encoding="utf-8")
+    options = {name for name in inspect.signature(ttorm.connect).parameters if name != "url"}
+    table = page.partition("| option | what |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)=`", table)) == options
+
+
+def test_the_page_of_models_has_all_options():
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    table = page.partition("| option of `Meta` |")[2].partition("\n\n")[0]
+    rows = [row.partition(" | ")[0] for row in table.splitlines()[2:]]
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(Meta._fields)
 
 
 def test_every_error_code_has_its_section_and_every_section_its_code():
