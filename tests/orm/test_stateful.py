@@ -117,6 +117,26 @@ edits = st.one_of(
     st.tuples(st.just("doc"), st.tuples(st.sampled_from(DOCS), dictionaries)),
     st.tuples(st.just("undoc"), st.sampled_from(DOCS)),
 )
+
+
+def both(name):
+    """Two edits of the same Entry or key: one of the record's, one of somebody else's."""
+    if name in KEYS:
+        one = st.tuples(st.just("describe"), st.tuples(st.just(name), VALUES[name]))
+        return st.tuples(
+            st.one_of(
+                one, st.tuples(st.just("inside_description"), st.tuples(st.just(name), which))
+            ),
+            one,
+        )
+    one = st.tuples(st.just("entry"), st.tuples(st.just(name), VALUES[name]))
+    remove = st.tuples(st.just("unentry"), st.just(name))
+    inside = st.tuples(st.just("inside"), st.tuples(st.just(name), which))
+    shown = st.tuples(st.just("property"), st.tuples(st.just(name), properties))
+    return st.tuples(st.one_of(one, one, inside, remove, shown), st.one_of(one, one, one, remove))
+
+
+racing = st.sampled_from((*ENTRIES, *KEYS)).flatmap(both)
 breaks = st.one_of(st.none(), st.none(), st.none(), st.integers(0, 3))
 
 
@@ -132,7 +152,7 @@ class Recorder:
     def _note(self, request):
         self.clock.advance(1)
         url = urlsplit(request.url)
-        query = tuple(parse_qsl(url.query, keep_blank_values=True))
+        query = tuple(sorted(parse_qsl(url.query, keep_blank_values=True)))
         body = json.loads(request.body) if request.body else None
         self.sent.append(Request(request.method, unquote(url.path), query, body))
         if self.breaks is not None and len(self.sent) > self.breaks:
@@ -294,7 +314,7 @@ class Saves(RuleBasedStateMachine):
         if body and "conditions" in body:
             rules = {k: f"value_changed_ts == {m.at!r}" for k, m in body["conditions"].items()}
             body = {**body, "conditions": rules}
-        return Request(request.method, path, request.query, body)
+        return Request(request.method, path, tuple(sorted(request.query)), body)
 
     # Other programs
 
@@ -758,6 +778,31 @@ class Saves(RuleBasedStateMachine):
         pair = self.pick(index)
         self.drive(self._save(pair, None, only=name))
 
+    @rule(
+        index=which,
+        mine=st.lists(racing, min_size=1, max_size=3),
+        check=st.sampled_from([True, True, False]),
+        atomic=st.sampled_from([False, False, False, True]),
+    )
+    def race(self, index, mine, check, atomic):
+        """Somebody else writes what a record has read and is about to write."""
+        pair = self.pick(index)
+        if pair.wanted.service is None:
+            return
+        self.drive(self._load(pair, ["description", "ledger", "identities"], fresh=False))
+        self.refresh(index)
+        at = list(self.services).index(pair.uuid)
+        for _, (kind, named) in mine:
+            if kind == "entry" and named[0] != "copy":
+                self.somebody_writes(at, named, None)
+            elif kind == "unentry":
+                self.somebody_deletes(at, named)
+            elif kind == "describe":
+                self.somebody_describes(at, named, KEYS[index % len(KEYS)])
+        for edit, _ in mine:
+            self.drive(self._edit(pair, edit))
+        self.drive(self._save(pair, None, check=check, atomic=atomic))
+
     async def _save(self, pair, breaks, only=None, **options):
         self.count()
         note(f"save {self.pairs.index(pair) if pair in self.pairs else 'inside'}: {options} {only}")
@@ -870,7 +915,7 @@ class Saves(RuleBasedStateMachine):
         planned = []
         for request in plan:
             url = urlsplit(request.path.replace("/twins/new", f"/twins/{pair.uuid}"))
-            query = tuple(parse_qsl(url.query, keep_blank_values=True))
+            query = tuple(sorted(parse_qsl(url.query, keep_blank_values=True)))
             planned.append(Request(request.method, unquote(url.path), query, request.body))
         assert planned == self.sent
 
