@@ -618,3 +618,19 @@ def test_muting_is_for_one_thread_alone(connection, heard):
     with signals.muted(), ThreadPoolExecutor(1) as threads:
         threads.submit(Pump.create).result()
     assert "created" in names(heard)
+
+
+async def test_what_is_only_found_by_reading_is_told_too(do, connection, others, heard):
+    class Tagged(Twin):
+        tag: Field[str | None] = identity("TAG", default=None)
+
+    twin = others.call("create_twin", body={"description": {"a": 1, "b": 2}})
+    uuid = twin["creation_certificate"]["uuid"]
+    others.call("create_twin_identity", uuid, body={"identities": {"TAG#old": {}}})
+    tagged = Tagged.at(uuid)
+    tagged.tag = None
+    tagged.description = {"b": 2}
+    heard.clear()
+    await do(tagged, "save", check=True)
+    [told] = [arguments["changes"] for name, _, arguments in heard if name == "changed"]
+    assert told == {"description['a']": Change(1, None), "tag": Change("old", None)}

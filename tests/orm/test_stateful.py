@@ -59,6 +59,7 @@ KINDS = {
     "404": ttorm.NotFoundError,
     "400": ttorm.TtormError,
 }
+RESOLVED: dict[str, Any] = {"title": "R", "tags": [7], "data": {"r": 7}}
 MOST = 6
 
 # What is drawn
@@ -528,6 +529,9 @@ class Saves(RuleBasedStateMachine):
         if field := self.field("ledger", name):
             setattr(pair.record, field, deepcopy(value))
             self.assign(pair, thing, "value", name, value)
+        elif thing.present and "ref" in thing.base:
+            with pytest.raises(ttorm.StateError, match="cannot become a value"):
+                pair.record.ledger[name] = deepcopy(value)
         else:
             pair.record.ledger[name] = deepcopy(value)
             thing.removed = False
@@ -856,7 +860,7 @@ class Saves(RuleBasedStateMachine):
             assert set(error.errors) == known
             assert error.result.requests == len(self.sent)
         if failure.kind == "conflict":
-            pair.error = error
+            pair.error, pair.lost = error, list(pair.wanted.conflicts)
             assert set(error.mine) == {
                 self.label(name, part) for part, name, *_ in pair.wanted.conflicts
             }
@@ -1032,6 +1036,8 @@ class Saves(RuleBasedStateMachine):
                 session.rollback()
                 for pair in held:
                     pair.wanted.discard()
+                # Nobody makes the new ones any more.
+                held[:] = [pair for pair in held if pair.wanted.service is not None]
             elif kind == "plan":
                 self.sent.clear()
                 self.try_to_plan(session)
@@ -1078,8 +1084,10 @@ class Saves(RuleBasedStateMachine):
     def resolve(self, how):
         self.count()
         pair, self.pending = self.pending, None
-        pair.error.resolve((lambda conflict: 7) if how == "value" else how)
-        pair.wanted.resolve(how, 7)
+        decided = {self.label(name, part): RESOLVED.get(name, 7) for part, name, *_ in pair.lost}
+        by_name = lambda conflict: deepcopy(decided[conflict.name])
+        pair.error.resolve(by_name if how == "value" else how)
+        pair.wanted.resolve(how, pair.lost, RESOLVED)
         assert ttorm.inspect(pair.record).is_modified == pair.wanted.is_modified()
 
 

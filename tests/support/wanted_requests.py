@@ -216,11 +216,11 @@ class Wanted:
             for thing in part.things.values():
                 thing.discard()
 
-    def resolve(self, how: str, value: Any = None) -> None:
+    def resolve(self, how: str, lost: list[Any], values: dict[str, Any]) -> None:
         self.stuck = False
         if how == "mine":
             return
-        for part, name, _, _, theirs in self.conflicts:
+        for part, name, _, _, theirs in lost:
             thing = self.description if part == "description" else self.ledger[name]
             attribute = name if part == "description" else "value"
             if part == "ledger" and (thing.removed or theirs is GONE):
@@ -228,7 +228,7 @@ class Wanted:
             thing.forced.discard(attribute) if how == "theirs" else None
             thing.want.pop(attribute, None)
             if how == "value":
-                thing.want[attribute] = deepcopy(value)
+                thing.want[attribute] = deepcopy(values.get(name, 7))
 
     # Reads
 

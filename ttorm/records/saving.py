@@ -24,7 +24,7 @@ from ttorm.connection.calls import perform
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
-from ttorm.records.changes import attribute_name, changes_of
+from ttorm.records.changes import Change, attribute_name, changes_of
 from ttorm.records.conflicts import Lost, conflict, overlaps
 from ttorm.records.entrywriting import EntryWriting
 from ttorm.records.loading import load_part
@@ -100,11 +100,11 @@ def save(
         left_out = check_needs(state, only)
     else:
         left_out = without | spots_that_wait(state, only)
-    heard = anybody_listens()
-    changes = changes_of(state) if heard else {}
     saving = _Saving(
         state, check=check or record.__meta__.optimistic, atomic=atomic, recover=recover
     )
+    heard = anybody_listens()
+    saving.changes = changes_of(state) if heard else None
     failure: Exception | None = None
     try:
         # The record is stuck until somebody saves it well.
@@ -113,7 +113,7 @@ def save(
         failure = error
     result = saving.result()
     if heard and (saving.done or (was_new and state.uuid is not None)):
-        yield from tell(record, result, of_items(changes, saving.done), was_new)
+        yield from tell(record, result, of_items(saving.changes or {}, saving.done), was_new)
     if failure is None and saving.errors:
         failure = _refused(state, saving.errors, result, atomic=atomic)
     if failure is not None:
@@ -137,6 +137,7 @@ class _Saving(EntryWriting):
     ) -> None:
         super().__init__(state, check=check, atomic=atomic)
         self.recover = recover
+        self.changes: dict[str, Change] | None = None
 
     def run(self, only: tuple[Part, str] | None, without: Spots) -> Flow[None]:
         state = self.state
@@ -160,6 +161,9 @@ class _Saving(EntryWriting):
         if (self.check or self.atomic) and ledger_needs_reading(state, only):
             self.requests += 1
             yield from load_part(state, "ledger", fresh=True)
+        if self.changes is not None:
+            # Reading tells what is removed by what takes its place.
+            self.changes |= changes_of(state)
         for step in self._steps(only, without):
             # Where more is saved, what somebody else has removed already holds up nothing.
             gone_is_fine = only is None and step.does == "delete" and step.part != "ledger"
