@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import ttorm
 from ttorm import Secret
-from ttorm.api.credentials import credential_scope
+from ttorm.api.credentials import credential_scope, derived_key
 
 TEXT = "q9fS+very/secret"
 URL = "https://rest.example.org"
@@ -130,3 +130,23 @@ def test_scopes_are_equal_only_for_the_same_credential_address_and_dictionary(
 def test_no_dictionary_is_not_an_empty_one():
     """``DICT.x`` is null in both, but the service may tell them apart."""
     assert credential_scope(TEXT, URL, None) != credential_scope(TEXT, URL, {})
+
+
+# Keys of tokens
+
+
+def test_what_a_token_carries_is_part_of_its_key():
+    key = Secret(TEXT)
+    assert derived_key(key, None) is key
+    carried = [derived_key(key, one) for one in ({}, {"a": 1}, {"a": True}, {"a": 2})]
+    assert len({key, *carried}) == 5
+    assert derived_key(key, {"a": 1, "b": 2}) == derived_key(key, {"b": 2, "a": 1})
+    assert TEXT not in carried[0].reveal()
+
+
+def test_an_answer_with_a_secret_is_not_shown_when_it_cannot_be_read():
+    request = ttorm.api.request.api_request("create_user_token")
+    answer = ttorm.api.http.HttpResponse(201, {}, TEXT.encode())
+    with pytest.raises(ttorm.ResponseFormatError) as caught:
+        ttorm.api.request.read_answer(request, answer)
+    assert TEXT[:4] not in str(caught.value)

@@ -244,9 +244,11 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
         )
     if not isinstance(body, dict):
         kind = response.headers.get("content-type", "no content type")
+        secret = request.operation.category in ("user_secrets", "user_token")
+        start = "" if secret else f", starting {response.body[:60]!r}"
         raise ResponseFormatError(
             f"{request.label} got {response.status} with a body that is not a JSON object "
-            f"({kind}, starting {response.body[:60]!r}): is this address the Trusted Twin API, "
+            f"({kind}{start}): is this address the Trusted Twin API, "
             "or does a proxy answer in its place?",
             operation=request.operation.name,
             request=request.label,

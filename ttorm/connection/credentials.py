@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import getpid
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,7 +136,7 @@ class Credentials:
         self._pause_until = 0.0
         self._renewal = SingleFlight()
         self.rotation = SingleFlight()
-        self._swapping: Future[None] | None = None
+        self._swapping: tuple[Future[None], int] | None = None
         if token is None:
             self._take(secret, Secret(principal))
         else:
@@ -279,7 +280,7 @@ class Credentials:
         from concurrent.futures import Future
 
         done: Future[None] = Future()
-        self._swapping = done
+        self._swapping = done, getpid()
         try:
             yield
         finally:
@@ -287,8 +288,10 @@ class Credentials:
             done.set_result(None)
 
     def _swapped(self) -> Flow[None]:
-        if (swapping := self._swapping) is not None:
-            yield from wait(swapping)
+        swapping = self._swapping
+        # Of what the parent's threads were doing, a forked child sees no end.
+        if swapping is not None and swapping[1] == getpid():
+            yield from wait(swapping[0])
 
     def swap(self, secret: Secret) -> list[str]:
         """Sign with a new secret from now on.
