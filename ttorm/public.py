@@ -44,6 +44,7 @@ from ttorm.api.errors import (
     ValidationError,
     WrongKindError,
 )
+from ttorm.api.http import Limits
 from ttorm.api.names import hashed_identity
 from ttorm.api.retry import CircuitBreaker, RetryPolicy, RetryQuota
 from ttorm.connection.budgets import Budget
@@ -153,6 +154,7 @@ __all__ = [
     "Invitation",
     "ItemError",
     "Ledger",
+    "Limits",
     "Link",
     "Log",
     "LogGapError",

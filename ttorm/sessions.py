@@ -372,7 +372,12 @@ def session(
         2.5
     """
     check_fetch(fetch)
-    connection = connection or default_connection()
+    connection = default_connection() if connection is None else connection
+    if not isinstance(connection, Connection):
+        raise TypeError(
+            f"a session is of a Connection, found {connection!r}: write "
+            "ttorm.session(ttorm.connect(...)), or none for the one of the last connect()"
+        )
     return Session(connection, keep=True, fetch=fetch, budget=budget)
 
 

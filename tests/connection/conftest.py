@@ -13,8 +13,9 @@ import pytest
 
 import ttorm
 from ttorm import RetryPolicy
+from ttorm.api.http import Limits
 from ttorm.api.retry import NO_RETRIES
-from ttorm.connection.http import HttpTransport, Limits
+from ttorm.connection.http import HttpTransport
 
 PATIENCE = 20
 SECRET = "S3cret+of/the-test"  # made up

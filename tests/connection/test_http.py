@@ -31,9 +31,9 @@ from ttorm import (
     StateError,
     TransportError,
 )
-from ttorm.api.http import HttpRequest, Upload
+from ttorm.api.http import HttpRequest, Limits, Upload
 from ttorm.connection import blocking
-from ttorm.connection.http import LIBRARY, Limits
+from ttorm.connection.http import LIBRARY
 
 SECRET = "S3cret+of/the-test"
 TWIN = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"

@@ -12,8 +12,9 @@ import pytest
 
 import ttorm
 from ttorm import NotLoadedError, RequestTimeoutError, StateError
+from ttorm.api.http import Limits
 from ttorm.api.retry import NO_RETRIES
-from ttorm.connection.http import HttpTransport, Limits
+from ttorm.connection.http import HttpTransport
 
 TWIN = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 PATIENCE = 20

@@ -9,9 +9,10 @@ import pytest
 
 import ttorm
 from ttorm import StateError, Twin
+from ttorm.api.http import Limits
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
-from ttorm.connection.http import HttpTransport, Limits
+from ttorm.connection.http import HttpTransport
 from ttorm.flows import gather
 
 PATIENCE = 20

@@ -486,3 +486,8 @@ def test_tasks_of_one_loop_share_a_block(connection, sent):
     asyncio.run(main())
     [request] = sent.take()
     assert set(request.body["entries"]) == {"x", "y"}
+
+
+def test_a_session_is_of_a_connection():
+    with pytest.raises(TypeError, match=r"found 'memory:': write ttorm\.session\(ttorm\.connect"):
+        ttorm.session("memory:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, NamedTuple, Protocol
 
-__all__ = ["HttpRequest", "HttpResponse", "Transport", "Upload"]
+__all__ = ["HttpRequest", "HttpResponse", "Limits", "Transport", "Upload"]
 
 
 class Upload(NamedTuple):
@@ -52,6 +52,26 @@ class HttpResponse(NamedTuple):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     stream: Iterable[bytes] | None = None
+
+
+class Limits(NamedTuple):
+    """Bounds of one connection's requests.
+
+    Attributes:
+        connect: Seconds to reach the service.
+        read: Seconds to wait for the next piece of an answer.
+        write: Seconds to wait until the next piece of a request is taken.
+        pool: Seconds to wait for a free connection.
+        connections: Most open connections.
+        body: Most bytes of an answer held in memory, decompressed.
+    """
+
+    connect: float | None = 5.0
+    read: float | None = 15.0
+    write: float | None = 15.0
+    pool: float | None = 5.0
+    connections: int = 100
+    body: int = 64 << 20
 
 
 class Transport(Protocol):

@@ -14,16 +14,17 @@ import weakref
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from ttorm.api.errors import (
+    ConfigurationError,
     RequestTimeoutError,
     ResponseFormatError,
     ResponseTooLargeError,
     StateError,
     TransportError,
 )
-from ttorm.api.http import HttpRequest, HttpResponse, Upload
+from ttorm.api.http import HttpRequest, HttpResponse, Limits, Upload
 
 if TYPE_CHECKING:
     import httpx
@@ -33,7 +34,7 @@ else:
     except ImportError:
         import httpx
 
-__all__ = ["LIBRARY", "HttpTransport", "Limits"]
+__all__ = ["LIBRARY", "HttpTransport"]
 
 LIBRARY: str = httpx.__name__
 """Name of the library in use."""
@@ -44,37 +45,31 @@ _UNSENT = (
 )  # fmt: skip
 
 
-class Limits(NamedTuple):
-    """Bounds of one connection's requests.
-
-    Attributes:
-        connect: Seconds to reach the service.
-        read: Seconds to wait for the next piece of an answer.
-        write: Seconds to wait until the next piece of a request is taken.
-        pool: Seconds to wait for a free connection.
-        connections: Most open connections.
-        body: Most bytes of an answer held in memory, decompressed.
-    """
-
-    connect: float | None = 5.0
-    read: float | None = 15.0
-    write: float | None = 15.0
-    pool: float | None = 5.0
-    connections: int = 100
-    body: int = 64 << 20
-
-
 class HttpTransport:
     """Carries requests over HTTP with pooled clients: one for threads, one for each event loop.
 
     Args:
         limits: Time-outs and bounds.
         transport: A transport of the HTTP library to use in place of the network, for tests.
+        tls: Whom to trust in place of the machine's certificate authorities.
+        proxy: Address of a proxy, in place of what the environment says.
+
+    Raises:
+        ConfigurationError: The proxy has no usable address.
     """
 
-    def __init__(self, limits: Limits | None = None, transport: Any = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        transport: Any = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+    ) -> None:
         self._limits = limits or Limits()
         self._transport = transport
+        self._tls = tls
+        self._proxy = None if proxy is None else _proxy(proxy)
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(self._limits.connections)
@@ -155,12 +150,7 @@ class HttpTransport:
         with self._lock:
             self._check_process()
             if self._client is None:
-                self._client = httpx.Client(
-                    transport=self._transport,
-                    limits=self._pool_limits(),
-                    verify=_tls(),
-                    follow_redirects=False,
-                )
+                self._client = httpx.Client(transport=self._transport, **self._settings())
                 self._finalizer = weakref.finalize(self, _close, self._client, os.getpid())
             return self._client
 
@@ -204,12 +194,7 @@ class HttpTransport:
         try:
             return self._loops[loop]
         except KeyError:
-            client = httpx.AsyncClient(
-                transport=self._transport,
-                limits=self._pool_limits(),
-                verify=_tls(),
-                follow_redirects=False,
-            )
+            client = httpx.AsyncClient(transport=self._transport, **self._settings())
             here = _LoopClient(client, self._loops, self._limits.connections)
             self._loops[loop] = here
             # Started in the loop, so that the loop ends the guard when it ends itself.
@@ -238,11 +223,19 @@ class HttpTransport:
             built.url = _Unlogged(request.url)
         return built
 
-    def _pool_limits(self) -> httpx.Limits:
-        return httpx.Limits(
+    def _settings(self) -> dict[str, Any]:
+        """Give what the clients of threads and of loops have in common."""
+        limits = httpx.Limits(
             max_connections=self._limits.connections,
             max_keepalive_connections=min(20, self._limits.connections),
         )
+        return {
+            "limits": limits,
+            "verify": self._tls or _tls(),
+            "proxy": self._proxy,
+            # What a service redirects to has no business with the credential.
+            "follow_redirects": False,
+        }
 
     def _check_process(self) -> None:
         if self._closed:
@@ -351,6 +344,16 @@ logging.getLogger(LIBRARY).addFilter(_hide)
 def _tls() -> ssl.SSLContext:
     """Make the TLS context once: reading the certificates takes longer than most requests."""
     return httpx.create_ssl_context()
+
+
+def _proxy(address: str) -> httpx.Proxy:
+    try:
+        return httpx.Proxy(address)
+    except (ValueError, TypeError, httpx.InvalidURL):
+        # The address may hold a password: it is not shown.
+        raise ConfigurationError(
+            "proxy= is no address of a proxy: expected http://host:port, https:// or socks5://"
+        ) from None
 
 
 def _close(client: httpx.Client, pid: int) -> None:

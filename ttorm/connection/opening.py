@@ -6,13 +6,13 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import HeldToken, Secret
 from ttorm.api.errors import ConfigurationError
-from ttorm.api.http import Transport
+from ttorm.api.http import Limits, Transport
 from ttorm.api.retry import RetryPolicy
 from ttorm.connection.cache import Cache
 from ttorm.connection.core import Connection
@@ -20,6 +20,9 @@ from ttorm.connection.credentials import Credentials, TokenOptions
 from ttorm.connection.rotation import exchange
 from ttorm.connection.watch import Watch
 from ttorm.pairs import twin_of
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["aclaim", "claim", "connect", "default_connection"]
 
@@ -40,6 +43,9 @@ def connect(
     retry: RetryPolicy | None = None,
     concurrency: int = 16,
     blocking: bool | None = None,
+    limits: Limits | None = None,
+    tls: SSLContext | None = None,
+    proxy: str | None = None,
     transport: Any = None,
     default: bool = True,
     development: bool | None = None,
@@ -63,6 +69,10 @@ def connect(
         concurrency: Most requests under way at once in one bulk operation.
         blocking: Whether reading an attribute may wait under a running event loop. The default
             refuses, except inside an IPython kernel.
+        limits: All time-outs and bounds of the network, in place of `timeout`.
+        tls: Whom to trust in place of the machine's certificate authorities. Certificates are
+            always checked, unless this context says otherwise: that is warned of.
+        proxy: Address of a proxy; by default what ``HTTPS_PROXY`` and its kin say.
         transport: A `ttorm.api.http.Transport`, or a transport of the HTTP library, to use in
             place of the network.
         default: Whether this becomes the default connection.
@@ -90,7 +100,8 @@ def connect(
     held = _credential(secret, token)
     if tokens is not None:
         _check_tokens(tokens, held)
-    parts = _open(url or _EMULATED, signed=held is not None, timeout=timeout, transport=transport)
+    network = _Network(limits or Limits(read=timeout, write=timeout), tls, proxy)
+    parts = _open(url or _EMULATED, signed=held is not None, network=network, transport=transport)
     connection = Connection(
         credentials=_credentials(held, parts.pop("principal"), tokens),
         dictionary=dictionary,
@@ -191,7 +202,7 @@ def _unsigned(
             "no URL: write ttorm.claim(account, pin, url='https://rest.trustedtwin.com'), "
             "or set TTORM_URL"
         )
-    parts = _open(address, signed=True, timeout=15.0, transport=None)
+    parts = _open(address, signed=True, network=_Network(), transport=None)
     return Connection(credentials=Credentials(principal=parts.pop("principal")), **parts)
 
 
@@ -215,7 +226,7 @@ def _credentials(
     return Credentials(held, principal=principal, tokens=tokens)
 
 
-def _open(url: str, *, signed: bool, timeout: float | None, transport: Any) -> dict[str, Any]:
+def _open(url: str, *, signed: bool, network: _Network, transport: Any) -> dict[str, Any]:
     scheme = url.partition(":")[0].lower()
     if transport is not None:
         return _injected(url, transport)
@@ -231,7 +242,7 @@ def _open(url: str, *, signed: bool, timeout: float | None, transport: Any) -> d
             f"{url} needs a credential: write ttorm.connect(url, secret=...) or token=..., "
             "or set TTORM_SECRET or TTORM_TOKEN"
         )
-    return {"principal": "", **_served(url, timeout)}
+    return {"principal": "", **_served(url, network)}
 
 
 def _credential(
@@ -254,13 +265,27 @@ def _credential(
     return credential if given is text else HeldToken(credential)
 
 
-def _served(url: str, timeout: float | None) -> dict[str, Any]:
+class _Network(NamedTuple):
+    limits: Limits = Limits()
+    tls: SSLContext | None = None
+    proxy: str | None = None
+
+
+def _served(url: str, network: _Network) -> dict[str, Any]:
     # The HTTP library is imported when a connection first needs it.
-    from ttorm.connection.http import HttpTransport, Limits
+    from ttorm.connection.http import HttpTransport
 
     _check_address(url)
     base = url.rstrip("/")
-    transport = HttpTransport(Limits(read=timeout, write=timeout))
+    if network.tls is not None and not network.tls.verify_mode:
+        import warnings
+
+        warnings.warn(
+            f"certificates are not checked: whoever is between here and {base} can read the "
+            "credential and answer in its place",
+            stacklevel=4,
+        )
+    transport = HttpTransport(network.limits, tls=network.tls, proxy=network.proxy)
     return {"url": url, "address": base.lower(), "base_url": base, "transport": transport}
 
 

@@ -52,7 +52,9 @@ class Lending(Generic[_C]):
 
     def _taken(self) -> tuple[_C, bool]:
         if not self._closing.alive:
-            raise StateError("this emulator is closed: open it again with Emulator(url)")
+            raise StateError(
+                "this emulator is closed: connect() again, or open it by Emulator(url)"
+            )
         try:
             return self._idle.pop(), False
         except IndexError:

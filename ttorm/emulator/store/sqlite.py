@@ -117,7 +117,9 @@ class MemoryStore:
         """See `Store.transaction`."""
         with _GATE, self._lock:
             if not self._closing.alive:
-                raise StateError("this emulator is closed: open it again with Emulator(url)")
+                raise StateError(
+                    "this emulator is closed: connect() again, or open it by Emulator(url)"
+                )
             if write:
                 with _within(self._connection, "BEGIN") as tx:
                     yield tx
