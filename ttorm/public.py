@@ -106,6 +106,7 @@ from ttorm.sessions import Session, UnsavedChangesWarning, session
 from ttorm.tables.columns import Column, column, dimension, measurement
 from ttorm.tables.conditions import Condition, Ordering
 from ttorm.tables.indexes import IndexTable, StoredIndex, Twins
+from ttorm.tables.migrations import amigrate_all, migrate_all
 from ttorm.tables.rows import Row, Rows
 from ttorm.tables.stored import TableStats
 from ttorm.tables.timeseries import StoredTimeseries, TimeseriesTable
@@ -223,6 +224,7 @@ __all__ = [
     "__version__",
     "aclaim",
     "aload_all",
+    "amigrate_all",
     "arefresh_all",
     "asave_all",
     "claim",
@@ -240,6 +242,7 @@ __all__ = [
     "load_all",
     "measurement",
     "merge",
+    "migrate_all",
     "reference",
     "refresh_all",
     "retry_conflicts",

@@ -47,7 +47,7 @@ SECTIONS = {
     "Stickers": "Sticker",
     "The account": "Log Usage",
     "Tables": "TimeseriesTable IndexTable Column dimension measurement column Condition Ordering"
-    " Row Rows Twins StoredTimeseries StoredIndex TableStats SQLReader Reader Query",
+    " migrate_all Row Rows Twins StoredTimeseries StoredIndex TableStats SQLReader Reader Query",
     "Databases": "Database DatabaseUsers DatabaseNetworks DatabasePermissions",
 }
 LAST = "More"

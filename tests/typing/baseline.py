@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, assert_type
@@ -842,3 +842,147 @@ async def asynchronous() -> None:
     async with ttorm.session() as block:
         assert_type(block, Session)
         assert_type(await block.aflush(), SaveResult)
+
+
+# Tables and databases
+
+
+class Weather(ttorm.TimeseriesTable):
+    city: ttorm.Column[str] = ttorm.dimension("{LEDGER.city}", name="town", formerly="place")
+    hall: ttorm.Column[int] = ttorm.dimension(LEDGER.hall)
+    celsius: ttorm.Column[float | None] = ttorm.measurement(type="real")
+
+    class Meta:
+        retention = "1Y"
+
+
+class LowBattery(ttorm.IndexTable[Scooter]):
+    battery: ttorm.Column[float] = ttorm.column(Scooter.battery)
+    model: ttorm.Column[str] = ttorm.column()
+
+    class Meta:
+        rule = Scooter.battery < 20
+
+
+class Plain(ttorm.IndexTable):
+    battery: ttorm.Column[float] = ttorm.column("{LEDGER.battery}", type="real")
+
+
+class Thermometer(Twin):
+    celsius: Field[float] = entry(timeseries=Weather.celsius)
+    raw: Field[float] = entry(timeseries={"weather": {"measurement": "celsius"}}, default=0.0)
+    both: Field[float] = entry(timeseries=[Weather.celsius, Weather], default=0.0)
+
+    class Meta:
+        timeseries = Weather
+        indexes = (Plain,)
+
+
+assert_type(Weather.celsius, ttorm.Column[float | None])
+assert_type(Weather.at > datetime(2026, 1, 1, tzinfo=UTC), ttorm.Condition)
+assert_type((Weather.city == "Oslo") & ~Weather.celsius.is_null(), ttorm.Condition)
+assert_type(Weather.city.startswith("O") | Weather.city.in_(["Oslo"]), ttorm.Condition)
+assert_type(Weather.celsius.between(1.0, 2.0), ttorm.Condition)
+assert_type(Weather.celsius.desc(), ttorm.Ordering)
+rows = Weather.rows(Weather.city != "Rome", order_by=(Weather.at.desc(), Weather.city), limit=10)
+assert_type(rows, ttorm.Rows[Weather])
+for reading in rows:
+    assert_type(reading.at, datetime)
+    assert_type(reading.city, str)
+    assert_type(reading.celsius, float | None)
+    assert_type(reading.to_dict(), dict[str, Any])
+assert_type(rows.all(), list[Weather])
+assert_type(rows.first(), Weather | None)
+assert_type(rows.count(), int)
+rows.to_frame("polars")
+assert_type(Weather.plan(), Plan)
+assert_type(Weather.migrate(), SaveResult)
+assert_type(ttorm.migrate_all(Weather, LowBattery, Thermometer), SaveResult)
+assert_type(Weather.create(), ttorm.StoredTimeseries)
+assert_type(Weather.get(fresh=True), ttorm.StoredTimeseries)
+assert_type(ttorm.TimeseriesTable.get("weather"), ttorm.StoredTimeseries)
+series = Weather.stored()
+for stored in ttorm.TimeseriesTable.list():
+    assert_type(stored, ttorm.StoredTimeseries)
+assert_type(series.measurements, dict[str, str])
+series.measurements["ozone"] = "real"
+series.retention = "INF"
+assert_type(series.stats, ttorm.TableStats)
+assert_type(series.database, ttorm.Database)
+assert_type(series.alter(rename={"ozone": "ppb"}, dimensions={"x": "text"}), SaveResult)
+assert_type(series.save(), SaveResult)
+assert_type(series.truncate(), SaveResult)
+assert_type(series.delete(), SaveResult)
+for raw_row in series.rows(series.columns["city"] == "Oslo"):
+    assert_type(raw_row, ttorm.Row)
+ttorm.StoredTimeseries.create("weather", dimensions={"city": "varchar"}, measurements={})
+
+assert_type(LowBattery.twins(LowBattery.battery < 5), ttorm.Twins[Scooter])
+for low in LowBattery.twins():
+    assert_type(low, Scooter)
+assert_type(LowBattery.twins().first(), Scooter | None)
+assert_type(LowBattery.twins().count(), int)
+for low_row in LowBattery.rows(LowBattery.uuid == "uuid"):
+    assert_type(low_row.twin, Scooter)
+    assert_type(low_row.battery, float)
+    assert_type(low_row.uuid, str)
+assert_type(Plain.twins(), ttorm.Twins[Twin])
+assert_type(LowBattery.create(), ttorm.StoredIndex)
+index = LowBattery.get()
+assert_type(index.rule, str)
+assert_type(index.templates, dict[str, str])
+assert_type(index.alter(properties={"x": "int"}, templates={"x": "{LEDGER.x}"}), SaveResult)
+assert_type(index.alter(rule=Scooter.battery < 5), SaveResult)
+ttorm.StoredIndex.create(
+    "t", rule=Scooter.battery < 5, properties={"x": "int"}, templates={"x": "{LEDGER.x}"}
+)
+
+database = ttorm.Database.default()
+assert_type(database.note, str | None)
+database.note = "Tables of the fleet"
+database.is_default = True
+database.users["uuid"] = {"timeseries": ["read"], "customer_data": ["read", "write"]}
+assert_type(database.users["uuid"], ttorm.DatabasePermissions)
+database.networks["192.0.2.10"] = "office"
+assert_type(database.load_access(), ttorm.Database)
+assert_type(database.save(), SaveResult)
+for known in ttorm.Database.list():
+    assert_type(known, ttorm.Database)
+
+
+def execute(query: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    """Run a query."""
+    return []
+
+
+async def aexecute(query: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    """Run a query."""
+    return []
+
+
+ttorm.default_connection().reader = ttorm.SQLReader(execute, aexecute, index_key="twin")
+
+
+async def tables() -> None:
+    """All of it that waits."""
+    async for row in Weather.rows():
+        assert_type(row, Weather)
+    assert_type(await rows.aall(), list[Weather])
+    assert_type(await rows.afirst(), Weather | None)
+    assert_type(await rows.acount(), int)
+    await rows.ato_frame()
+    assert_type(await Weather.aplan(), Plan)
+    assert_type(await Weather.amigrate(), SaveResult)
+    assert_type(await ttorm.amigrate_all(Weather), SaveResult)
+    assert_type(await Weather.acreate(), ttorm.StoredTimeseries)
+    assert_type(await Weather.aget(), ttorm.StoredTimeseries)
+    assert_type(await series.aalter(retention="1Y"), SaveResult)
+    assert_type(await series.atruncate(), SaveResult)
+    assert_type(await series.adelete(), SaveResult)
+    assert_type(await index.aalter(rename={"a": "b"}), SaveResult)
+    assert_type(await LowBattery.acreate(), ttorm.StoredIndex)
+    assert_type(await LowBattery.aget(), ttorm.StoredIndex)
+    async for twin in LowBattery.twins():
+        assert_type(twin, Scooter)
+    assert_type(await database.aload_access(), ttorm.Database)
+    assert_type(await database.asave(), SaveResult)

@@ -195,3 +195,43 @@ ttorm.Action.on("twin")  # error
 ttorm.Token.create(options=["fly"])  # error
 ttorm.claim("uuid")  # error
 ttorm.connect("memory:", tokens=True)  # error
+
+
+class Weather(ttorm.TimeseriesTable):
+    city: ttorm.Column[str] = ttorm.dimension("{LEDGER.city}")
+    battery: ttorm.Column[str] = ttorm.dimension(Scooter.battery)  # error
+    celsius: ttorm.Column[float] = ttorm.measurement()
+
+
+class LowBattery(ttorm.IndexTable[Scooter]):
+    battery: ttorm.Column[float] = ttorm.column(Scooter.battery)
+
+
+class Counted(ttorm.IndexTable[int]):  # error
+    pass
+
+
+Weather.celsius > "hot"  # error
+Weather.city.in_([5])  # error
+Weather.rows("city = 1")  # error
+Weather.rows(Scooter.battery < 20)  # error
+Weather.rows(order_by="city")  # error
+Weather.rows(limit="5")  # error
+Weather.rows().first().city  # error
+Weather.stored().retention = 5  # error
+Weather.stored().stats = 5  # error
+Weather.stored().alter(drop=["city"])  # error
+Weather.stored().alter(types={"city": "text"})  # error
+ttorm.StoredTimeseries.create(dimensions={})  # error
+ttorm.StoredIndex.create("t", properties={}, templates={})  # error
+LowBattery.twins(limit="5")  # error
+entry(timeseries=5)  # error
+ttorm.migrate_all("weather")  # error
+ttorm.Database.at("uuid").status = "running"  # error
+ttorm.Database.at("uuid").users["uuid"] = {"timeseries": ["write"]}  # error
+ttorm.Database.at("uuid").networks["192.0.2.10"] = 5  # error
+ttorm.SQLReader()  # error
+for weather in Weather.rows():
+    weather.city = "Rome"  # error
+for low in LowBattery.twins():
+    low.batery  # error

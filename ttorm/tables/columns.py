@@ -5,7 +5,18 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    Never,
+    NoReturn,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from ttorm.api import names
 from ttorm.api.errors import ValidationError
@@ -162,7 +173,7 @@ class Column(Generic[T]):
         known: Mapping[str, Any] = getattr(owner, "__columns__", {})
         return known.get(self.attribute, self)
 
-    def __set__(self, row: Row, value: Any) -> NoReturn:
+    def __set__(self, row: Row, value: Never) -> NoReturn:
         raise AttributeError(
             f"{type(row).__name__}.{self.attribute} cannot be assigned: rows are made by the "
             "platform, from Entries as they change"

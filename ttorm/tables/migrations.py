@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+from weakref import WeakKeyDictionary
 
 from ttorm.api.answers import refusal
 from ttorm.api.errors import NotFoundError
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import perform
+from ttorm.display import shortened
 from ttorm.flows import Flow, gather
+from ttorm.pairs import twin_of
+from ttorm.records.meta import Meta
+from ttorm.records.twin import Twin
 from ttorm.results import Plan, PlannedRequest, SaveResult, all_of
 from ttorm.sessions import current_session
 from ttorm.tables.alterations import Definition, altered
 from ttorm.tables.stored import StoredTable, refused
 
-__all__ = ["Wanted", "migrate", "plan_of"]
+__all__ = ["Migratable", "Wanted", "amigrate_all", "migrate", "migrate_all", "plan_of"]
 
 Wanted: TypeAlias = tuple[type[StoredTable], Definition]
 """A table as it is to be, and what stands for it at the service."""
+INDEXES: WeakKeyDictionary[type, list[Any]] = WeakKeyDictionary()
+"""Index tables by the models that they are declared for."""
+
+
+class Migratable(Protocol):
+    """A class that declares a table."""
+
+    @classmethod
+    def _definition_of(cls) -> Wanted: ...
 
 
 class _Step(NamedTuple):
@@ -33,6 +47,60 @@ class _Step(NamedTuple):
     request: ApiRequest | None
     created: tuple[str, ...] = ()
     updated: tuple[StoredTable, Mapping[str, Any]] | None = None
+
+
+def migrate_all(*classes: type[Migratable | Twin]) -> SaveResult:
+    """Bring the tables of several classes up to date: all that are missing by one request a kind.
+
+    Args:
+        *classes: Classes that declare tables; of a model, the tables that its ``class Meta`` names
+            and the index tables that are declared for it.
+
+    Raises:
+        SaveError: The service refused some of the tables; the others are done.
+        StateError: Columns of one would have to be dropped, reordered or given other types;
+            nothing was sent.
+
+    Example:
+        >>> class Weather(TimeseriesTable):
+        ...     celsius: Column[float] = measurement()
+        >>> class Station(Twin):
+        ...     celsius: Field[float] = entry()
+        ...     class Meta:
+        ...         timeseries = Weather
+        >>> class Hot(IndexTable[Station]):
+        ...     celsius: Column[float] = column()
+        ...     class Meta:
+        ...         rule = Station.celsius > 30
+        >>> ttorm.migrate_all(Station).created
+        ('weather', 'hot')
+    """
+    return current_session().connection.run(migrate(_wanted(classes)))
+
+
+@twin_of(migrate_all)
+async def amigrate_all(*classes: type[Migratable | Twin]) -> SaveResult:
+    return await current_session().connection.arun(migrate(_wanted(classes)))
+
+
+def _wanted(classes: Iterable[Any]) -> list[Wanted]:
+    """Return the tables of some classes, each one once.
+
+    Raises:
+        TypeError: A class declares none.
+    """
+    tables: dict[Any, None] = {}
+    for one in classes:
+        if isinstance(one, type) and issubclass(one, Twin):
+            meta: Meta = one.__meta__
+            tables.update(dict.fromkeys([*meta.timeseries, *meta.indexes, *INDEXES.get(one, ())]))
+        elif hasattr(one, "_definition_of"):
+            tables[one] = None
+        else:
+            raise TypeError(
+                f"migrate_all({shortened(one)}): expected a class that declares a table, or a model"
+            )
+    return [table._definition_of() for table in tables]
 
 
 def plan_of(wanted: Sequence[Wanted]) -> Flow[Plan]:
