@@ -11,7 +11,7 @@ import click
 
 from ttorm._version import __version__
 
-__all__ = ["demo", "listen", "serve", "ttorm"]
+__all__ = ["demo", "listen", "secret", "serve", "ttorm"]
 
 
 @contextmanager
@@ -233,3 +233,47 @@ def listen(
             expires=expires,
             as_json=as_json,
         )
+
+
+@ttorm.group()
+def secret() -> None:
+    """Claim a secret by a PIN, or rotate the one in use."""
+
+
+_to = click.option(
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the secret (mode 0600), instead of standard output.",
+)
+_url = click.option("--url", help="The service; without it TTORM_URL counts.")
+
+
+@secret.command()
+@click.argument("account")
+@click.option("--pin", prompt="PIN", hide_input=True, help="Asked for when it is not given.")
+@_url
+@_to
+def claim(*, account: str, pin: str, url: str | None, to: Path | None) -> None:
+    """Exchange a PIN for the secret of its user, once.
+
+    ACCOUNT is the account's UUID. A secret that the user had before ends.
+    """
+    with _plain_errors("cli"):
+        from ttorm.cli import secrets
+
+        secrets.claim(account=account, pin=pin, url=url, to=to)
+
+
+@secret.command()
+@click.option("--days", type=click.IntRange(min=1), help="Days after which the new secret ends.")
+@_url
+@_to
+def rotate(*, days: int | None, url: str | None, to: Path | None) -> None:
+    """Replace the secret of TTORM_SECRET by a new one, which ends it.
+
+    A file named by --to is replaced by one with the new secret, at once and as a whole.
+    """
+    with _plain_errors("cli"):
+        from ttorm.cli import secrets
+
+        secrets.rotate(url=url, days=days, to=to)
