@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from ttorm.api.errors import SaveError
 from ttorm.flows import Flow, gather
 from ttorm.results import SaveResult, Stage
+from ttorm.units import Unit
 
-__all__ = ["Waiting", "Wave", "in_order", "in_stages", "waves"]
+__all__ = ["Wave", "in_order", "in_stages", "waves"]
 
-
-class Waiting(Protocol):
-    """Something that is saved after others."""
-
-    def waits_for(self) -> Collection[object]:
-        """Return what has to be saved first."""
-        ...
-
-
-W = TypeVar("W", bound=Waiting)
+W = TypeVar("W", bound=Unit)
 Save: TypeAlias = Callable[[W, bool], Flow[SaveResult]]
 """Saves a record; early, it leaves out what speaks of others."""
 

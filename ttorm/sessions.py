@@ -10,10 +10,9 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
-from collections.abc import Collection
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from ttorm.api.errors import StateError, ValidationError
 from ttorm.connection.blocking import runner, running_loop
@@ -24,7 +23,8 @@ from ttorm.flows import Flow
 from ttorm.identitymap import IdentityMap
 from ttorm.ordering import in_order, in_stages
 from ttorm.pairs import twin_of
-from ttorm.results import Plan, SaveResult, Stage, all_of, joined
+from ttorm.results import Plan, SaveResult, all_of, joined
+from ttorm.units import Unit
 
 __all__ = [
     "Fetch",
@@ -45,41 +45,6 @@ as well, for this record alone, or nothing."""
 
 class UnsavedChangesWarning(UserWarning):
     """A block ended, and records whose last save failed still have changes."""
-
-
-class Unit(Protocol):
-    """What a session keeps track of: the state of one record."""
-
-    @property
-    def uuid(self) -> str | None:
-        """UUID, or None before the record was created."""
-
-    @property
-    def stuck(self) -> bool:
-        """Whether its last save failed, and nobody decided since what to do about it."""
-        ...
-
-    def is_modified(self) -> bool:
-        """Tell whether a save would send anything."""
-        ...
-
-    def waits_for(self) -> Collection[object]:
-        """Return what has to be saved first."""
-        ...
-
-    def save_flow(self, *, early: bool = False) -> Flow[SaveResult]:
-        """Send the changes; early ones leave out what speaks of records not saved yet."""
-        ...
-
-    def plan(self, stage: Stage = "whole") -> Plan:
-        """Give the requests that a save would send."""
-        ...
-
-    def discard(self) -> None:
-        """Forget the changes."""
-
-    def record(self) -> Any:
-        """Return the record the user knows it by."""
 
 
 class Session:

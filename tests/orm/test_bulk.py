@@ -374,3 +374,21 @@ async def test_a_failure_counts_more_than_the_callbacks(do, connection, wire):
         "also, the progress callback failed: ZeroDivisionError()",
     ]
     assert [ttorm.inspect(drone).is_modified for drone in drones] == [False, True]
+
+
+async def test_a_thousand_twins_with_their_ledgers_take_a_request_each(do, world, connect, others):
+    connection = connect(default=True)
+    for number in range(1_000):
+        body = {"description": {"label": str(number)}}
+        uuid = others.call("create_twin", body=body)["creation_certificate"]["uuid"]
+        body = {"entries": {"battery": {"value": float(number)}}}
+        others.call("add_twin_ledger_entry", uuid, "personal", body=body)
+    sent = connection.transport.sent
+    drones = await world.list(Drone.scan().prefetch("ledger"))
+    assert sum(drone.battery for drone in drones) == sum(range(1_000))
+    assert [drone.label for drone in drones] == [str(number) for number in range(1_000)]
+    assert len(sent) == 1 + 1_000
+    assert {request.method for request in sent} == {"GET"}
+    # What was read is not read again, whoever asks.
+    await do(ttorm, "load_all", drones, "battery", "label")
+    assert len(sent) == 1 + 1_000

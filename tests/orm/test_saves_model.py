@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 import ttorm
@@ -11,6 +13,7 @@ from ttorm import Field, Twin, description, entry
 class Crate(Twin):
     tags: Field[list[int]] = description(default_factory=list)
     parts: Field[list[int]] = entry(default_factory=list)
+    price: Field[Decimal | None] = entry(default=None)
 
 
 @pytest.fixture
@@ -96,3 +99,9 @@ async def test_a_view_that_was_not_changed_shows_what_another_one_was_changed_to
     crate.parts.append(2)
     assert (crate.description["tags"], crate.ledger["parts"].value) == ([1, 2], [1, 2])
     assert (crate.tags, crate.parts) == ([1, 2], [1, 2])
+
+
+async def test_what_is_removed_is_told_as_its_field_reads_it(do, connection):
+    crate = await do(Crate, "create", price=Decimal("1.50"))
+    del crate.price
+    assert ttorm.inspect(crate).changes == {"price": (Decimal("1.50"), None)}

@@ -634,3 +634,32 @@ async def test_what_is_only_found_by_reading_is_told_too(do, connection, others,
     await do(tagged, "save", check=True)
     [told] = [arguments["changes"] for name, _, arguments in heard if name == "changed"]
     assert told == {"description['a']": Change(1, None), "tag": Change("old", None)}
+
+
+async def test_clearing_a_ledger(do, connection, heard):
+    pump = await do(Pump, "create", flow=1, tags=["a"])
+    heard.clear()
+    await do(pump.ledger, "clear")
+    told = {name: arguments for name, _, arguments in heard}
+    assert names(heard) == ["changed", "entry_changed", "post_save"]
+    changes = {"flow": Change(1.0, None), "tags": Change(["a"], None)}
+    assert told["changed"]["changes"] == told["entry_changed"]["changes"] == changes
+    assert told["post_save"]["result"].deleted == ("flow", "tags")
+    await do(pump.ledger, "clear")
+    assert names(heard) == []
+
+
+async def test_a_ledger_that_cannot_be_cleared_keeps_its_changes(do, connection, wire, heard):
+    pump = await do(Pump, "create", flow=1)
+    pump.flow = 2
+    heard.clear()
+
+    def refuse(request):
+        raise ttorm.TransportError("cut off", sent=False)
+
+    wire.meddle = refuse
+    connection.retry = ttorm.RetryPolicy(attempts=1)
+    with pytest.raises(ttorm.TransportError):
+        await do(pump.ledger, "clear")
+    assert names(heard) == []
+    assert ttorm.inspect(pump).changes == {"flow": Change(1.0, 2.0)}

@@ -9,7 +9,7 @@ from ttorm.records.cells import Cell, Items, Marker
 from ttorm.records.state import TwinState
 from ttorm.records.values import PLAIN, Codec
 
-__all__ = ["Change", "attribute_name", "changes_of", "kind_of", "shown"]
+__all__ = ["Change", "attribute_name", "changes_of", "codec_of", "kind_of", "shown"]
 
 
 class Change(NamedTuple):
@@ -50,7 +50,7 @@ def changes_of(state: TwinState) -> dict[str, Change]:
     for key, cell in state.description.cells.items():
         if cell.change() is not Marker.NOTHING:
             name = attribute_name(state, "description", key)
-            found[name] = _change(state, cell, _codec(state, "description", key))
+            found[name] = _change(state, cell, codec_of(state, "description", key))
     found.update(_items(state, "ledger", state.ledger))
     found.update(_items(state, "identities", state.identities))
     found.update(_items(state, "docs", state.docs))
@@ -65,12 +65,14 @@ def _items(state: TwinState, part: str, items: Items) -> dict[str, Change]:
     for name, item in items:
         if item.removed:
             known = attribute_name(state, part, name)
-            old = item.cell("value").base if part == "ledger" else _after(name)
-            found[known] = found.get(known, _NOTHING)._replace(old=shown(old, PLAIN, name))
+            old = _after(name)
+            if part == "ledger":
+                old = shown(item.cell("value").base, codec_of(state, part, name), name, state)
+            found[known] = found.get(known, _NOTHING)._replace(old=old)
             continue
         for attribute, cell in item.cells.items():
             if cell.change() is not Marker.NOTHING:
-                codec = _codec(state, "ledger", name) if attribute == "value" else PLAIN
+                codec = codec_of(state, "ledger", name) if attribute == "value" else PLAIN
                 found[attribute_name(state, part, name, attribute)] = _change(state, cell, codec)
         if item.adding and not item.present and not item.changes():
             known = attribute_name(state, part, name)
@@ -78,7 +80,8 @@ def _items(state: TwinState, part: str, items: Items) -> dict[str, Change]:
     return found
 
 
-def _codec(state: TwinState, part: str, target: str) -> Codec:
+def codec_of(state: TwinState, part: str, target: str) -> Codec:
+    """Return what a field reads a value with."""
     spec = state.model.__targets__.get((part, target))
     return PLAIN if spec is None else spec.codec
 
@@ -98,5 +101,5 @@ def shown(raw: Any, codec: Codec, where: str, near: TwinState | None = None) -> 
         return raw
 
 
-def _after(text: str) -> str | None:
+def _after(text: str) -> Any:
     return text.partition("#")[2] or None

@@ -24,7 +24,7 @@ from ttorm.records.moments import timestamp
 from ttorm.records.sheets import ledger_sheet
 from ttorm.records.sources import take_form
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry
-from ttorm.results import SaveResult
+from ttorm.records.telling import tell_of_clearing
 
 __all__ = ["Ledger", "Ledgers"]
 
@@ -237,21 +237,22 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
         check_own_ledger(self._alias)
         await self._state.connection.arun(self._clear())
 
-    def _clear(self) -> Flow[SaveResult]:
+    def _clear(self) -> Flow[None]:
         state = self._state
         ledger = state.ledger
-        ledger.discard()
         if state.uuid is None:
+            ledger.discard()
             state.forget_values()
-            return SaveResult()
+            return
         request = api_request("delete_twin_ledger_entry", [state.uuid, PERSONAL])
         answer = yield from perform(state.connection, request)
-        names = tuple(items(answer, "entries"))
-        for name in {*names, *ledger.base}:
+        ledger.discard()
+        deleted = items(answer, "entries")
+        for name in {*deleted, *ledger.base}:
             ledger.settle(name, {}, ABSENT)
         ledger.absorb({}, complete=True)
         state.forget_values()
-        return SaveResult(deleted=names, requests=1)
+        yield from tell_of_clearing(state, deleted)
 
 
 class Ledgers:

@@ -9,11 +9,11 @@ from blinker import NamedSignal
 
 from ttorm import signals
 from ttorm.flows import Flow
-from ttorm.records.changes import Change, attribute_name, kind_of
+from ttorm.records.changes import Change, attribute_name, codec_of, kind_of, shown
 from ttorm.records.state import TwinState
 from ttorm.results import SaveResult
 
-__all__ = ["anybody_listens", "of_items", "tell", "tell_of_upload"]
+__all__ = ["anybody_listens", "of_items", "tell", "tell_of_clearing", "tell_of_upload"]
 
 _OF_PARTS = {
     "ledger": signals.entry_changed,
@@ -76,3 +76,22 @@ def tell_of_upload(record: Any, name: str, doc: Any) -> Flow[None]:
             changes={known: Change(None, doc)},
             result=SaveResult(created=(known,)),
         )
+
+
+def tell_of_clearing(state: TwinState, deleted: Mapping[str, Any]) -> Flow[None]:
+    """Tell that Entries were deleted, which no save has done.
+
+    Args:
+        state: The Twin.
+        deleted: The Entries as they were, by name.
+    """
+    if not deleted or not anybody_listens():
+        return
+    changes = {
+        attribute_name(state, "ledger", name): Change(
+            shown(entry.get("value"), codec_of(state, "ledger", name), name), None
+        )
+        for name, entry in deleted.items()
+    }
+    result = SaveResult(deleted=tuple(changes), requests=1)
+    yield from tell(state.record(), result, changes, was_new=False)
