@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from ttorm.api.answers import refusal
 from ttorm.api.errors import NotFoundError
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import perform
-from ttorm.display import shortened
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
 from ttorm.records.meta import Meta
@@ -28,6 +27,7 @@ INDEXES: WeakKeyDictionary[type, list[Any]] = WeakKeyDictionary()
 """Index tables by the models that they are declared for."""
 
 
+@runtime_checkable
 class Migratable(Protocol):
     """A class that declares a table."""
 
@@ -83,7 +83,7 @@ async def amigrate_all(*classes: type[Migratable | Twin]) -> SaveResult:
     return await current_session().connection.arun(migrate(_wanted(classes)))
 
 
-def _wanted(classes: Iterable[Any]) -> list[Wanted]:
+def _wanted(classes: Iterable[object]) -> list[Wanted]:
     """Return the tables of some classes, each one once.
 
     Raises:
@@ -94,12 +94,12 @@ def _wanted(classes: Iterable[Any]) -> list[Wanted]:
         if isinstance(one, type) and issubclass(one, Twin):
             meta: Meta = one.__meta__
             tables.update(dict.fromkeys([*meta.timeseries, *meta.indexes, *INDEXES.get(one, ())]))
-        elif hasattr(one, "_definition_of"):
-            tables[one] = None
-        else:
+            continue
+        if not isinstance(one, Migratable):
             raise TypeError(
-                f"migrate_all({shortened(one)}): expected a class that declares a table, or a model"
+                f"migrate_all({one!r}): expected a class that declares a table, or a model"
             )
+        tables[one] = None
     return [table._definition_of() for table in tables]
 
 
