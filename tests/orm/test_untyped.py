@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, MutableMapping
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 import ttorm
 from ttorm import Entry, Twin
+from ttorm.api.http import HttpResponse
 from ttorm.rules import USER
 
 # Description
@@ -435,3 +438,50 @@ async def test_timeseries_and_publish_are_written_as_they_are(do, connection):
     twin.ledger["a"].publish["VALUE > 5"].append("other")
     assert twin.plan()[1].body["entries"]["a"]["publish"] == {"VALUE > 5": ["topic", "other"]}
     twin.discard()
+
+
+# Names that cannot be
+
+
+@pytest.mark.parametrize("part", ["description", "ledger", "identities", "docs"])
+@pytest.mark.parametrize("name", [5, None, "a b!", "//", ("x",)])
+async def test_what_cannot_be_is_not_there(do, connection, sent, part, name):
+    twin = await do(Twin, "create", description={"a": 1}, identities=["A#1"])
+    sent.clear()
+    names = getattr(twin, part)
+    assert name not in names
+    assert names.get(name, "default") == "default"
+    assert sent == []
+
+
+async def test_asking_for_a_key_hands_nothing_out(do, connection):
+    twin = await do(Twin, "create", description={"site": {"hall": 4}})
+    assert "site" in twin.description
+    assert "hall" not in twin.description
+    assert not ttorm.inspect(twin).is_modified
+    twin.description["note"] = "x"
+    del twin.description["site"]
+    assert [key in twin.description for key in ("site", "note")] == [False, True]
+
+
+async def test_odd_names_of_the_service_can_be_read(do, connect):
+    connection = connect(default=True, cache=None)
+    twin = await do(Twin, "create")
+    facts = connection.call("get_twin", twin.uuid)
+    answers = {
+        f"/twins/{twin.uuid}": facts | {"description": {"Odd Key": [1]}},
+        f"/twins/{twin.uuid}/identities": {"identities": {"odd": {}}},
+        f"/twins/{twin.uuid}/docs": {"docs": {"odd name": [1.5, 1.5, 1]}},
+    }
+
+    def meddle(request):
+        path = urlsplit(request.url).path
+        return HttpResponse(200, {}, json.dumps(answers[path]).encode())
+
+    connection.transport.meddle = meddle
+    async with do.block(ttorm.session()):
+        found = Twin.at(twin.uuid)
+        await do(found, "load", "description", "identities", "docs")
+        assert dict(found.description) == {"Odd Key": [1]}
+        assert [str(identity) for identity in found.identities.values()] == ["odd"]
+        assert [doc.name for doc in found.docs.values()] == ["odd name"]

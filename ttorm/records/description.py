@@ -10,6 +10,7 @@ from ttorm.api.errors import ValidationError
 from ttorm.api.names import check_description_key
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
 from ttorm.records.loading import require
+from ttorm.records.named import Named
 from ttorm.records.values import PLAIN, is_scalar
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Description"]
 
 
-class Description(MutableMapping[str, JSONValue]):
+class Description(Named[JSONValue], MutableMapping[str, JSONValue]):
     """What a Twin says about itself: keys and any JSON values, public to who knows the Twin.
 
     Assigning never asks the service; reading loads the Twin when it has to. Containers inside are
@@ -42,7 +43,7 @@ class Description(MutableMapping[str, JSONValue]):
             require(self._state, "description", "description")
 
     def __getitem__(self, key: str) -> JSONValue:
-        cell = self._state.description.cell(check_description_key(key))
+        cell = self._state.description.cell(self._known(key))
         if (held := cell.held()) is not NOTHING:
             return held
         if cell.current() is UNKNOWN:
@@ -53,6 +54,18 @@ class Description(MutableMapping[str, JSONValue]):
         if not is_scalar(value):
             self._state.lend(value, cell)
         return value
+
+    def _known(self, key: str) -> str:
+        # The service may have keys that it would not take any more.
+        return key if key in self._state.description.known else check_description_key(key)
+
+    def __contains__(self, key: object) -> bool:
+        item = self._state.description
+        if not isinstance(key, str):
+            return False
+        if item.current(key) is UNKNOWN:
+            self._load()
+        return not any(item.current(key) is missing for missing in (ABSENT, UNKNOWN))
 
     def __setitem__(self, key: str, value: JSONValue) -> None:
         self._state.description_cell(check_description_key(key)).assign(value)

@@ -11,6 +11,7 @@ from ttorm.display import Displayed, Sheet
 from ttorm.pairs import twin_of
 from ttorm.records.doc import Doc
 from ttorm.records.loading import require
+from ttorm.records.named import Named
 from ttorm.records.sheets import names_sheet
 from ttorm.records.transfer import Progress, Source
 from ttorm.records.uploads import Wish, upload
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Docs"]
 
 
-class Docs(Displayed, Mapping[str, Doc]):
+class Docs(Displayed, Named[Doc]):
     """The account's own Docs of a Twin, by name; or those in one of its folders.
 
     Example:
@@ -38,7 +39,11 @@ class Docs(Displayed, Mapping[str, Doc]):
         self._folder = folder
 
     def _full(self, name: str) -> str:
-        return check_doc_name(f"{self._folder}{name}" if isinstance(name, str) else name)
+        if not isinstance(name, str):
+            return check_doc_name(name)
+        full = f"{self._folder}{name}"
+        # The service may have names that it would not take any more.
+        return full if full in self._state.docs.names() else check_doc_name(full)
 
     def __getitem__(self, name: str) -> Doc:
         full = self._full(name)

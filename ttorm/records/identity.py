@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +17,7 @@ from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking, require
 from ttorm.records.moments import moment, timestamp
+from ttorm.records.named import Named
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet, names_sheet
 from ttorm.results import SaveResult
@@ -191,7 +192,7 @@ class Identity(Displayed):
         return hash((Identity, self._state.record(), self.text))
 
 
-class Identities(Displayed, Mapping[str, Identity]):
+class Identities(Displayed, Named[Identity]):
     """The account's own Identities of a Twin, by their text.
 
     Example:
@@ -214,8 +215,8 @@ class Identities(Displayed, Mapping[str, Identity]):
 
     def __getitem__(self, identity: str) -> Identity:
         items = self._state.identities
-        if check_identity(identity) not in items.names():
-            if items.item(identity).present is None:
+        if identity not in items.names():
+            if items.item(check_identity(identity)).present is None:
                 require(self._state, "identities", f"identities[{identity!r}]")
             if identity not in items.names():
                 raise KeyError(identity)
