@@ -897,14 +897,16 @@ class Saves(RuleBasedStateMachine):
             expected.append(("conflict", frozenset()))
         assert told == expected
 
+    def certain(self, pair):
+        """Tell whether a save need not look at the service first, nor try and see."""
+        wanted = pair.wanted
+        described = wanted.fresh or wanted.replaced or not wanted.description.is_modified()
+        known = all(thing.present is not None for thing in wanted.ledger.modified().values())
+        return described and known and not wanted.fields
+
     def plan(self, pair):
         """Give what a plan says; None when it says that a save would fail, or has to look first."""
-        wanted = pair.wanted
-        certain = (
-            not wanted.fields
-            and (wanted.fresh or wanted.replaced or not wanted.description.is_modified())
-            and all(thing.present is not None for thing in wanted.ledger.modified().values())
-        )
+        certain = self.certain(pair)
         self.sent.clear()
         try:
             plan = pair.record.plan()
@@ -914,14 +916,13 @@ class Saves(RuleBasedStateMachine):
         return plan if certain else None
 
     def check_plan(self, pair, plan):
-        if len(self.sent) != len(pair.wanted.sent):
-            return
-        planned = []
-        for request in plan:
-            url = urlsplit(request.path.replace("/twins/new", f"/twins/{pair.uuid}"))
-            query = tuple(sorted(parse_qsl(url.query, keep_blank_values=True)))
-            planned.append(Request(request.method, unquote(url.path), query, request.body))
-        assert planned == self.sent
+        assert [self.planned(request, pair.uuid) for request in plan] == self.sent
+
+    def planned(self, request, uuid):
+        """Give a request of a plan as it is sent."""
+        url = urlsplit(request.path.replace("/twins/new", f"/twins/{uuid}"))
+        query = tuple(sorted(parse_qsl(url.query, keep_blank_values=True)))
+        return Request(request.method, unquote(url.path), query, request.body)
 
     # Many records at once
 
@@ -1043,7 +1044,7 @@ class Saves(RuleBasedStateMachine):
                 self.try_to_plan(session)
                 assert self.sent == []
             elif kind == "flush":
-                await self._flush(held, lambda: self.do(session, "flush"))
+                await self._flush(session, held)
             elif held:
                 pair = held[arguments[0] % len(held)]
                 if kind == "edit":
@@ -1056,7 +1057,7 @@ class Saves(RuleBasedStateMachine):
             assert {id(one) for one in session.dirty} == {id(one) for one in dirty}
         if ends == "raising":
             raise ZeroDivisionError
-        await self._flush(held, lambda: self.do(session, "flush"))
+        await self._flush(session, held)
         # The end has nothing left to do, and tells of what could not be done.
         self.sent.clear()
 
@@ -1074,10 +1075,24 @@ class Saves(RuleBasedStateMachine):
         with suppress(ttorm.StateError):
             session.plan()
 
-    async def _flush(self, held, verb):
+    async def _flush(self, session, held):
         self.count()
         ready = [pair for pair in held if pair.wanted.is_modified() and not pair.wanted.stuck]
-        await self.together(ready, verb)
+        new = [pair for pair in ready if pair.wanted.service is None]
+        certain = all(self.certain(pair) for pair in ready)
+        plan = None
+        with suppress(ttorm.StateError):
+            plan = session.plan()
+        await self.together(ready, lambda: self.do(session, "flush"))
+        if certain and plan is not None and len(plan) == len(self.sent):
+            # Whose Entries belong to a new Twin, no plan can tell.
+            known = {pair.record._state.uuid: "new" for pair in new}
+            planned = [self.planned(request, "new") for request in plan]
+            sent = [
+                one._replace(path="/".join(known.get(part, part) for part in one.path.split("/")))
+                for one in self.sent
+            ]
+            assert sorted(map(in_order, planned)) == sorted(map(in_order, sent))
 
     @precondition(lambda self: getattr(self, "pending", None) is not None)
     @rule(how=st.sampled_from(["mine", "theirs", "value"]))

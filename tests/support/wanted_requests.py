@@ -96,6 +96,7 @@ class Thing:
         self.want = {name: new for name, new in self.want.items() if differs(new, self.seen(name))}
         self.lent -= set(self.want)
         self.base = base
+        self.lent = {name for name in self.lent if self.seen(name) is GONE}
         self.removed = self.removed and self.present is not False
 
     def written(self, sent: Iterable[str], base: Any) -> None:
