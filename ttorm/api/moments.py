@@ -4,15 +4,40 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from time import time
+from typing import Any
 
-from ttorm.api.errors import ValidationError
+from ttorm.api.errors import ResponseFormatError, ValidationError
 
-__all__ = ["coming", "moment", "timestamp"]
+__all__ = ["coming", "given_seconds", "moment", "timestamp"]
 
 
-def moment(seconds: float) -> datetime:
-    """Make an aware `datetime` in UTC of Unix seconds."""
-    return datetime.fromtimestamp(float(seconds), UTC)
+def moment(seconds: Any) -> datetime:
+    """Make an aware `datetime` in UTC of Unix seconds.
+
+    Raises:
+        ResponseFormatError: The service gave something else.
+
+    Example:
+        >>> moment(1704067200.0)
+        datetime.datetime(2024, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.fromtimestamp(given_seconds(seconds), UTC)
+
+
+def given_seconds(raw: Any) -> float:
+    """Return Unix seconds that the service gave, once it is sure that they are a moment.
+
+    Raises:
+        ResponseFormatError: They are none.
+    """
+    try:
+        seconds = float(raw)
+        datetime.fromtimestamp(seconds, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise ResponseFormatError(
+            f"the service gave {repr(raw)[:60]} for a moment: expected Unix seconds"
+        ) from None
+    return seconds
 
 
 def timestamp(when: datetime | float) -> float:

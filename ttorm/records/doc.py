@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import NotFoundError, RequestTimeoutError
+from ttorm.api.moments import moment
 from ttorm.api.names import check_description_key
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
@@ -16,7 +17,6 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking
-from ttorm.records.moments import moment
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet
 from ttorm.records.transfer import (
@@ -127,7 +127,7 @@ class Doc(Displayed):
     @property
     def created_at(self) -> datetime:
         """When it was attached, in UTC."""
-        return moment(self._get("creation_certificate")["created_ts"])
+        return moment((self._get("creation_certificate") or {}).get("created_ts"))
 
     @property
     def updated_at(self) -> datetime:

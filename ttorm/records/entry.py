@@ -9,6 +9,7 @@ from typing import Any, Self
 from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import MissingEntryError, StateError
+from ttorm.api.moments import moment, timestamp
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
 from ttorm.display import Sheet
@@ -16,7 +17,6 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, NOTHING, Item
 from ttorm.records.history import History, Place, Span, values_at
-from ttorm.records.moments import moment, timestamp
 from ttorm.records.properties import Properties
 from ttorm.records.publishing import Publish
 from ttorm.records.saving import remove_now, save

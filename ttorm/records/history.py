@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue, same
 from ttorm.api.errors import ForbiddenError, StateError
+from ttorm.api.moments import given_seconds, moment, timestamp
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
@@ -16,7 +17,6 @@ from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
 from ttorm.records.changes import Change
 from ttorm.records.frames import Backend, frame
-from ttorm.records.moments import moment, timestamp
 
 __all__ = [
     "History",
@@ -170,7 +170,9 @@ def _records(
         slot = slots.get(name, {})
         # A text, or an object with an error, stands in the place of what may not be read.
         if isinstance(slot, dict) and "error" not in slot:
-            records = [(float(stamp), value) for stamp, value in member(slots, name).items()]
+            records = [
+                (given_seconds(stamp), value) for stamp, value in member(slots, name).items()
+            ]
             found[name] = sorted(records, key=lambda record: record[0], reverse=True)
         elif strict:
             raise ForbiddenError(

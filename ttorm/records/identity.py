@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ttorm.api.answers import member
 from ttorm.api.errors import NotFoundError, StateError
+from ttorm.api.moments import moment, timestamp
 from ttorm.api.names import check_identity
 from ttorm.api.request import api_request
 from ttorm.connection.calls import read
@@ -16,7 +17,6 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Item
 from ttorm.records.loading import check_blocking, require
-from ttorm.records.moments import moment, timestamp
 from ttorm.records.named import Named
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet, names_sheet

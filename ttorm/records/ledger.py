@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from ttorm.api.answers import items
 from ttorm.api.codec import JSONValue
+from ttorm.api.moments import timestamp
 from ttorm.api.names import check_entry_name, check_uuid
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
@@ -20,7 +21,6 @@ from ttorm.records.dumping import entry_values
 from ttorm.records.entry import Entry
 from ttorm.records.history import Place, differences, values_at
 from ttorm.records.loading import load_part, require
-from ttorm.records.moments import timestamp
 from ttorm.records.sheets import ledger_sheet
 from ttorm.records.sources import take_form
 from ttorm.records.state import PERSONAL, TwinState, check_own_ledger, writable_entry

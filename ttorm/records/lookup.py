@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from ttorm.api import names
 from ttorm.api.answers import listed, member, needed
 from ttorm.api.errors import AmbiguousIdentityError, NotFoundError, ValidationError
+from ttorm.api.moments import given_seconds
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow
@@ -129,7 +130,7 @@ def shown_found(model: Any, wire: Mapping[str, Any], text: str, context: Context
 def age(wire: Mapping[str, Any]) -> tuple[float, str]:
     """Give what orders Twins by age."""
     certificate = member(wire, "creation_certificate")
-    return float(certificate.get("created_ts") or 0), str(certificate.get("uuid"))
+    return given_seconds(certificate.get("created_ts") or 0), str(certificate.get("uuid"))
 
 
 def _identity(model: Any, identity: str | None, field: Mapping[str, Any]) -> str:

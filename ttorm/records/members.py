@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar, 
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ValidationError
-from ttorm.records.moments import moment, timestamp
+from ttorm.api.moments import moment, timestamp
 from ttorm.records.values import PLAIN, Codec, PlainCodec
 from ttorm.rules import rule_text
 

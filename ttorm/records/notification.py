@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ttorm import signals
 from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue, same
+from ttorm.api.moments import moment
 from ttorm.api.request import api_request
 from ttorm.connection.calls import kept_answer
 from ttorm.connection.core import Connection
@@ -18,7 +19,6 @@ from ttorm.records.cells import ABSENT, Items
 from ttorm.records.changes import Change, attribute_name, shown
 from ttorm.records.lookup import state_at
 from ttorm.records.models import model_of
-from ttorm.records.moments import moment
 from ttorm.records.state import PERSONAL, TwinState, known_state
 from ttorm.records.twin import Twin
 from ttorm.records.values import PLAIN

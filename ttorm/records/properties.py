@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import MissingEntryError, StateError
+from ttorm.api.moments import moment
 from ttorm.api.names import check_history
 from ttorm.display import Displayed
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
 from ttorm.records.loading import require
-from ttorm.records.moments import moment
 from ttorm.records.publishing import Publish, publish_rules
 from ttorm.records.sources import SOURCES, Source, take_form
 from ttorm.records.state import PERSONAL, TwinState, writable_entry

@@ -7,7 +7,9 @@ from datetime import datetime
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
+from ttorm.api.answers import member, needed
 from ttorm.api.errors import MissingEntryError, StateError
+from ttorm.api.moments import moment
 from ttorm.connection.core import Connection
 from ttorm.display import Displayed, Sheet
 from ttorm.records.attributes import delete_field, write_field
@@ -20,7 +22,6 @@ from ttorm.records.loading import require
 from ttorm.records.matching import load_variables, variables
 from ttorm.records.meta import did_you_mean
 from ttorm.records.models import ModelMeta, check_kind
-from ttorm.records.moments import moment
 from ttorm.records.schemas import Schemas
 from ttorm.records.state import TwinState
 
@@ -101,12 +102,13 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
     @property
     def creator(self) -> str:
         """UUID of the account that created the Twin."""
-        return str(self._fact("creation_certificate", "creator")["creator"])
+        return needed(self._fact("creation_certificate", "creator"), "creator")
 
     @property
     def created_at(self) -> datetime:
         """When it was created, in UTC."""
-        return moment(self._fact("creation_certificate", "created_at")["created_ts"])
+        self._fact("creation_certificate", "created_at")
+        return moment(member(self._state.facts, "creation_certificate").get("created_ts"))
 
     @property
     def updated_at(self) -> datetime | None:
@@ -118,7 +120,9 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
     def terminated_at(self) -> datetime | None:
         """When it was terminated, in UTC; None while it is alive."""
         certificate = self._fact("termination_certificate", "terminated_at")
-        return None if certificate is None else moment(certificate["terminated_ts"])
+        if certificate is None:
+            return None
+        return moment(member(self._state.facts, "termination_certificate").get("terminated_ts"))
 
     # Rules
 

@@ -421,7 +421,9 @@ class TwinState:
 
     def absorb_identities(self, wire: Mapping[str, Any], *, complete: bool = True) -> None:
         """Take a listing of Identities, in any of its published forms."""
-        named: dict[str, Any] = {text: {} for text in listed(wire, "identities")}
+        named: dict[str, Any] = {
+            text: {} for text in listed(wire, "identities") if isinstance(text, str)
+        }
         self.identities.absorb({**named, **items(wire, "identities")}, complete=complete)
         if complete:
             self._replace_found()

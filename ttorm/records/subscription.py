@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 from ttorm.api.answers import member, needed
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import NotFoundError, ResponseFormatError, StateError, ValidationError
+from ttorm.api.moments import moment
 from ttorm.api.names import check_topic, check_uuid
 from ttorm.api.request import api_request
 from ttorm.api.webhooks import (
@@ -28,7 +29,6 @@ from ttorm.connection.opening import default_connection
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.moments import moment
 
 __all__ = ["Subscription"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ttorm.api.answers import listed, member, needed
 from ttorm.api.errors import AlreadyDoneError
+from ttorm.api.moments import given_seconds
 from ttorm.api.names import IDENTITY
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
@@ -63,7 +64,8 @@ def _marked(model: Any, before: float) -> Flow[list[dict[str, Any]]]:
 
 
 def _is_due(model: Any, wire: Mapping[str, Any], before: float) -> bool:
-    created = member(wire, "creation_certificate").get("created_ts") or 0
+    needed(wire, "creation_certificate", "uuid")
+    created = given_seconds(member(wire, "creation_certificate").get("created_ts"))
     return (
         wire.get("status") == "alive"
         and created < before

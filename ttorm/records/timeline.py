@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ValidationError
+from ttorm.api.moments import moment
 from ttorm.api.names import check_entry_name
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.fields import FieldSpec
 from ttorm.records.frames import Backend, frame
 from ttorm.records.history import HistoryPage, Place, Span, read_page, values_at
-from ttorm.records.moments import moment
 from ttorm.records.values import PLAIN
 
 __all__ = ["HistoryRow", "Timeline"]
