@@ -115,9 +115,9 @@ def perform(
     if connection.watch is not None:
         connection.watch.note(request.operation)
     credentials = connection.credentials
-    if credentials.is_due and request.operation.credential:
-        yield from credentials.ready(connection)
     signer = credentials.current
+    if credentials.is_due and request.operation.credential:
+        signer = yield from credentials.ready(connection)
     http = connection.bind(request, signer)._replace(sink=sink)
     cache, scope = connection.cache, connection.scope(request.dictionary)
     try:
