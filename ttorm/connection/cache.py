@@ -84,7 +84,10 @@ class MemoryBackend:
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return a valid answer or None."""
-        with self._alone():
+        # As in `_alone`, without the call: this is the way of every hit.
+        if self._process != os.getpid():
+            self._renew()
+        with self._lock:
             try:
                 answers = self._subjects[key.subject]
                 deadline, answer = answers[key]
@@ -211,7 +214,7 @@ class Cache:
                 return None
             query = tuple(sorted(query))
         subject = arguments[0] if arguments else operation.name
-        return CacheKey(scope, subject, operation.name, (arguments[1:], query))
+        return CacheKey._make((scope, subject, operation.name, (arguments[1:], query)))
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return a kept answer; it is shared and must not be changed."""

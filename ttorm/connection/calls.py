@@ -56,7 +56,7 @@ def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
     if cache is None or kept is None:
         return None
     cache.count_hit()
-    return Answer(dict(kept), kept=True)
+    return Answer._make((dict(kept), True))
 
 
 def read(

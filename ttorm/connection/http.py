@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import sys
 import threading
 import weakref
 import zlib
@@ -298,6 +299,9 @@ class _LoopClient:
         """Wait until a connection is free."""
         import asyncio
 
+        if not self._slots.locked():
+            await self._slots.acquire()  # which does not wait: no time-out is worth while
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._slots.acquire()
@@ -312,10 +316,14 @@ class _LoopClient:
             self._under_way.discard(task)
             self._slots.release()
 
-        task = asyncio.ensure_future(exchange)
+        if sys.version_info >= (3, 12):
+            # It begins at once, not in the loop's next round.
+            task = asyncio.Task(exchange, loop=asyncio.get_running_loop(), eager_start=True)
+        else:
+            task = asyncio.ensure_future(exchange)
         self._under_way.add(task)
         task.add_done_callback(ended)
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
 
 _Loops: TypeAlias = weakref.WeakKeyDictionary[Any, _LoopClient]
