@@ -1,8 +1,10 @@
 """What ttorm adds to plain Python where programs spend their time: as ratios, in one run.
 
-Each pair is timed in turn, seven times or more, and the medians are compared; so a busy machine
-slows both sides. Run it with ``python tests/benchmarks/hot_path.py [name ...]``; with ``--check``
-it fails when a ratio is over its target.
+Each pair is timed in turn, nine times, and the medians are compared; what counts is the time of
+this process on the processor, so that others on the machine disturb little. The service is prepared
+bytes behind the HTTP library's mock transport: nothing waits. Run it with
+``python tests/benchmarks/hot_path.py [name ...]``; with ``--check`` it fails when a ratio is over
+its target.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from statistics import median
-from time import perf_counter
-from typing import NamedTuple
+from time import process_time
+from typing import Any, NamedTuple
 
 import cachetools
 import httpx
@@ -24,6 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 import ttorm
 from ttorm import Field, Twin, description, entry, signals
+from ttorm.api import codec
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.request import api_request
 from ttorm.connection import blocking, tasks
@@ -41,18 +44,23 @@ class Result(NamedTuple):
     Attributes:
         name: What was measured.
         figure: The ratio, or the time or size.
-        target: What it should be at most.
+        target: What it should be at most; None when it is for comparison only.
         unit: ``x`` for ratios, else a unit.
     """
 
     name: str
     figure: float
-    target: float
+    target: float | None
     unit: str = "x"
 
+    @property
+    def missed(self) -> bool:
+        return self.target is not None and self.figure > self.target
+
     def __str__(self) -> str:
-        figure = f"{self.figure:>9.3f} {self.unit:<3} (at most {self.target:g})"
-        return f"{self.name:<58} {figure}{'' if self.figure <= self.target else '   MISSED'}"
+        target = "" if self.target is None else f"(at most {self.target:g})"
+        missed = "   MISSED" if self.missed else ""
+        return f"{self.name:<62} {self.figure:>9.3f} {self.unit:<3} {target}{missed}"
 
 
 def times(*sides: Callable[[], object], number: int = 1, rounds: int = ROUNDS) -> list[float]:
@@ -62,10 +70,10 @@ def times(*sides: Callable[[], object], number: int = 1, rounds: int = ROUNDS) -
         for side, found in zip(sides, taken, strict=True):
             gc.collect()
             gc.disable()
-            began = perf_counter()
+            began = process_time()
             for _ in range(number):
                 side()
-            found.append((perf_counter() - began) / number)
+            found.append((process_time() - began) / number)
             gc.enable()
     return [median(found) for found in taken]
 
@@ -250,21 +258,25 @@ def _scan(fields: int) -> Callable[[], int]:
 
 
 def scanning() -> list[Result]:
-    """Going through 10,000 Twins, beside the HTTP library and JSON decoding of the same pages."""
+    """Going through 10,000 Twins, beside the HTTP library and JSON decoding of the same pages.
+
+    The raw side decodes by `json`, as ``response.json()`` of httpx does; for comparison also by the
+    decoder that ttorm uses, pydantic's.
+    """
     service = Service()
     connection = connect(service, cache=None)
     match = Bus.scan().match
     client = httpx.Client(transport=httpx.MockTransport(service.handle), base_url=HOST)
     headers = {"authorization": "x", "accept": "application/json"}
 
-    def raw() -> int:
+    def raw(decode: Callable[[bytes], Any] = json.loads) -> int:
         seen, cursor = 0, None
         while True:
             query = {"count": PAGE, "match": match, "details": "true"}
             if cursor is not None:
                 query["cursor"] = cursor
             response = client.get("/twins", params=query, headers=headers)
-            page = json.loads(response.content)
+            page = decode(response.content)
             for _ in page["twins"]:
                 seen += 1
             cursor = page["cursor"]
@@ -272,12 +284,15 @@ def scanning() -> list[Result]:
                 return seen
 
     assert raw() == _scan(0)() == TWINS
-    plain, none, one, eight = times(raw, _scan(0), _scan(1), _scan(8))
+    plain, same, *ours = times(raw, lambda: raw(codec.decode), _scan(0), _scan(1), _scan(8))
     connection.close()
+    targets = {"untouched": 1.05, "one field touched": 1.15, "eight fields touched": 1.6}
     return [
-        Result("scan 10,000 Twins, untouched / raw pages", none / plain, 1.05),
-        Result("scan 10,000 Twins, one field touched / raw pages", one / plain, 1.15),
-        Result("scan 10,000 Twins, eight fields touched / raw pages", eight / plain, 1.6),
+        Result(f"scan 10,000 Twins, {how} / raw pages", mine / plain, most)
+        for (how, most), mine in zip(targets.items(), ours, strict=True)
+    ] + [
+        Result(f"scan 10,000 Twins, {how} / raw pages, same decoder", mine / same, None)
+        for how, mine in zip(targets, ours, strict=True)
     ]
 
 
@@ -288,6 +303,7 @@ def memory() -> list[Result]:
     service.ledger = json.dumps({"entries": {f"e{n}": _entry(n) for n in range(number)}}).encode()
     connect(service, cache=None)
     bus = Bus.get("00000000-0000-4000-8000-000000000000")
+    names = [f"e{index}" for index in range(number)]
     gc.collect()
     tracemalloc.start()
     decoded = json.loads(service.ledger)
@@ -298,14 +314,20 @@ def memory() -> list[Result]:
     bus.ledger.load()
     gc.collect()
     untouched = tracemalloc.get_traced_memory()[0] - before
-    for index in range(number):
-        _ = bus.ledger[f"e{index}"].value
+    held = [bus.ledger[name] for name in names]
+    for one in held:
+        _ = one.value
     gc.collect()
     touched = tracemalloc.get_traced_memory()[0] - before - untouched
+    for index, one in enumerate(held):
+        one.value = float(index + 1_000)
+    gc.collect()
+    written = tracemalloc.get_traced_memory()[0] - before - untouched - touched
     tracemalloc.stop()
     return [
         Result("an untouched Entry beyond decoded JSON", (untouched - raw) / number, 16, "B"),
-        Result("a touched Entry", touched / number, 100, "B"),
+        Result("an Entry that was read and is held", touched / number, 100, "B"),
+        Result("what a written Entry takes besides", written / number, None, "B"),
     ]
 
 
@@ -327,14 +349,14 @@ def requests() -> list[Result]:
         mine: list[float] = []
         theirs: list[float] = []
         for _ in range(ROUNDS):
-            began = perf_counter()
+            began = process_time()
             for _ in range(200):
                 await bus.ledger.arefresh()
-            mine.append(perf_counter() - began)
-            began = perf_counter()
+            mine.append(process_time() - began)
+            began = process_time()
             for _ in range(200):
                 json.loads((await aclient.get(path, headers=headers)).content)
-            theirs.append(perf_counter() - began)
+            theirs.append(process_time() - began)
         return median(mine) / median(theirs)
 
     answer = HttpResponse(200, {}, service.ledger)
@@ -360,14 +382,14 @@ def requests() -> list[Result]:
     async def overhead() -> float:
         found: list[float] = []
         for _ in range(ROUNDS):
-            began = perf_counter()
+            began = process_time()
             for _ in range(5_000):
                 await tasks.run(flow())
-            mine = perf_counter() - began
-            began = perf_counter()
+            mine = process_time() - began
+            began = process_time()
             for _ in range(5_000):
                 await instant.asend(request)
-            found.append((mine - (perf_counter() - began)) / 5_000)
+            found.append((mine - (process_time() - began)) / 5_000)
         return median(found)
 
     results = [
@@ -438,7 +460,7 @@ def main(arguments: list[str]) -> int:
     for name in wanted:
         for result in ALL[name]():
             sys.stdout.write(f"{result}\n")
-            missed += result.figure > result.target
+            missed += result.missed
     return int(check and missed > 0)
 
 

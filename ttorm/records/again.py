@@ -21,8 +21,9 @@ class Again:
     """A field that was assigned a scalar; `Record.__setattr__` does the rest.
 
     What was found out then holds for the next scalar of the same type as well: that the Twin is
-    alive, the Ledger one's own, and who else shows the value. Whatever changes one of these has
-    all records of the Twin read their values again, and ends this.
+    alive, the Ledger one's own, who else shows the value, and that changes are to be looked for.
+    Whatever ends one of these empties `TwinState.again`, mostly by having all records of the Twin
+    read their values again.
 
     Args:
         session: The session of the Twin.

@@ -195,12 +195,11 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
                     kept = value if type(value) is kind else again.convert(value)
                     if type(kept) is kind and (sound is None or sound(kept)):
                         again.cell._assigned = self.__dict__[name] = kept
-                        state._touched = True
                         if again.session.is_open:
                             again.session.hold(state)
                         return
             except (AttributeError, ValueError):  # not made yet, or refused, which is told below
-                kept = NOTHING
+                again = None
             spec = type(self).__fields__.get(name)
             if spec is not None:
                 kept = write_field(self._state, spec, value)

@@ -269,7 +269,7 @@ class TwinState:
             for value in cell.handed_out():
                 if not lent.add(value, cell.base):
                     return
-        self._touched, self._lent = False, lent
+        self._touched, self._lent, self.again = False, lent, NEVER
 
     def _cells(self) -> Iterator[Cell]:
         yield from self.description.cells.values()
