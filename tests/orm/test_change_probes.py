@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ttorm import Field, Twin, entry
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 try:
+    import change_probe
     from change_probe import PROBES, Hands, Subject, row, values
 finally:
     del sys.path[0]
@@ -52,6 +54,18 @@ async def test_a_record_that_was_read(do, connection, others, sent, probe, hands
     assert result.requests == len(changed)
     stored = others.call("get_twin_ledger_entry", uuid, "personal")["entries"]
     assert ({name: stored[name]["value"] for name in values()} != values()) is probe.changes
+
+
+def test_the_table_of_ttorm_is_right(monkeypatch, capsys, connection):
+    libraries = {
+        "ttorm": change_probe.LIBRARIES["ttorm"],
+        "absent": lambda: importlib.import_module("no_such_library"),
+    }
+    monkeypatch.setattr(change_probe, "LIBRARIES", libraries)
+    assert change_probe.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("| 14 |") for line in lines[2:4]] == [True, True]
+    assert lines[-1] == "Not installed: absent."
 
 
 def test_the_table_counts_what_is_right():

@@ -396,3 +396,19 @@ def test_named_references_to_nothing(connection, source, message):
 
     with pytest.raises(TypeError, match=message):
         Wrong(value=Twin.at("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"))
+
+
+async def test_of_two_classes_of_one_kind_the_one_made_last_shows_its_twins(do, connection):
+    def made():
+        class Kiln(Twin):
+            class Meta:
+                kind = "kiln_made_twice"
+
+        return Kiln
+
+    first, second = made(), made()
+    kiln = await do(first, "create")
+    async with do.block(ttorm.session()):
+        assert type(await do(Twin, "get", kiln.uuid)) is second
+    async with do.block(ttorm.session()):
+        assert type(await do(first, "get", kiln.uuid)) is first
