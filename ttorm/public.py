@@ -106,10 +106,10 @@ from ttorm.sessions import Session, UnsavedChangesWarning, session
 from ttorm.tables.columns import Column, column, dimension, measurement
 from ttorm.tables.conditions import Condition, Ordering
 from ttorm.tables.indexes import IndexTable, StoredIndex, Twins
-from ttorm.tables.migrations import amigrate_all, migrate_all
 from ttorm.tables.rows import Row, Rows
 from ttorm.tables.stored import TableStats
 from ttorm.tables.timeseries import StoredTimeseries, TimeseriesTable
+from ttorm.tables.together import amigrate_all, migrate_all
 
 __all__ = [
     "Account",

@@ -16,11 +16,13 @@ from ttorm import (
     ConfigurationError,
     Field,
     NotFoundError,
+    OutcomeUnknownError,
     SaveError,
     SQLReader,
     StateError,
     StoredTimeseries,
     TimeseriesTable,
+    TransportError,
     Twin,
     ValidationError,
     column,
@@ -311,6 +313,21 @@ def test_a_table_that_nothing_feeds_is_refused():
         entry(timeseries=Weather.city)
 
 
+async def test_older_entries_feed_a_table_after_reconcile(do, connection):
+    await do(Weather, "create")
+    old = await do(Twin, "create", entries={"city": "Oslo", "celsius": 1.0})
+
+    class Old(Station):
+        pass
+
+    assert await do(Weather.rows(), "count") == 0
+    assert len(await do(Old, "reconcile")) == 1
+    await do(Old, "reconcile", dry_run=False)
+    old.ledger["celsius"] = 2.0
+    await do(old, "save")
+    assert [row.celsius for row in await do(Weather.rows(), "all")] == [2.0]
+
+
 # Making
 
 
@@ -387,6 +404,59 @@ def test_an_unsaved_table_says_so(connection, sent):
     with pytest.raises(StateError, match="not saved yet"):
         table.rows().all()
     assert sent == []
+
+
+# Lost answers
+
+
+def lose(wire, method):
+    """Have the next answer to a method lost on its way."""
+    left = [method]
+
+    def meddle(request):
+        if request.method in left:
+            left.remove(request.method)
+            wire.transport.send(request)
+            raise TransportError("cut off", sent=True)
+
+    wire.meddle = meddle
+
+
+async def test_a_table_that_was_made_although_no_answer_came(do, connection, wire):
+    lose(wire, "POST")
+    table = await do(Weather, "create")
+    assert table.stats.total_size > 0
+    assert not ttorm.inspect(table).is_modified
+    lose(wire, "DELETE")
+    assert (await do(table, "delete")).deleted == ("weather",)
+    lose(wire, "POST")
+    assert (await do(Weather, "migrate")).created == ("weather",)
+    assert (await do(Weather, "migrate")).requests == 0
+
+
+async def test_another_table_of_the_name_is_not_taken_for_it(do, connection, wire, others):
+    others.call("create_timeseries_table", body={"timeseries": {"weather": WIRE}})
+
+    def meddle(request):
+        if request.method == "POST":
+            raise TransportError("cut off", sent=True)
+
+    wire.meddle = meddle
+    with pytest.raises(OutcomeUnknownError):
+        await do(StoredTimeseries, "create", "weather", measurements={"rain": "real"})
+    with pytest.raises(OutcomeUnknownError):
+        await do(StoredTimeseries, "create", "storms", measurements={"rain": "real"})
+
+    class Storms(TimeseriesTable):
+        rain: Column[float] = measurement()
+
+    with pytest.raises(OutcomeUnknownError):
+        await do(Storms, "migrate")
+
+
+async def test_what_is_not_there_cannot_be_deleted(do, connection):
+    with pytest.raises(NotFoundError):
+        await do(Weather.stored(), "delete")
 
 
 # Changing
@@ -692,6 +762,7 @@ def test_values_are_bound_and_never_text(measured, emulator, monkeypatch):
         (lambda: Weather.city > None, TypeError, r"write is_null\(\)"),
         (lambda: Weather.city.in_(["a", None]), TypeError, "None"),
         (lambda: Weather.city.startswith(5), TypeError, "expected text"),
+        (lambda: Weather.celsius.startswith("5"), TypeError, "only texts begin"),
         (lambda: bool(Weather.city == "a"), TypeError, "combine conditions with"),
         (lambda: (Weather.city == "a") & True, TypeError, "expected a condition"),
         (lambda: Weather.rows("city = 1"), TypeError, "expected a condition"),
@@ -849,6 +920,21 @@ async def test_every_type_comes_back(do, connection):
     assert untyped["a_moment"] == VALUES["a_moment"]
 
 
+def test_looking_at_tables_asks_nothing(connection, sent):
+    table = Weather.stored()
+    sent.clear()
+    table.retention = "3M"
+    shown = [repr(table), repr(Weather.rows()), table._repr_html_(), repr(Weather.city)]
+    assert shown[0] == "<StoredTimeseries weather>"
+    assert shown[1] == "<Rows of weather: all>"
+    assert shown[3] == "<column weather.city: varchar>"
+    for copied in (copy.copy(table), pickle.loads(pickle.dumps(table))):
+        assert copied == table
+        assert [*ttorm.inspect(copied).changes] == ["retention"]
+    assert [request.body for request in table.plan()] == [{"retention": "3M"}]
+    assert sent == []
+
+
 # Readers of one's own
 
 
@@ -884,6 +970,21 @@ async def test_a_reader_of_ones_own(do, connection, sent):
     )
     assert parameters == ["Oslo", MOMENT]
     assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (timedelta(hours=-36), timedelta(hours=-36)),
+        ("P1DT12H", timedelta(hours=36)),
+    ],
+)
+def test_spans_of_database_libraries(connection, raw, value):
+    class Spans(TimeseriesTable):
+        span: Column[timedelta] = measurement()
+
+    connection.reader = SQLReader(lambda query, parameters: [(MOMENT, raw)])
+    assert Spans.rows().first().span == value
 
 
 async def test_a_reader_counts_and_names_tables(do, connection):

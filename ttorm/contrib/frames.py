@@ -4,7 +4,8 @@
 frame = to_frame(Scooter.scan(Scooter.battery < 20), "model", "battery", backend="polars")
 ```
 
-Histories make their own: `History.to_frame`, `Timeline.to_frame`.
+Histories and rows of tables make their own: `History.to_frame`, `Timeline.to_frame`,
+`Rows.to_frame`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from blinker import NamedSignal
 
 from ttorm import signals
 from ttorm.api.answers import needed
-from ttorm.api.errors import NotLoadedError, StateError
+from ttorm.api.errors import NotFoundError, NotLoadedError, StateError
 from ttorm.api.names import check_uuid
 from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest, api_request
@@ -382,7 +382,12 @@ class Deletable(KeyedResource):
 
     def _delete(self) -> Flow[SaveResult]:
         key = self._saved_key()
-        yield from perform(self._connection, self._request(self._operations.delete))
+        try:
+            yield from perform(self._connection, self._request(self._operations.delete))
+        except NotFoundError as error:
+            # A repeated request may find that the first one was done, although no answer came.
+            if error.attempts < 2:
+                raise
         self._become_new()
         return SaveResult(deleted=(key,), requests=1)
 

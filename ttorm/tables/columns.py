@@ -34,6 +34,7 @@ from ttorm.tables.sqltypes import (
     DIMENSION_TYPES,
     SPATIAL,
     STRUCTURED,
+    TEXTS,
     TYPES,
     sql_type,
     value_type,
@@ -279,6 +280,8 @@ class Column(Generic[T]):
         """Hold for texts that begin with another one; letter case counts."""
         if not isinstance(prefix, str):
             raise TypeError(f"{self}.startswith({shortened(prefix)}): expected text")
+        if self.type not in TEXTS:
+            raise TypeError(f"{self} has the type {self.type}: only texts begin with a text")
         # LIKE would take '%' and '_' for more than they are, and some databases A for a.
         start: tuple[Part, ...] = ("SUBSTR(", Ref(self.name), f", 1, {len(prefix)}) = ")
         return self._condition(*start, Bound(prefix, prefix, "text"))

@@ -22,7 +22,6 @@ from ttorm.sessions import current_session
 from ttorm.tables.columns import Column, ColumnRole, key, template_of
 from ttorm.tables.conditions import Condition
 from ttorm.tables.declared import COMMON_OPTIONS, DeclaredTable, checked_template, is_text
-from ttorm.tables.migrations import INDEXES
 from ttorm.tables.rows import OrderBy, Rows, asked_for
 from ttorm.tables.stored import COLUMNS, StoredTable, given
 
@@ -315,7 +314,6 @@ class IndexTable(DeclaredTable, Generic[M]):
                 f"Meta: indexes = {cls.__name__}"
             )
         cls.__model__ = model
-        INDEXES.setdefault(model, []).append(cls)
 
     @classmethod
     def __bind__(cls, model: Any) -> None:

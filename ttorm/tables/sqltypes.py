@@ -9,7 +9,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
 
-__all__ = ["DIMENSION_TYPES", "SPATIAL", "STRUCTURED", "TYPES", "sql_type", "value_type"]
+__all__ = ["DIMENSION_TYPES", "SPATIAL", "STRUCTURED", "TEXTS", "TYPES", "sql_type", "value_type"]
 
 _PYTHON: Mapping[str, Any] = {
     "bigint": int,
@@ -39,6 +39,8 @@ TYPES = frozenset(_PYTHON)
 """The types of measurements and properties."""
 STRUCTURED = frozenset(("json", "jsonb"))
 """Types whose values are JSON of any shape."""
+TEXTS = frozenset(("character varying", "text", "varchar"))
+"""Types of texts."""
 SPATIAL = frozenset(("geography", "geometry"))
 """Types of places and shapes."""
 DIMENSION_TYPES = TYPES - STRUCTURED

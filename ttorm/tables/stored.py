@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from ttorm import signals
 from ttorm.api.answers import listed, member, refusal
-from ttorm.api.errors import ItemError, SaveError, ValidationError
+from ttorm.api.errors import (
+    ItemError,
+    NotFoundError,
+    OutcomeUnknownError,
+    SaveError,
+    StateError,
+    ValidationError,
+)
 from ttorm.api.names import check_period, check_table_name
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import perform
@@ -37,7 +44,10 @@ from ttorm.tables.conditions import Condition, Place
 from ttorm.tables.rows import OrderBy, Prepared, Row, Rows, Source, asked_for
 from ttorm.tables.sqltypes import TYPES
 
-__all__ = ["COLUMNS", "PERIOD", "StoredTable", "TableStats", "given", "refused"]
+__all__ = ["COLUMNS", "PERIOD", "StoredTable", "TableStats", "found_as", "given", "refused"]
+
+
+T = TypeVar("T", bound="StoredTable")
 
 
 class TableStats(NamedTuple):
@@ -205,6 +215,20 @@ class StoredTable(Deletable):
     def _creation(self) -> ApiRequest:
         return self._request(self._operations.create, {self._kind: {self.name: self._wire()}})
 
+    def _write(self) -> Flow[tuple[dict[str, Change], SaveResult]]:
+        new, changes, sent = not self.is_saved, self._changes(), self._wire()
+        try:
+            return (yield from super()._write())
+        except OutcomeUnknownError:
+            found = None
+            if new:
+                found = yield from found_as(type(self), Definition(self.name, sent, {}))
+            if found is None:
+                raise
+            # The answer was lost, not the table.
+            self._settle(sent, found._item.known, new=True)
+            return changes, SaveResult(created=tuple(changes), requests=1)
+
     def _update(self) -> ApiRequest:
         wire = self._wire()
         wanted = Definition(self.name, {name: wire[name] for name in wire}, {})
@@ -272,6 +296,17 @@ class StoredTable(Deletable):
             for name, columns in known.items()
             if added.get(name) or rename.keys() & columns
         }
+
+
+def found_as(kind: type[T], wanted: Definition) -> Flow[T | None]:
+    """Read the table of a definition; None when there is none, or another one of its name."""
+    table = kind._at(wanted.name)
+    try:
+        yield from table._load(fresh=True)
+        differs = altered(wanted, table._item.known)
+    except (NotFoundError, StateError):
+        return None
+    return None if differs else table
 
 
 def refused(operation: str, reasons: Mapping[str, str], result: Any = None) -> SaveError:
