@@ -165,6 +165,15 @@ async def test_rules_read_what_a_token_carries(do, signed, connection):
         await do(shown, "call", "get_twin", other.uuid)
 
 
+async def test_a_token_counts_at_the_emulators_own_door(do, connection, connect, signed, secret):
+    """There nobody needs a credential, but a token says in particular who calls."""
+    async with do.block(ttorm.session(signed(secret=secret))):
+        token = await do(Token, "create")
+        user = (await do(signed(secret=secret), "whoami"))["user"]
+    assert (await do(connect(token=token), "whoami"))["user"] == user
+    assert (await do(connection, "whoami"))["user"] != user
+
+
 def test_a_token_does_not_show(connection):
     token = Token.create(options=["refresh"], secret_dict={"pin": "7788"})
     text = token.value.reveal()
