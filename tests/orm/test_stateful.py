@@ -50,6 +50,8 @@ FIELDS = {
     ("ledger", "level"): "level",
     ("ledger", "data"): "data",
 }
+ENTRY_RULE = "entry_name != 'locked'"
+HIDDEN = frozenset({"locked"})
 DEFAULTS: dict[str, Any] = {"title": None, "tags": [], "level": None, "data": {}}
 KINDS = {
     "state": ttorm.StateError,
@@ -75,13 +77,14 @@ VALUES = {
     "data": dictionaries,
     "alpha": plain,
     "beta": plain,
+    "locked": plain,
     "copy": plain,
     "title": texts,
     "tags": lists,
     "site": dictionaries,
     "mark": plain,
 }
-ENTRIES = ("level", "data", "alpha", "beta", "copy")
+ENTRIES = ("level", "data", "alpha", "beta", "copy", "locked")
 KEYS = ("title", "tags", "site", "mark")
 IDENTITIES = ("SN#1", "SN#2", "RFID#1")
 DOCS = ("a.txt", "b.txt")
@@ -205,9 +208,12 @@ class Saves(RuleBasedStateMachine):
         self.emulator = Emulator(
             "memory:", clock=self.clock, policy=Policy(background=False), seed=1
         )
-        transport = EmulatorTransport(self.emulator, self.emulator.first_user())
+        admin = EmulatorTransport(self.emulator, self.emulator.first_user())
+        self.others = self.connect(admin)
+        role = self.others.call("create_user_role", body={"rules": {"entry_rule": ENTRY_RULE}})
+        user = self.others.call("create_user", body={"role": role["uuid"]})["uuid"]
+        transport = EmulatorTransport(self.emulator, user)
         self.connection = self.connect(Recorder(transport, self.clock))
-        self.others = self.connect(transport)
         self.sent = self.connection.transport.sent
         self.services: dict[str, Service] = {}
         self.pairs: list[Pair] = []
@@ -352,7 +358,7 @@ class Saves(RuleBasedStateMachine):
         self.learn(uuid)
         return answer
 
-    @rule(at=which, named=named("level", "data", "alpha", "beta"), shown=rules_)
+    @rule(at=which, named=named("level", "data", "alpha", "beta", "locked"), shown=rules_)
     def somebody_writes(self, at, named, shown):
         uuid, (name, value) = self.twin(at), named
         if name in self.services[uuid].entries:
@@ -439,7 +445,7 @@ class Saves(RuleBasedStateMachine):
         session = ttorm.session(self.connection)
         session.begin()
         self.sent.clear()
-        wanted = Wanted(self.services[uuid], DECLARED if self.typed else {})
+        wanted = Wanted(self.services[uuid], DECLARED if self.typed else {}, HIDDEN)
         if how == "at":
             record = self.model.at(uuid)
         elif how == "get":
@@ -469,7 +475,7 @@ class Saves(RuleBasedStateMachine):
 
     def new(self, described):
         self.count()
-        wanted = Wanted(None, DECLARED if self.typed else {})
+        wanted = Wanted(None, DECLARED if self.typed else {}, HIDDEN)
         record = self.model(description=deepcopy(described))
         wanted.description.want.update(deepcopy(described or {}))
         wanted.replaced = described == {}
@@ -1067,7 +1073,7 @@ class Saves(RuleBasedStateMachine):
         if how == "new":
             held.append(self.new({"mark": index}))
         elif all(pair.record._state.uuid != uuid for pair in held):
-            wanted = Wanted(self.services[uuid], DECLARED if self.typed else {})
+            wanted = Wanted(self.services[uuid], DECLARED if self.typed else {}, HIDDEN)
             held.append(Pair(self.model.at(uuid), wanted))
             assert self.model.at(uuid) is held[-1].record
 

@@ -150,8 +150,14 @@ class Wanted:
         breaks: After how many requests the connection breaks; None when it does not.
     """
 
-    def __init__(self, service: Service | None, declared: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        service: Service | None,
+        declared: dict[str, dict[str, Any]],
+        hidden: frozenset[str] = frozenset(),
+    ) -> None:
         new = service is None
+        self.hidden = hidden
         self.service = service
         self.declared = declared
         self.description = Thing({} if new else UNKNOWN, GONE)
@@ -335,7 +341,7 @@ class Wanted:
         if self.breaks is not None and len(self.sent) > self.breaks:
             raise FailedError("broken")
         try:
-            return self.service.answer(request)
+            return self.service.answer(request, self.hidden)
         except StatusError as error:
             raise FailedError(str(error.status)) from None
 

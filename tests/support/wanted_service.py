@@ -49,18 +49,24 @@ class Service:
     """One Twin at the service."""
 
     def __init__(self) -> None:
+        self.hidden: frozenset[str] = frozenset()
         self.description: dict[str, Any] | None = None
         self.alive = True
         self.entries: dict[str, dict[str, Any]] = {}
         self.identities: dict[str, dict[str, Any]] = {}
         self.docs: dict[str, Any] = {}
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request, hidden: frozenset[str] = frozenset()) -> Answer:
         """Do what a request asks for.
+
+        Args:
+            request: The request.
+            hidden: Names of Entries that the caller's role does not let see or change.
 
         Raises:
             StatusError: It is refused as a whole.
         """
+        self.hidden = hidden
         part, _, name = request.path.partition("/")
         verb = request.method.lower()
         if part == "":
@@ -91,7 +97,9 @@ class Service:
     # The Ledger
 
     def _get_ledger(self, name: str, request: Request) -> Answer:
-        return Answer({name: dict(entry) for name, entry in self.entries.items()})
+        return Answer(
+            {name: dict(entry) for name, entry in self.entries.items() if name not in self.hidden}
+        )
 
     def _post_ledger(self, name: str, request: Request) -> Answer:
         wanted = request.body["entries"]
@@ -102,18 +110,16 @@ class Service:
     def _patch_ledger(self, name: str, request: Request) -> Answer:
         def possible(name: str) -> bool:
             fixed = "ref" in self.entries.get(name, {}) and "value" in request.body["entries"][name]
-            return name in self.entries and not fixed
+            return self._is_seen(name) and not fixed
 
         return self._write(request, possible, self._put)
 
     def _delete_ledger(self, name: str, request: Request) -> Answer:
         names = {text: {} for _, text in request.query}
-        return self._write(
-            request,
-            lambda name: name in self.entries,
-            lambda name, _: self.entries.pop(name),
-            names,
-        )
+        return self._write(request, self._is_seen, lambda name, _: self.entries.pop(name), names)
+
+    def _is_seen(self, name: str) -> bool:
+        return name in self.entries and name not in self.hidden
 
     def _put(self, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
         entry = self.entries.setdefault(name, {"visibility": None, "history": None})
