@@ -6,9 +6,13 @@ import json
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ttorm
 from ttorm import Entry, Field, Link, Reference, Twin, description, entry, reference
+from ttorm.emulator import Emulator
+from ttorm.emulator.transport import EmulatorTransport
 
 
 class Station(Twin):
@@ -210,3 +214,88 @@ async def test_who_depends_on_what_failed_says_so(do, connection, wire):
         assert node._state.uuid is None
         await do(node.peer, "save")
     assert node.ledger["peer"].value == node.peer.uuid
+
+
+# Any net of records
+
+MOST = 5
+nets = st.sets(st.tuples(st.integers(0, MOST - 1), st.integers(0, MOST - 1)), max_size=7)
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+REFERENCE = re.compile(r"twin://([0-9a-f-]{36})/[0-9a-f-]{36}/(\w+)")
+
+
+class Knot(Twin):
+    seen: Field[list[Link[Knot]] | None] = description(default=None)
+    near: Field[list[Link[Knot]] | None] = entry(default=None)
+
+
+class Watchman:
+    """A transport that lets no request speak of what is not there yet."""
+
+    def __init__(self, transport):
+        self.transport = transport
+        self.emulator, self.user = transport.emulator, transport.user
+        self.methods = []
+        self.there = set()
+
+    def send(self, request):
+        body = (request.body or b"").decode()
+        links = set(UUID.findall(REFERENCE.sub("", body)))
+        assert links | set(REFERENCE.findall(body)) <= self.there, body
+        answer = self.transport.send(request)
+        if request.method != "GET":
+            self.methods.append(request.method)
+        told = json.loads(answer.body)
+        if request.url.endswith("/twins"):
+            self.there.add(told["creation_certificate"]["uuid"])
+        [uuid] = UUID.findall(request.url) or [""]
+        self.there |= {(uuid, name) for name in told.get("entries", ())}
+        return answer
+
+    async def asend(self, request):
+        raise NotImplementedError
+
+    def close(self):
+        self.transport.close()
+
+    async def aclose(self):
+        self.close()
+
+
+def lead(knots, net, number):
+    return [knots[other] for one, other in sorted(net) if one == number] or None
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(
+    old=st.sets(st.integers(0, MOST - 1)), seen=nets, near=nets, copies=nets, by_end=st.booleans()
+)
+def test_nothing_is_spoken_of_before_it_is_there(old, seen, near, copies, by_end):
+    with Emulator("memory:", seed=1) as emulator:
+        transport = Watchman(EmulatorTransport(emulator, emulator.first_user()))
+        with (
+            ttorm.connect(transport=transport, default=False) as connection,
+            ttorm.session(connection) as session,
+        ):
+            connection.whoami()
+            knots = [Knot.create() if number in old else Knot() for number in range(MOST)]
+            transport.methods.clear()
+            for number, knot in enumerate(knots):
+                knot.seen, knot.near = lead(knots, seen, number), lead(knots, near, number)
+                knot.ledger["base"] = number
+                for one, other in copies:
+                    if one == number != other:
+                        knot.ledger[f"copy_{other}"] = Entry(ref=knots[other].ledger["base"])
+            planned = session.plan()
+            if by_end:
+                session.flush()
+            else:
+                ttorm.save_all(knots)
+            assert session.dirty == []
+            assert sorted(one.method for one in planned) == sorted(transport.methods)
+            ttorm.refresh_all(knots)
+            for number, knot in enumerate(knots):
+                assert knot.seen == lead(knots, seen, number)
+                assert knot.near == lead(knots, near, number)
+                copied = {other for one, other in copies if one == number != other}
+                assert {b: knot.ledger[f"copy_{b}"].value for b in copied} == {b: b for b in copied}
