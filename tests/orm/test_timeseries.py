@@ -205,6 +205,13 @@ def test_wrong_declarations_say_how_to_mend_them(body, meta, message):
         declared(body, meta)
 
 
+def test_a_class_whose_name_is_no_table_name_needs_one():
+    with pytest.raises(TypeError, match=r'write class Meta: name = "\.\.\."'):
+
+        class Größe(TimeseriesTable):  # noqa: PLC2401 # it is refused
+            n: Column[int] = measurement()
+
+
 def test_wrong_types_and_templates_are_refused_where_they_are_written():
     with pytest.raises(TypeError, match="did you mean 'varchar'"):
         dimension(type="varcharr")

@@ -279,7 +279,7 @@ def _hides(base: type, name: str) -> bool:
 def _check_names(cls: type[DeclaredTable]) -> None:
     try:
         names.check_table_name(cls._own_place().table)
-    except ValidationError as error:
+    except ValidationError as error:  # of a class whose name is not plain letters
         raise TypeError(f'{cls.__name__}: {error}; write class Meta: name = "..."') from None
     seen: dict[str, str] = {}
     for attribute, one in cls.__columns__.items():
