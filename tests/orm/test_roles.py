@@ -189,7 +189,11 @@ async def test_the_statement_decides_first(do, sent):
     assert not no
     yes = await do(role, "allows", "get_twin")
     assert yes
+    assert yes.unknown == ("whether the Twin belongs to the account: give twin=",)
+    role.rules = Rules(twin="true")
+    yes = await do(role, "allows", "get_twin")
     assert yes.unknown == ("the twin rule, for which twin= is to be given",)
+    assert (await do(role, "allows", "get_twin_identity")).allowed is False
     assert sent.lines() == []
     with pytest.raises(ValidationError, match="no operation is called 'fly'"):
         await do(role, "allows", "fly")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ttorm.api.answers import items
@@ -55,21 +55,24 @@ def permission(role: Role, name: str, call: Call) -> Flow[Permission]:
     """Look at the statement, then at the rules for which something is given."""
     operation = OPERATIONS.get(name)
     if operation is not None and not operation.credential:
-        return Permission(True, f"{name} needs no credential: roles do not govern it")  # noqa: FBT003
+        return _yes(f"{name} needs no credential: roles do not govern it")
     # Before it is saved, a role may have neither: then the platform's defaults hold.
     statement: Statement | None = role.statement
     rules: Rules | None = role.rules
     statement, rules = statement or Statement.deny(), rules or Rules()
     if not statement.allows(name):
-        return Permission(False, f"the statement does not permit {name}")  # noqa: FBT003
+        return _no(f"the statement does not permit {name}")
     if name == "refresh_user_token":
-        return Permission(True, "roles do not govern it", ("what the token's options allow",))  # noqa: FBT003
+        return _yes("roles do not govern it", ["what the token's options allow"])
     unknown: list[str] = []
     for kind in _kinds(name, call):
         state = call.state(kind)
         rule: str | None = getattr(rules, kind)
         if state is None:
-            unknown.append(f"the {kind} rule, for which {kind}= is to be given")
+            if rule is not None:
+                unknown.append(f"the {kind} rule, for which {kind}= is to be given")
+            elif kind == "twin":
+                unknown.append("whether the Twin belongs to the account: give twin=")
             continue
         gap = _gap(kind, rule, call)
         if gap is not None:
@@ -77,8 +80,16 @@ def permission(role: Role, name: str, call: Call) -> Flow[Permission]:
             continue
         refused = yield from _refused(role, kind, rule, state, call)
         if refused is not None:
-            return Permission(False, refused, tuple(unknown))  # noqa: FBT003
-    return Permission(True, f"the statement permits {name}", tuple(unknown))  # noqa: FBT003
+            return _no(refused, unknown)
+    return _yes(f"the statement permits {name}", unknown)
+
+
+def _yes(reason: str, unknown: Iterable[str] = ()) -> Permission:
+    return Permission(allowed=True, reason=reason, unknown=tuple(unknown))
+
+
+def _no(reason: str, unknown: Iterable[str] = ()) -> Permission:
+    return Permission(allowed=False, reason=reason, unknown=tuple(unknown))
 
 
 def _kinds(name: str, call: Call) -> Iterator[str]:
