@@ -221,7 +221,8 @@ def test_nothing_grows(server, minutes, growth):
     busiest = [max(values) for values in zip(*counted[:-part], strict=True)]
     print(
         f"\n{minutes} minutes, {done} pieces of work: {first / 1024:.1f} MiB, then "
-        f"{last / 1024:.1f} MiB ({last / first - 1:+.2%}); at most {busiest[1]} sockets, {busiest[2]} threads"
+        f"{last / 1024:.1f} MiB ({last / first - 1:+.2%}); at most {busiest[1]} sockets, "
+        f"{busiest[2]} threads"
     )
     assert last < first * (1 + growth)
     for one in counted[-part:]:
