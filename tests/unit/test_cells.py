@@ -22,8 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydantic import BaseModel
 
 from ttorm import ConflictError, ValidationError
-from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Item, Items, Marker
-from ttorm.records.values import PLAIN, TypedCodec
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Marker
+from ttorm.records.items import Item, Items
+from ttorm.records.typed import TypedCodec
+from ttorm.records.values import PLAIN
 
 # Values that Python confuses and JSON does not are frequent on purpose.
 KEYS = st.sampled_from(["a", "b", "c"])

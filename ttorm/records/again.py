@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ttorm.records.cells import NOTHING, Cell
-from ttorm.records.values import Codec, TypedCodec
+from ttorm.records.typed import TypedCodec
+from ttorm.records.values import Codec
 from ttorm.sessions import Session
 
 __all__ = ["NEVER", "Again"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ttorm.api.errors import ValidationError
-from ttorm.records.cells import Cell, Items, Marker
+from ttorm.records.cells import Cell, Marker
+from ttorm.records.items import Items
 from ttorm.records.state import TwinState
 from ttorm.records.values import PLAIN, Codec
 

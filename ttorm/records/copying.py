@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ttorm.api.errors import StateError
-from ttorm.records.cells import ABSENT, Item, Items
+from ttorm.records.cells import ABSENT
+from ttorm.records.items import Item, Items
 from ttorm.records.needs import needs
 from ttorm.records.state import TwinState
 

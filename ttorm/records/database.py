@@ -15,9 +15,10 @@ from ttorm.connection.core import Connection
 from ttorm.display import Displayed, Sheet, limited, shortened
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.cells import ABSENT, UNKNOWN, Item, Marker
+from ttorm.records.cells import ABSENT, UNKNOWN, Marker
 from ttorm.records.changes import Change, shown
 from ttorm.records.collection import Collection
+from ttorm.records.items import Item
 from ttorm.records.members import MOMENT, CheckedCodec, Member, Writable
 from ttorm.records.resource import KeyedResource, Operations
 from ttorm.records.values import PLAIN

@@ -10,14 +10,16 @@ from ttorm.api.errors import BrokenReferenceError, MissingEntryError, Validation
 from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
 from ttorm.records.attributes import read_field
-from ttorm.records.cells import NOTHING, Items, Marker
+from ttorm.records.cells import NOTHING, Marker
 from ttorm.records.fields import FieldSpec
+from ttorm.records.items import Items
 from ttorm.records.loading import check_blocking, is_loaded, load, require
 from ttorm.records.meta import did_you_mean
 from ttorm.records.references import source
 from ttorm.records.state import TwinState
 from ttorm.records.targets import behind
-from ttorm.records.values import PLAIN, Codec, TypedCodec
+from ttorm.records.typed import TypedCodec
+from ttorm.records.values import PLAIN, Codec
 from ttorm.results import all_of
 
 __all__ = ["Dumps", "Mode", "complete", "dumped_fields", "entry_values", "exported", "is_known"]

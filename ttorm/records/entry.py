@@ -15,8 +15,9 @@ from ttorm.connection.calls import read
 from ttorm.display import Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.cells import ABSENT, NOTHING, Item
+from ttorm.records.cells import ABSENT, NOTHING
 from ttorm.records.history import History, Place, Span, values_at
+from ttorm.records.items import Item
 from ttorm.records.properties import Properties
 from ttorm.records.publishing import Publish
 from ttorm.records.saving import remove_now, save

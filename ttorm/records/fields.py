@@ -29,7 +29,8 @@ from ttorm.api.errors import ValidationError
 from ttorm.records.annotations import annotations_of
 from ttorm.records.codecs import CustomCodec, ValueCodec
 from ttorm.records.targets import Target
-from ttorm.records.values import PLAIN, Codec, TypedCodec
+from ttorm.records.typed import TypedCodec
+from ttorm.records.values import PLAIN, Codec
 from ttorm.rules import LEDGER, TWIN, Attribute
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from ttorm.connection.calls import read
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.cells import ABSENT, UNKNOWN, Item
+from ttorm.records.cells import ABSENT, UNKNOWN
+from ttorm.records.items import Item
 from ttorm.records.loading import check_blocking, require
 from ttorm.records.named import Named
 from ttorm.records.saving import remove_now, save

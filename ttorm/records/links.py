@@ -18,7 +18,8 @@ from ttorm.records.record import Record
 from ttorm.records.references import source
 from ttorm.records.sources import placeholder
 from ttorm.records.state import TwinState
-from ttorm.records.values import LINK, Linking, Need, TypedCodec
+from ttorm.records.typed import LINK, Linking, TypedCodec
+from ttorm.records.values import Need
 from ttorm.results import all_of
 from ttorm.rules import Attribute, Expression, literal, raw
 

@@ -11,7 +11,8 @@ from ttorm.api.request import api_request
 from ttorm.connection.calls import read
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
-from ttorm.records.cells import Item, Items, Marker
+from ttorm.records.cells import Marker
+from ttorm.records.items import Item, Items
 from ttorm.records.loading import check_blocking, load, require
 from ttorm.records.state import TwinState
 

@@ -15,8 +15,9 @@ from ttorm.connection.calls import kept_answer
 from ttorm.connection.core import Connection
 from ttorm.connection.invalidation import after_notification
 from ttorm.flows import Flow
-from ttorm.records.cells import ABSENT, Items
+from ttorm.records.cells import ABSENT
 from ttorm.records.changes import Change, attribute_name, shown
+from ttorm.records.items import Items
 from ttorm.records.lookup import state_at
 from ttorm.records.models import model_of
 from ttorm.records.state import PERSONAL, TwinState, known_state

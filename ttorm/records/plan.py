@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 from ttorm.api.codec import JSONValue, encode
 from ttorm.api.errors import QuotaError, StateError
 from ttorm.api.request import MAX_BODY, ApiRequest, api_request, encode_query
-from ttorm.records.cells import ABSENT, UNKNOWN, Item, Items
+from ttorm.records.cells import ABSENT, UNKNOWN
+from ttorm.records.items import Item, Items
 from ttorm.records.loading import part_request
 from ttorm.records.needs import (
     Spot,

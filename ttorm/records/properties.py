@@ -12,7 +12,8 @@ from ttorm.api.errors import MissingEntryError, StateError
 from ttorm.api.moments import moment
 from ttorm.api.names import check_history
 from ttorm.display import Displayed
-from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Item
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
+from ttorm.records.items import Item
 from ttorm.records.loading import require
 from ttorm.records.publishing import Publish, publish_rules
 from ttorm.records.sources import SOURCES, Source, take_form

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ttorm.api.answers import member
 from ttorm.api.errors import BrokenReferenceError, MissingEntryError, ValidationError
-from ttorm.records.cells import ABSENT, UNKNOWN, Item
+from ttorm.records.cells import ABSENT, UNKNOWN
 from ttorm.records.entry import Entry
+from ttorm.records.items import Item
 from ttorm.records.loading import require
 from ttorm.records.sources import SOURCES, Source
 from ttorm.records.state import TwinState, writable_entry

@@ -23,8 +23,9 @@ from ttorm.connection.core import Connection
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.cells import ABSENT, UNKNOWN, Item, Marker
+from ttorm.records.cells import ABSENT, UNKNOWN, Marker
 from ttorm.records.changes import Change, shown
+from ttorm.records.items import Item
 from ttorm.records.members import Member
 from ttorm.records.sheets import item_sheet
 from ttorm.records.turns import Saver, alone, turn

@@ -10,7 +10,8 @@ from ttorm.api.errors import ValidationError
 from ttorm.records.dumping import dumped_fields, exported
 from ttorm.records.fields import FieldSpec
 from ttorm.records.targets import behind
-from ttorm.records.values import PLAIN, RECORD, TypedCodec
+from ttorm.records.typed import RECORD, TypedCodec
+from ttorm.records.values import PLAIN
 
 __all__ = ["Direction", "Schemas"]
 

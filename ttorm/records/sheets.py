@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from ttorm.api.errors import TtormError, ValidationError
 from ttorm.display import Sheet, limited, shortened
-from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Item, Items, Marker
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Marker
 from ttorm.records.changes import shown
+from ttorm.records.items import Item, Items
 from ttorm.records.state import TwinState
 from ttorm.records.values import PLAIN, Codec
 

@@ -11,7 +11,7 @@ from ttorm.api.codec import JSONValue
 from ttorm.api.errors import StateError, ValidationError
 
 if TYPE_CHECKING:
-    from ttorm.records.cells import Item
+    from ttorm.records.items import Item
     from ttorm.records.state import TwinState
     from ttorm.records.values import Need
 

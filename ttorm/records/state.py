@@ -17,7 +17,8 @@ from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.again import NEVER, Again
-from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell, Item, Items
+from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell
+from ttorm.records.items import Item, Items
 from ttorm.records.lent import Lent
 from ttorm.results import Plan, SaveResult, Stage
 from ttorm.sessions import Session, current_session, open_block

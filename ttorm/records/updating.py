@@ -16,8 +16,8 @@ from ttorm.records.turns import turn
 from ttorm.records.values import PLAIN
 
 if TYPE_CHECKING:
-    from ttorm.records.cells import Item
     from ttorm.records.entry import Entry
+    from ttorm.records.items import Item
     from ttorm.records.state import TwinState
 
 __all__ = ["update"]

@@ -25,7 +25,8 @@ from ttorm.display import shortened
 from ttorm.records.annotations import annotations_of
 from ttorm.records.fields import FieldAttribute, resolved
 from ttorm.records.meta import did_you_mean
-from ttorm.records.values import PLAIN, Codec, TypedCodec
+from ttorm.records.typed import TypedCodec
+from ttorm.records.values import PLAIN, Codec
 from ttorm.rules import Attribute
 from ttorm.rules.nodes import Member, Name
 from ttorm.tables.conditions import Condition, Ordering, Place
