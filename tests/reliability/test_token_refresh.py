@@ -234,15 +234,32 @@ def test_cancelled_waiters_and_a_failed_leader_leave_the_others_alone(desk, conn
     desk.asked.clear()
     desk.open.clear()
     desk.refusals = 1
-    cancelled = range(0, MANY, 10)
-    with Crowd([connection], threads=0) as crowd:
-        # The first task leads; the others wait for it.
+    # The threads come first: one of them leads.
+    with Crowd([connection]) as crowd:
         settle()
-        crowd.cancel(*[number for number in cancelled if number])
+        crowd.cancel(*range(0, MANY, 10))
         desk.open.set()
     errors = Counter(type(outcome) for outcome in crowd.failed)
-    assert errors == {asyncio.CancelledError: len(cancelled) - 1, ServerError: 1}
-    assert desk.asked == {ANOTHER: 2, "/whoami": MANY - len(cancelled)}
+    assert errors == {asyncio.CancelledError: MANY // 10, ServerError: 1}
+    assert desk.asked == {ANOTHER: 2, "/whoami": 2 * MANY - MANY // 10 - 1}
+
+
+def test_a_hundred_connections_with_cancelled_waiters_and_a_failed_leader(desk, connect, secret):
+    connections = [connect(secret=secret, tokens=TOKENS) for _ in range(MANY)]
+    for connection in connections:
+        connection.call("who_am_i")
+    desk.emulator.clock.advance(95)
+    desk.asked.clear()
+    desk.open.clear()
+    desk.refusals = 1
+    with Crowd(connections) as crowd:
+        settle()
+        crowd.cancel(*range(0, MANY, 10))
+        desk.open.set()
+    errors = Counter(type(outcome) for outcome in crowd.failed)
+    assert errors == {asyncio.CancelledError: MANY // 10}
+    # The secret of the one that failed made another token.
+    assert desk.asked == {FRESH: MANY, ANOTHER: 1, "/whoami": 2 * MANY - MANY // 10}
 
 
 def test_a_cancelled_leader_hands_over(desk, connection):
