@@ -167,6 +167,22 @@ async def test_listing_get_and_delete(do, sent):
         await do(found, "refresh")
 
 
+async def test_a_deleted_role_can_be_made_again(do, sent):
+    statement, rules = Statement.allow("get_twin"), Rules(twin="true")
+    role = await do(Role, "create", name="Reader", statement=statement, rules=rules)
+    old = role.uuid
+    await do(role, "delete")
+    assert (role.statement, role.rules, role.is_saved) == (statement, rules, False)
+    sent.clear()
+    await do(role, "save")
+    assert role.uuid != old
+    assert sent.take()[0].body == {
+        "name": "Reader",
+        "statement": statement.to_json(),
+        "rules": rules.to_json(),
+    }
+
+
 async def test_the_service_refuses(do, connection, connect):
     own = Role.at((await do(connection, "whoami"))["role"])
     with pytest.raises(OperationNotAllowedError):
