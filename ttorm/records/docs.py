@@ -43,7 +43,7 @@ class Docs(Displayed, Named[Doc]):
             return check_doc_name(name)
         full = f"{self._folder}{name}"
         # The service may have names that it would not take any more.
-        return full if full in self._state.docs.names() else check_doc_name(full)
+        return full if full in self._state.docs.base else check_doc_name(full)
 
     def __getitem__(self, name: str) -> Doc:
         full = self._full(name)
