@@ -485,3 +485,34 @@ async def test_odd_names_of_the_service_can_be_read(do, connect):
         assert dict(found.description) == {"Odd Key": [1]}
         assert [str(identity) for identity in found.identities.values()] == ["odd"]
         assert [doc.name for doc in found.docs.values()] == ["odd name"]
+
+
+@pytest.mark.parametrize("part", ["description", "ledger", "identities", "docs"])
+async def test_one_name_is_looked_up_without_going_through_all(do, connection, monkeypatch, part):
+    from ttorm.records.items import Items
+
+    listed, names = [], Items.names
+    twin = await do(
+        Twin, "create", description={"a": 1, "b": 2}, entries={"a": 1, "b": 2}, identities=["A#1"]
+    )
+    await do(twin.docs, "upload", "a.txt", b"x")
+    await do(twin, "load", "docs", "identities")
+    monkeypatch.setattr(Items, "names", lambda items: listed.append(1) or names(items))
+    for name, held in getattr(twin, part).items():
+        assert name in getattr(twin, part)
+        assert getattr(twin, part).get(name) == held
+    assert len(listed) <= 1
+
+
+async def test_asking_for_a_name_tells_of_changes(do, connection):
+    twin = await do(Twin, "create", entries={"a": 1, "b": 2}, identities=["A#1", "B#1"])
+    await do(twin, "load", "identities")
+    twin.ledger["c"] = 3
+    del twin.ledger["a"]
+    assert [name in twin.ledger for name in "abcd"] == [False, True, True, False]
+    assert [name for name in "abcd" if name in twin.ledger] == sorted(twin.ledger)
+    twin.identities.add("C#1")
+    del twin.identities["A#1"]
+    texts = ["A#1", "B#1", "C#1", "D#1"]
+    assert [text in twin.identities for text in texts] == [False, True, True, False]
+    assert [text for text in texts if text in twin.identities] == sorted(twin.identities)

@@ -66,7 +66,7 @@ class Identity(Displayed):
             state.connection.run(self._refresh(fresh=False))
         value = cell.current()
         if value in (ABSENT, UNKNOWN):
-            if self.text in state.identities.names():
+            if self.text in state.identities:
                 return None
             raise NotFoundError(
                 f"{self!r} is not there: add it first",
@@ -216,10 +216,10 @@ class Identities(Displayed, Named[Identity]):
 
     def __getitem__(self, identity: str) -> Identity:
         items = self._state.identities
-        if identity not in items.names():
+        if identity not in items:
             if items.item(check_identity(identity)).present is None:
                 require(self._state, "identities", f"identities[{identity!r}]")
-            if identity not in items.names():
+            if identity not in items:
                 raise KeyError(identity)
         return Identity(self._state, identity)
 

@@ -168,6 +168,15 @@ class Items:
     def _base_of(self, name: str) -> Any:
         return self.base.get(name, ABSENT if self.complete else UNKNOWN)
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is an item after the changes made here, as `names` does."""
+        if not isinstance(name, str):
+            return False
+        item = self._touched.get(name)
+        if item is None:
+            return name in self.base
+        return not item.removed and (name in self.base or item.adding or item.is_modified())
+
     def names(self) -> list[str]:
         """Give the names there are after the changes made here."""
         added = [name for name, item in self if item.adding or item.is_modified()]

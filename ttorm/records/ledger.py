@@ -91,7 +91,8 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
         return len(self._names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names()
+        require(self._state, self._part, self._part)
+        return name in self._state.foreign_or_own(self._alias)
 
     def to_dict(self) -> dict[str, JSONValue]:
         """Give the values of all Entries as a dictionary of its own, which nothing depends on."""
