@@ -12,18 +12,22 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ttorm.api.http import HttpRequest, HttpResponse, Transport
+from ttorm.api.request import ApiRequest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 __all__ = [
     "Await",
+    "Carry",
     "Effect",
     "Flow",
     "Gather",
     "Send",
     "Sleep",
     "Wait",
+    "carry",
+    "collecting",
     "finish",
     "gather",
     "gathering",
@@ -60,6 +64,13 @@ class Await(NamedTuple):
     coroutine: Coroutine[Any, Any, Any]
 
 
+class Carry(NamedTuple):
+    """Make a call together with others; drivers do not, only who collects calls."""
+
+    connection: Any
+    call: ApiRequest
+
+
 class Gather(NamedTuple):
     """Run several flows to their ends, at most as many sends at once as the driver's bound."""
 
@@ -69,7 +80,10 @@ class Gather(NamedTuple):
 gathering: ContextVar[bool] = ContextVar("ttorm_gathering", default=False)
 """Whether the flow that runs here is one of several that a driver runs side by side."""
 
-Effect: TypeAlias = Send | Sleep | Wait | Await | Gather
+collecting: ContextVar[bool] = ContextVar("ttorm_collecting", default=False)
+"""Whether the flow that runs here is stepped by somebody who collects calls."""
+
+Effect: TypeAlias = Send | Sleep | Wait | Await | Carry | Gather
 Flow: TypeAlias = Generator[Effect, Any, R]
 
 
@@ -103,6 +117,18 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Flow[Any]:
         StateError: The flow is driven without an event loop.
     """
     return (yield Await(coroutine))
+
+
+def carry(connection: Any, call: ApiRequest) -> Flow[HttpResponse | None]:
+    """Have a call made together with others.
+
+    Returns:
+        Its answer; None when it is to be sent by itself.
+
+    Raises:
+        TtormError: What was sent in its place has failed.
+    """
+    return cast("HttpResponse | None", (yield Carry(connection, call)))
 
 
 def gather(flows: Iterable[Flow[R]]) -> Flow[list[R | Exception]]:

@@ -10,11 +10,13 @@ from ttorm.flows import Flow, gather
 from ttorm.results import SaveResult, Stage
 from ttorm.units import Unit
 
-__all__ = ["Wave", "in_order", "in_stages", "waves"]
+__all__ = ["Together", "Wave", "in_order", "in_stages", "waves"]
 
 W = TypeVar("W", bound=Unit)
 Save: TypeAlias = Callable[[W, bool], Flow[SaveResult]]
 """Saves a record; early, it leaves out what speaks of others."""
+Together: TypeAlias = Callable[[Iterable[Flow[SaveResult]]], Flow[list[SaveResult | Exception]]]
+"""Runs flows side by side, each to its end."""
 
 
 class Wave(NamedTuple, Generic[W]):
@@ -54,8 +56,15 @@ def in_stages(units: Iterable[W]) -> Iterator[tuple[W, Stage]]:
             yield unit, wave.stage
 
 
-def in_order(units: Iterable[W], save: Save[W]) -> Flow[list[SaveResult | Exception]]:
+def in_order(
+    units: Iterable[W], save: Save[W], together: Together = gather
+) -> Flow[list[SaveResult | Exception]]:
     """Save records, each after those it waits for, otherwise side by side.
+
+    Args:
+        units: The records.
+        save: Saves one.
+        together: Runs several saves.
 
     Returns:
         What was done and what failed, of one record after the other.
@@ -65,7 +74,7 @@ def in_order(units: Iterable[W], save: Save[W]) -> Flow[list[SaveResult | Except
     for wave in waves(units):
         some = [unit for unit in wave.units if id(unit) not in failed]
         early = wave.stage == "early"
-        saved = yield from gather(save(unit, early) for unit in some)
+        saved = yield from together(save(unit, early) for unit in some)
         for unit, outcome in zip(some, saved, strict=True):
             if not early or not isinstance(outcome, Exception):
                 outcomes.append(outcome)

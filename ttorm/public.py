@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ttorm import rules, signals
 from ttorm._version import __version__
+from ttorm.api.batches import BatchCodec, BatchLine, EmulatorBatchCodec
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import (
     AlreadyDoneError,
@@ -56,6 +57,8 @@ from ttorm.connection.readers import Query, Reader, SQLReader
 from ttorm.connection.watch import NPlusOneWarning
 from ttorm.records.account import Account
 from ttorm.records.action import Action
+from ttorm.records.batch import Batch
+from ttorm.records.batchcalls import BatchCall, BatchResult, BatchResults
 from ttorm.records.bulk import (
     aload_all,
     arefresh_all,
@@ -120,7 +123,13 @@ __all__ = [
     "Attempt",
     "Attempts",
     "BadRequestError",
+    "Batch",
+    "BatchCall",
+    "BatchCodec",
     "BatchError",
+    "BatchLine",
+    "BatchResult",
+    "BatchResults",
     "BrokenReferenceError",
     "Budget",
     "BudgetExceededError",
@@ -142,6 +151,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "DatabaseUsers",
     "Doc",
+    "EmulatorBatchCodec",
     "Entry",
     "Field",
     "ForbiddenError",

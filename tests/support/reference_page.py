@@ -44,6 +44,7 @@ SECTIONS = {
     "Users, roles and secrets": "Account User Role Statement Rules Action Permission UserSecret"
     " Invitation claim Token TokenOptions",
     "History": "History HistoryRecord Timeline HistoryRow",
+    "Batches": "Batch BatchCall BatchResults BatchResult BatchCodec EmulatorBatchCodec BatchLine",
     "Stickers": "Sticker",
     "The account": "Log Usage",
     "Tables": "TimeseriesTable IndexTable Column dimension measurement column Condition Ordering"

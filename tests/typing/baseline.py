@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,10 @@ from pydantic import BaseModel
 import ttorm
 from ttorm import (
     ApiError,
+    Batch,
+    BatchCall,
+    BatchResult,
+    BatchResults,
     Budget,
     Cache,
     CacheStatistics,
@@ -538,6 +543,46 @@ assert_type(ttorm.inspect(scooter).loaded, tuple[str, ...])
 assert_type(ttorm.inspect(scooter).state, Literal["new", "modified", "clean", "terminated"])
 assert_type(ttorm.inspect(scooter).changes["battery"], Change)
 assert_type(str(ttorm.inspect(scooter).changes), str)
+
+
+def batches(scooter: Scooter) -> None:
+    """Have the service make many calls."""
+    calls = (BatchCall(scooter, body={"entries": {"a": {"value": n}}}) for n in range(3))
+    batch = Batch.run("add_twin_ledger_entry", calls, dictionary={"team": "ops"})
+    assert_type(batch, Batch)
+    assert_type(batch.wait_done(5, progress=lambda one: one.status), Batch)
+    assert_type(batch.is_finished, bool)
+    assert_type(batch.uuid, str)
+    assert_type(batch.operation, str | None)
+    assert_type(batch.hash, str | None)
+    assert_type(batch.created_at, datetime)
+    assert_type(batch.updated_at, datetime)
+    assert_type(batch.results(), BatchResults)
+    for result in batch.results():
+        assert_type(result, BatchResult)
+        assert_type(result.line, int)
+        assert_type(result.error, ApiError | None)
+    assert_type(batch.cancel(), Batch)
+    for one in Batch.list(status="completed", since=5.0):
+        assert_type(one, Batch)
+    assert_type(Batch.get(batch.uuid), Batch)
+    assert_type(ttorm.save_all([scooter], via="batch"), SaveResult)
+    assert_type(
+        ttorm.connect("memory:", batch_codec=ttorm.EmulatorBatchCodec()).dictionary,
+        Mapping[str, Any] | None,
+    )
+    batch.delete()
+
+
+async def abatches(scooter: Scooter) -> None:
+    """The same in async code."""
+    batch = await Batch.arun("get_twin", [BatchCall(scooter)])
+    assert_type(await batch.await_done(timeout=5), Batch)
+    async for result in batch.results():
+        assert_type(result, BatchResult)
+    assert_type(await batch.results().aall(), list[BatchResult])
+    assert_type(await (await batch.acancel()).adelete(), None)
+    assert_type(await ttorm.asave_all([scooter], via="batch"), SaveResult)
 
 
 def stickers(twin: Twin, role: ttorm.Role) -> None:

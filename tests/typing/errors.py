@@ -132,6 +132,10 @@ scooter.history("battery").to_frame("excel")  # error
 scooter.ledger.as_of("yesterday")  # error
 Scooter.battery.betwen  # members of values are named freely
 
+ttorm.Batch.run("get_twin", [{"twin": "uuid"}])  # error
+ttorm.Batch.list(status="odd")  # error
+ttorm.save_all([scooter], via="pigeon")  # error
+ttorm.connect("memory:", batch_codec=5)  # error
 scooter.stickers.put("red")  # error
 scooter.stickers.put("red", "uuid", publish={"on_look": "work"})  # error
 scooter.stickers.put("red", 5)  # error

@@ -21,7 +21,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ttorm.api.errors import StateError
-from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait, gathering
+from ttorm.flows import Await, Carry, Effect, Flow, Gather, Send, Sleep, Wait, gathering
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -85,6 +85,8 @@ def _perform(effect: Effect, bound: int) -> Any:
             return True
         case Await(coroutine):
             raise _no_loop(coroutine)
+        case Carry():
+            return None
         case Gather(flows):
             return _Round(bound).run(flows)
 
@@ -218,6 +220,8 @@ class _Round:
                 )
             case Await(coroutine):
                 self._ready.append((task, _throwing(_no_loop(coroutine))))
+            case Carry():
+                self._ready.append((task, _sending(None)))
             case Gather(flows):
                 self._start(flows, task)
 

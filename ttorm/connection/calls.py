@@ -14,19 +14,22 @@ from ttorm.api.errors import (
     TransportError,
 )
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.api.operations import Repeat
+from ttorm.api.operations import Operation, Repeat
 from ttorm.api.request import ApiRequest, read_answer
 from ttorm.api.retry import Failure, failure_of_status, retry_after
 from ttorm.connection.budgets import spend
 from ttorm.connection.invalidation import after_failure, after_write
 from ttorm.connection.patience import Patience
-from ttorm.flows import Flow, send, sleep, wait
+from ttorm.flows import Flow, carry, collecting, send, sleep, wait
 
 if TYPE_CHECKING:
     from ttorm.connection.core import Connection
     from ttorm.connection.credentials import Credential
 
 __all__ = ["Answer", "ask", "kept_answer", "perform", "read"]
+
+_CARRIED = ("twins", "ledgers", "identities", "docs")
+"""Areas of the API whose writes can go together with others."""
 
 
 class Answer(NamedTuple):
@@ -111,17 +114,13 @@ def perform(
         OutcomeUnknownError: A write may or may not have happened.
         BudgetExceededError: The work that asks has sent as many requests as it may.
     """
-    spend(connection, request)
-    if connection.watch is not None:
-        connection.watch.note(request.operation)
-    credentials = connection.credentials
-    signer = credentials.current
-    if credentials.is_due and request.operation.credential:
-        signer = yield from credentials.ready(connection)
-    http = connection.bind(request, signer)._replace(sink=sink)
+    if collecting.get() and sink is None and _can_be_carried(request.operation):
+        exchange = _carried(connection, request)
+    else:
+        exchange = yield from _prepared(connection, request, sink)
     cache, scope = connection.cache, connection.scope(request.dictionary)
     try:
-        response, attempts = yield from _signed(connection, request, http, signer)
+        response, attempts = yield from exchange
         if sink is not None and 200 <= response.status < 300:
             return {}
         answer = read_answer(request, response, attempts)
@@ -143,6 +142,37 @@ def perform(
         after_write(cache, scope, request, answer)
         yield from _tell_of_stale(connection, request)
     return answer
+
+
+def _prepared(
+    connection: Connection, request: ApiRequest, sink: IO[bytes] | None = None
+) -> Flow[Flow[tuple[HttpResponse, int]]]:
+    """Do what comes before a call is sent, and give the flow that sends it."""
+    spend(connection, request)
+    if connection.watch is not None:
+        connection.watch.note(request.operation)
+    credentials = connection.credentials
+    signer = credentials.current
+    if credentials.is_due and request.operation.credential:
+        signer = yield from credentials.ready(connection)
+    http = connection.bind(request, signer)._replace(sink=sink)
+    return _signed(connection, request, http, signer)
+
+
+def _can_be_carried(operation: Operation) -> bool:
+    # Reads are shared by who asks at the same time, and are worth little when they come late.
+    return operation.method != "GET" and operation.category in _CARRIED
+
+
+def _carried(connection: Connection, request: ApiRequest) -> Flow[tuple[HttpResponse, int]]:
+    """Have a call made together with others, or else send it."""
+    # What is too large is refused here as there.
+    request.encode_body()
+    response = yield from carry(connection, request)
+    if response is not None:
+        return response, 1
+    exchange = yield from _prepared(connection, request)
+    return (yield from exchange)
 
 
 def ask(

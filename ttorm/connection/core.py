@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ttorm._version import __version__
 from ttorm.api.answers import needed
+from ttorm.api.batches import BatchCodec, EmulatorBatchCodec
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import NotLoadedError
@@ -56,6 +57,7 @@ class Connection:
         credentials: What signs its requests.
         watch: What warns of loops that send one request after the other, or None.
         reader: What reads the rows of tables; None on an embedded emulator, which does so itself.
+        batch_codec: What writes and reads the files of batches; None where nothing knows how.
 
     Example:
         >>> connection = ttorm.connect("memory:")
@@ -78,6 +80,7 @@ class Connection:
         concurrency: int = 16,
         emulator: Emulator | None = None,
         watch: Watch | None = None,
+        batch_codec: BatchCodec | None = None,
     ) -> None:
         self.url = url
         self.address = address
@@ -91,6 +94,9 @@ class Connection:
         self.credentials = credentials
         self.watch = watch
         self.reader: Reader | None = None
+        if batch_codec is None and emulator is not None:
+            batch_codec = EmulatorBatchCodec()
+        self.batch_codec = batch_codec
         self.requests = 0
         self._dictionary = None if dictionary is None else dict(dictionary)
         self._blocking = blocking
@@ -298,6 +304,11 @@ class Connection:
         """Name what this connection's credential may read with a request dictionary."""
         seen = self._dictionary if dictionary is None else dictionary
         return self.credentials.scope(self.address, seen)
+
+    @property
+    def dictionary(self) -> Mapping[str, Any] | None:
+        """The request dictionary that calls have when they have none of their own."""
+        return self._dictionary
 
     @property
     def account(self) -> str:

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from ttorm.api.batches import BatchCodec
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import HeldToken, Secret
 from ttorm.api.errors import ConfigurationError
@@ -49,6 +50,7 @@ def connect(
     transport: Any = None,
     default: bool = True,
     development: bool | None = None,
+    batch_codec: BatchCodec | None = None,
 ) -> Connection:
     """Connect to a service or an embedded emulator, and use it wherever no connection is named.
 
@@ -78,6 +80,8 @@ def connect(
         default: Whether this becomes the default connection.
         development: Warn of loops that send one request for each object
             (`NPlusOneWarning`); by default when the environment has ``TTORM_DEVELOPMENT=1``.
+        batch_codec: Writes and reads the files of batches, whose format the service does not
+            publish; without it, batches work with the embedded emulator only. Provisional.
 
     Raises:
         ConfigurationError: There is no URL, or no credential for a service that needs one.
@@ -110,6 +114,7 @@ def connect(
         concurrency=concurrency,
         blocking=blocking,
         watch=_watch(development),
+        batch_codec=batch_codec,
         **parts,
     )
     if default:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from ttorm.connection.blocking import BOUND
-from ttorm.flows import Await, Effect, Flow, Gather, Send, Sleep, Wait, gathering
+from ttorm.flows import Await, Carry, Effect, Flow, Gather, Send, Sleep, Wait, gathering
 
 __all__ = ["run"]
 
@@ -65,6 +65,8 @@ async def _perform(effect: Effect, slots: asyncio.Semaphore | None, bound: int) 
             return True
         case Await(coroutine):
             return await coroutine
+        case Carry():
+            return None
         case Gather(flows):
             return await _gather(flows, slots or asyncio.Semaphore(bound), bound)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from ttorm.api.errors import SaveError
+from ttorm.api.errors import SaveError, ValidationError
 from ttorm.flows import Flow, gather
-from ttorm.ordering import in_order
+from ttorm.ordering import Together, in_order
 from ttorm.pairs import twin_of
+from ttorm.records.batches import Rounds
 from ttorm.records.fields import FieldSpec
 from ttorm.records.links import holds_links, load_linked
 from ttorm.records.loading import check_part, load
@@ -36,6 +37,8 @@ T = TypeVar("T", bound=Record)
 R = TypeVar("R")
 Progress: TypeAlias = Callable[[int, int], object]
 """Called after each record with how many are done, and how many there are."""
+Via: TypeAlias = Literal["requests", "batch"]
+"""How writes reach the service."""
 
 
 def load_all(records: Iterable[T], *parts: str, progress: Progress | None = None) -> list[T]:
@@ -107,7 +110,11 @@ async def arefresh_all(records: Iterable[T], *, progress: Progress | None = None
 
 
 def save_all(
-    records: Iterable[Record], *, check: bool = False, progress: Progress | None = None
+    records: Iterable[Record],
+    *,
+    check: bool = False,
+    progress: Progress | None = None,
+    via: Via = "requests",
 ) -> SaveResult:
     """Save many records, side by side; those without changes send nothing.
 
@@ -119,11 +126,15 @@ def save_all(
         check: Write only over values the records have seen.
         progress: Called after each record with the number done and the number of all. What it
             raises is raised when all are done; it is not called again then.
+        via: ``"batch"`` uploads the writes as files of calls, one for each operation and round,
+            which the service works through (see `Batch`); what is alone of its kind is sent as
+            ever. Provisional.
 
     Returns:
         What was done, all records together.
 
     Raises:
+        ConfigurationError: What files of batches look like is not known (only via batches).
         TtormError: The first failure; notes on it name the others. The other records are saved.
 
     Example:
@@ -132,15 +143,19 @@ def save_all(
         6
     """
     known = _records(records)
-    return SaveResult.sum(_connection(known).run(_save_each(known, check, progress)))
+    return SaveResult.sum(_connection(known).run(_save_each(known, check, progress, via)))
 
 
 @twin_of(save_all)
 async def asave_all(
-    records: Iterable[Record], *, check: bool = False, progress: Progress | None = None
+    records: Iterable[Record],
+    *,
+    check: bool = False,
+    progress: Progress | None = None,
+    via: Via = "requests",
 ) -> SaveResult:
     known = _records(records)
-    return SaveResult.sum(await _connection(known).arun(_save_each(known, check, progress)))
+    return SaveResult.sum(await _connection(known).arun(_save_each(known, check, progress, via)))
 
 
 def part_named(model: Any, name: str) -> str:
@@ -266,7 +281,19 @@ def _each(flows: Collection[Flow[R]], progress: Progress | None) -> Flow[list[R]
 
 
 def _save_each(
-    records: Sequence[Any], check: bool, progress: Progress | None
+    records: Sequence[Any], check: bool, progress: Progress | None, via: Via
+) -> Flow[list[SaveResult]]:
+    if via == "batch":
+        rounds = Rounds(records)
+        results = yield from _save_in_order(records, check, progress, rounds.together)
+        return [*results, rounds.correction()]
+    if via != "requests":
+        raise ValidationError(f"via={via!r}: expected 'requests' or 'batch'", code="bad-argument")
+    return (yield from _save_in_order(records, check, progress, gather))
+
+
+def _save_in_order(
+    records: Sequence[Any], check: bool, progress: Progress | None, together: Together
 ) -> Flow[list[SaveResult]]:
     several = {id(record._state): record for record in records}
     count = _Count(len(several), progress)
@@ -276,4 +303,4 @@ def _save_each(
         return count.after(save(several[id(state)], check=check, without=without), early=early)
 
     units = [record._state for record in several.values()]
-    return count.end((yield from in_order(units, saved)))
+    return count.end((yield from in_order(units, saved, together)))

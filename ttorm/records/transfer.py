@@ -32,7 +32,19 @@ from ttorm.flows import Flow, send, sleep
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["FAILED", "Progress", "Source", "Target", "attach", "copied", "failure", "fetch"]
+__all__ = [
+    "FAILED",
+    "Progress",
+    "Source",
+    "Target",
+    "attach",
+    "copied",
+    "download",
+    "failure",
+    "fetch",
+    "store",
+    "upload_of",
+]
 
 Source = bytes | str | os.PathLike[str] | IO[bytes]
 Target = str | os.PathLike[str] | IO[bytes]
@@ -77,19 +89,12 @@ def attach(
         SaveError: The service refused the Doc, or found another hash than was sent.
     """
     with ExitStack() as copies:
-        upload, digest = _upload(source, copies)
+        upload, digest = upload_of(source, copies)
         _check_hash(name, wish.get("hash"), digest)
         if progress is not None:
             upload = _watched(upload, progress)
-        place = yield from perform(connection, api_request("create_upload_url"))
-        response = yield from send(
-            connection.transport, HttpRequest("PUT", needed(place, "url"), {}, upload)
-        )
-    if not 200 <= response.status < 300:
-        raise api_error(
-            response.status, None, operation="create_upload_url", request="PUT (upload)"
-        )
-    wanted = {"handler": needed(place, "handler"), **wish, "hash": digest}
+        handler = yield from store(connection, upload)
+    wanted = {"handler": handler, **wish, "hash": digest}
     body = {"docs": {name: {key: value for key, value in wanted.items() if value is not None}}}
     try:
         answer = yield from perform(connection, api_request("attach_twin_doc", [twin], body=body))
@@ -125,6 +130,19 @@ def _check_attached(
         raise error from failure
     if member(found, "creation_certificate").get("hash") != digest:
         raise error
+
+
+def store(connection: Connection, upload: bytes | Upload) -> Flow[str]:
+    """Upload content, and return the handler by which other requests name it."""
+    place = yield from perform(connection, api_request("create_upload_url"))
+    response = yield from send(
+        connection.transport, HttpRequest("PUT", needed(place, "url"), {}, upload)
+    )
+    if not 200 <= response.status < 300:
+        raise api_error(
+            response.status, None, operation="create_upload_url", request="PUT (upload)"
+        )
+    return needed(place, "handler")
 
 
 def copied(connection: Connection, twin: str, name: str, patience: float) -> Flow[dict[str, Any]]:
@@ -198,7 +216,7 @@ class _Watched(io.RawIOBase):
         super().close()
 
 
-def _upload(source: Source, copies: ExitStack) -> tuple[bytes | Upload, str]:
+def upload_of(source: Source, copies: ExitStack) -> tuple[bytes | Upload, str]:
     """Make a repeatable body of a source, and its SHA-256."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         import hashlib
@@ -318,7 +336,7 @@ def fetch(
     with NamedTemporaryFile(dir=folder, prefix=".ttorm-", delete=False) as file:
         try:
             sink = _Sink(file, progress, member(doc, "creation_certificate").get("size"))
-            response = yield from _download(connection, str(url), cast(IO[bytes], sink))
+            response = yield from download(connection, str(url), cast(IO[bytes], sink))
             file.flush()
             _check(doc, name, response, sink, file)
             return _deliver(file, to)
@@ -326,7 +344,8 @@ def fetch(
             Path(file.name).unlink(missing_ok=True)
 
 
-def _download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResponse]:
+def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResponse]:
+    """Write what is at a temporary address of the service's into a file."""
     # The address is the credential: neither secret nor dictionary go along, wherever it leads.
     url = urljoin(connection.base_url + "/", url)
     for _ in range(_REDIRECTS + 1):
