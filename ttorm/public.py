@@ -70,12 +70,8 @@ from ttorm.records.bulk import (
 from ttorm.records.changes import Change
 from ttorm.records.codecs import ValueCodec
 from ttorm.records.collection import Collection
-from ttorm.records.database import (
-    Database,
-    DatabaseNetworks,
-    DatabasePermissions,
-    DatabaseUsers,
-)
+from ttorm.records.database import Database
+from ttorm.records.databaseaccess import DatabaseNetworks, DatabasePermissions, DatabaseUsers
 from ttorm.records.declarations import description, doc, entry, identity, include, reference
 from ttorm.records.doc import Doc
 from ttorm.records.entry import Entry
@@ -106,13 +102,15 @@ from ttorm.records.usage import Usage
 from ttorm.records.user import User
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import Session, UnsavedChangesWarning, session
-from ttorm.tables.columns import Column, column, dimension, measurement
+from ttorm.tables.columns import Column
 from ttorm.tables.conditions import Condition, Ordering
-from ttorm.tables.indexes import IndexTable, StoredIndex, Twins
+from ttorm.tables.declaring import column, dimension, measurement
+from ttorm.tables.indexes import IndexTable, StoredIndex
 from ttorm.tables.rows import Row, Rows
 from ttorm.tables.stored import TableStats
 from ttorm.tables.timeseries import StoredTimeseries, TimeseriesTable
 from ttorm.tables.together import amigrate_all, migrate_all
+from ttorm.tables.twins import Twins
 
 __all__ = [
     "Account",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Mapping
 from typing import (
     TYPE_CHECKING,
@@ -23,12 +22,11 @@ from ttorm.api.errors import ValidationError
 from ttorm.connection.readers import KEYS, Bound, Kind, Part, Ref
 from ttorm.display import shortened
 from ttorm.records.annotations import annotations_of
-from ttorm.records.fields import FieldAttribute, resolved
+from ttorm.records.fields import resolved
 from ttorm.records.meta import did_you_mean
 from ttorm.records.typed import TypedCodec
 from ttorm.records.values import PLAIN, Codec
 from ttorm.rules import Attribute
-from ttorm.rules.nodes import Member, Name
 from ttorm.tables.conditions import Condition, Ordering, Place
 from ttorm.tables.plain import plain
 from ttorm.tables.sqltypes import (
@@ -40,15 +38,15 @@ from ttorm.tables.sqltypes import (
     sql_type,
     value_type,
 )
+from ttorm.tables.templates import template_of
 
 if TYPE_CHECKING:
     from ttorm.tables.rows import Row
 
-__all__ = ["Column", "ColumnRole", "column", "dimension", "key", "measurement", "template_of"]
+__all__ = ["Column", "ColumnRole", "key"]
 
 T = TypeVar("T")
 ColumnRole = Literal["dimension", "measurement", "property", "key"]
-_DOTTED = re.compile(r"(LEDGER|TWIN|USER|DICT)(\.[a-z_][0-9a-z_]*)+|[a-z_]+")
 
 
 class Column(Generic[T]):
@@ -328,143 +326,3 @@ def key(kind: Kind, type_: str, values: type[Any]) -> Any:
     found = Column[Any]("key", name=KEYS[kind], type=type_)
     found._codec = TypedCodec(lambda: values, KEYS[kind])
     return found
-
-
-def template_of(source: str | Attribute[Any]) -> str:
-    """Return the template that gives a value of the Ledger, Twin, user or request.
-
-    Raises:
-        TypeError: The source is neither text, nor a field or variable.
-
-    Example:
-        >>> from ttorm.rules import LEDGER
-        >>> template_of(LEDGER.site.city)
-        '{LEDGER.site.city}'
-    """
-    if isinstance(source, str):
-        return source
-    if isinstance(source, FieldAttribute):
-        return source._template
-    if isinstance(source, Attribute) and _is_path(source) and _DOTTED.fullmatch(str(source)):
-        return f"{{{source}}}"
-    raise TypeError(
-        f"{shortened(source)} is no template: expected a field such as Station.city, a variable "
-        'such as LEDGER.city, or text such as "{LEDGER.city}"'
-    )
-
-
-def _is_path(source: Attribute[Any]) -> bool:
-    """Tell whether an attribute is a member of a variable, not something computed."""
-    return all(isinstance(node, (Member, Name)) for node in source._node.walk())
-
-
-@overload
-def dimension(
-    template: Attribute[T],
-    *,
-    type: str | None = ...,
-    name: str | None = ...,
-    formerly: str | None = ...,
-) -> Column[T]: ...
-@overload
-def dimension(
-    template: str | None = ...,
-    *,
-    type: str | None = ...,
-    name: str | None = ...,
-    formerly: str | None = ...,
-) -> Any: ...
-def dimension(
-    template: str | Attribute[Any] | None = None,
-    *,
-    type: str | None = None,  # noqa: A002 # the platform's word
-    name: str | None = None,
-    formerly: str | None = None,
-) -> Any:
-    """Declare a dimension of a Timeseries table: what tells rows of one moment apart.
-
-    Args:
-        template: What its values are made of: a field such as ``Station.city``, a variable such
-            as ``LEDGER.city``, or text such as ``"{LEDGER.city}"``. Without one, Entries say it
-            in their own `timeseries` property.
-        type: The platform's type, when the annotated one does not tell it.
-        name: The column's name, when it differs from the attribute's.
-        formerly: The name that the column had; `migrate` renames it.
-
-    Example:
-        >>> class Weather(TimeseriesTable):
-        ...     city: Column[str] = dimension("{LEDGER.city}")
-        >>> Weather.city.type
-        'varchar'
-    """
-    return Column[Any]("dimension", template=template, type=type, name=name, formerly=formerly)
-
-
-def measurement(
-    *,
-    type: str | None = None,  # noqa: A002 # the platform's word
-    name: str | None = None,
-    formerly: str | None = None,
-) -> Any:
-    """Declare a measurement of a Timeseries table: a column that Entries write their values to.
-
-    A cell is missing in rows of moments at which only other measurements were written.
-
-    Args:
-        type: The platform's type, when the annotated one does not tell it.
-        name: The column's name, when it differs from the attribute's.
-        formerly: The name that the column had; `migrate` renames it.
-
-    Example:
-        >>> class Weather(TimeseriesTable):
-        ...     celsius: Column[float | None] = measurement(type="real")
-        >>> Weather.celsius > 30
-        <condition celsius > 30.0>
-    """
-    return Column[Any]("measurement", type=type, name=name, formerly=formerly)
-
-
-@overload
-def column(
-    template: Attribute[T],
-    *,
-    type: str | None = ...,
-    name: str | None = ...,
-    formerly: str | None = ...,
-) -> Column[T]: ...
-@overload
-def column(
-    template: str | None = ...,
-    *,
-    type: str | None = ...,
-    name: str | None = ...,
-    formerly: str | None = ...,
-) -> Any: ...
-def column(
-    template: str | Attribute[Any] | None = None,
-    *,
-    type: str | None = None,  # noqa: A002 # the platform's word
-    name: str | None = None,
-    formerly: str | None = None,
-) -> Any:
-    """Declare a column of an index table.
-
-    Args:
-        template: What its values are made of: a field such as ``Scooter.battery``, a variable
-            such as ``LEDGER.battery``, or text such as ``"{LEDGER.battery}"``. Without one it is
-            the model's field of the same name.
-        type: The platform's type, when the annotated one does not tell it.
-        name: The column's name, when it differs from the attribute's.
-        formerly: The name that the column had; `migrate` renames it.
-
-    Example:
-        >>> class Pump(Twin):
-        ...     pressure: Field[float] = entry()
-        >>> class HighPressure(IndexTable[Pump]):
-        ...     pressure: Column[float] = column()
-        ...     class Meta:
-        ...         rule = Pump.pressure > 8
-        >>> HighPressure.pressure.template
-        '{LEDGER.pressure}'
-    """
-    return Column[Any]("property", template=template, type=type, name=name, formerly=formerly)

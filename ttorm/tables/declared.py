@@ -24,7 +24,7 @@ from ttorm.tables.migrations import migrate, plan_of
 from ttorm.tables.rows import Asked, OrderBy, Prepared, Row, Rows, Source, asked_for
 from ttorm.tables.stored import StoredTable
 
-__all__ = ["COMMON_OPTIONS", "DeclaredTable", "checked_template", "is_text"]
+__all__ = ["COMMON_OPTIONS", "DeclaredTable", "is_text"]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -289,24 +289,3 @@ def _check_names(cls: type[DeclaredTable]) -> None:
                 f"{cls.__name__}.{attribute} and {cls.__name__}.{other} are the same column "
                 f"{one.name!r}: leave one out, or give it another name="
             )
-
-
-def checked_template(where: str, template: str) -> str:
-    """Refuse a template that the platform cannot read.
-
-    Raises:
-        TypeError: It is none.
-    """
-    from string import Formatter
-
-    try:
-        fields = [field for _, field, *_ in Formatter().parse(template) if field is not None]
-    except ValueError as error:
-        raise TypeError(f"{where}: {template!r} is no template: {error}") from None
-    for field in fields:
-        if not re.match(r"[A-Za-z_]", field):
-            raise TypeError(
-                f"{where}: the template {template!r} has {{{field}}}: write the variable that is "
-                'meant, as in "{LEDGER.city}"'
-            )
-    return template

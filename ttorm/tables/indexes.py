@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
 
 from ttorm.api import names
@@ -10,7 +10,6 @@ from ttorm.api.answers import member
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.collection import Collection
-from ttorm.records.listing import Attention, Listing
 from ttorm.records.members import RULE, CheckedCodec, Writable
 from ttorm.records.meta import Expected, did_you_mean
 from ttorm.records.models import ModelMeta
@@ -18,12 +17,13 @@ from ttorm.records.resource import Operations
 from ttorm.records.twin import Twin
 from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
-from ttorm.sessions import current_session
-from ttorm.tables.columns import Column, ColumnRole, key, template_of
+from ttorm.tables.columns import Column, ColumnRole, key
 from ttorm.tables.conditions import Condition
-from ttorm.tables.declared import COMMON_OPTIONS, DeclaredTable, checked_template, is_text
+from ttorm.tables.declared import COMMON_OPTIONS, DeclaredTable, is_text
 from ttorm.tables.rows import OrderBy, Rows, asked_for
 from ttorm.tables.stored import COLUMNS, StoredTable, given
+from ttorm.tables.templates import checked_template, template_of
+from ttorm.tables.twins import Twins
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as DefaultTypeVar
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     M = TypeVar("M", bound=Twin)
 
-__all__ = ["IndexTable", "StoredIndex", "Twins"]
+__all__ = ["IndexTable", "StoredIndex"]
 
 _GROUPS: Mapping[str, ColumnRole] = {"properties": "property"}
 
@@ -204,52 +204,6 @@ class StoredIndex(StoredTable):
         renamed = {rename.get(name, name): text for name, text in known.items()}
         wanted = {**renamed, **templates}
         return {} if wanted == known else {"templates": {"properties": wanted}}
-
-
-class Twins(Collection[M]):
-    """Twins that have a row in an index table, in the order of the rows; iterable in both worlds.
-
-    They are loaded when they are looked at, and then together with the next ones.
-    """
-
-    def __init__(self, rows: Rows[Any], model: type[M]) -> None:
-        self._rows = rows
-        self._model = model
-
-    def __iter__(self) -> Iterator[M]:
-        yield from self._shown(list(self._rows))
-
-    async def __aiter__(self) -> AsyncIterator[M]:
-        for twin in self._shown([row async for row in self._rows]):
-            yield twin
-
-    def _shown(self, rows: Iterable[Any]) -> list[M]:
-        session = current_session()
-        found = [self._model.at(row["uuid"]) for row in rows]
-        listing = Listing(session, session.fetch, Attention())
-        listing.uuids += [str(twin.uuid) for twin in found]
-        for twin in found:
-            twin._state.listing = listing
-        return found
-
-    def first(self) -> M | None:
-        """Return the first one; None when there is none."""
-        return next(iter(self._shown(self._rows._few(1))), None)
-
-    @twin_of(first)
-    async def afirst(self) -> M | None:
-        return next(iter(self._shown([row async for row in self._rows._few(1)])), None)
-
-    def count(self) -> int:
-        """Count them in the database, without reading them."""
-        return self._rows.count()
-
-    @twin_of(count)
-    async def acount(self) -> int:
-        return await self._rows.acount()
-
-    def __repr__(self) -> str:
-        return f"<{self._model.__name__} Twins of {self._rows!r}>"
 
 
 def _is_rule(value: Any) -> bool:

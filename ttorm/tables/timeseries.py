@@ -16,9 +16,10 @@ from ttorm.records.meta import Expected
 from ttorm.records.resource import Operations
 from ttorm.results import SaveResult
 from ttorm.rules import Attribute
-from ttorm.tables.columns import Column, ColumnRole, key, template_of
-from ttorm.tables.declared import COMMON_OPTIONS, DeclaredTable, checked_template, is_text
+from ttorm.tables.columns import Column, ColumnRole, key
+from ttorm.tables.declared import COMMON_OPTIONS, DeclaredTable, is_text
 from ttorm.tables.stored import COLUMNS, PERIOD, StoredTable, given
+from ttorm.tables.templates import checked_template, template_of
 
 __all__ = ["StoredTimeseries", "TimeseriesTable"]
 
