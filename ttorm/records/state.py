@@ -15,7 +15,7 @@ from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.again import NEVER, Again
-from ttorm.records.cells import UNKNOWN, Cell
+from ttorm.records.cells import Cell
 from ttorm.records.items import Item
 from ttorm.records.lent import Lent
 from ttorm.records.parts import PERSONAL, Parts

@@ -7,9 +7,16 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
-from uuid import UUID
 
 __all__ = ["DIMENSION_TYPES", "SPATIAL", "STRUCTURED", "TEXTS", "TYPES", "sql_type", "value_type"]
+
+
+def _uuid() -> type[Any]:
+    # Most programs have no such column, and importing it takes a while.
+    from uuid import UUID
+
+    return UUID
+
 
 _PYTHON: Mapping[str, Any] = {
     "bigint": int,
@@ -32,7 +39,7 @@ _PYTHON: Mapping[str, Any] = {
     "time": time,
     "timestamp": datetime,
     "timestamptz": datetime,
-    "uuid": UUID,
+    "uuid": _uuid,
     "varchar": str,
 }
 TYPES = frozenset(_PYTHON)
@@ -56,7 +63,6 @@ _SQL: Mapping[type[Any], str] = {
     date: "date",
     time: "time",
     timedelta: "interval",
-    UUID: "uuid",
     dict: "jsonb",
     list: "jsonb",
 }
@@ -69,7 +75,8 @@ def value_type(name: str) -> Any:
         >>> value_type("smallint")
         int | None
     """
-    return _PYTHON[name] if _PYTHON[name] is Any else _PYTHON[name] | None
+    kind = _uuid() if _PYTHON[name] is _uuid else _PYTHON[name]
+    return kind if kind is Any else kind | None
 
 
 def sql_type(annotation: Any) -> str | None:
@@ -84,7 +91,8 @@ def sql_type(annotation: Any) -> str | None:
     if not isinstance(bare, type):
         return None
     # The nearest in the order of inheritance: a datetime is a date, a truth value a number.
-    return next((_SQL[kind] for kind in bare.__mro__ if kind in _SQL), None)
+    known = {**_SQL, _uuid(): "uuid"}
+    return next((known[kind] for kind in bare.__mro__ if kind in known), None)
 
 
 def _without_null(annotation: Any) -> Any:
