@@ -128,7 +128,8 @@ class Doc(Displayed):
     @property
     def created_at(self) -> datetime:
         """When it was attached, in UTC."""
-        return moment((self._get("creation_certificate") or {}).get("created_ts"))
+        certificate: Mapping[str, Any] = self._get("creation_certificate") or {}
+        return moment(certificate.get("created_ts"))
 
     @property
     def updated_at(self) -> datetime:
