@@ -40,10 +40,17 @@ R = TypeVar("R")
 
 
 class Send(NamedTuple):
-    """Carry one request and give back its answer."""
+    """Carry one request and give back its answer.
+
+    Attributes:
+        transport: What carries it.
+        request: The request.
+        to_the_end: Whether a cancellation waits for the answer, which cannot be had again.
+    """
 
     transport: Transport
     request: HttpRequest
+    to_the_end: bool = False
 
 
 class Sleep(NamedTuple):
@@ -87,13 +94,20 @@ Effect: TypeAlias = Send | Sleep | Wait | Await | Carry | Gather
 Flow: TypeAlias = Generator[Effect, Any, R]
 
 
-def send(transport: Transport, request: HttpRequest) -> Flow[HttpResponse]:
+def send(
+    transport: Transport, request: HttpRequest, *, to_the_end: bool = False
+) -> Flow[HttpResponse]:
     """Send a request.
+
+    Args:
+        transport: What carries it.
+        request: The request.
+        to_the_end: Have a cancellation wait for the answer; it comes right after it.
 
     Raises:
         TtormError: Whatever the transport raises, thrown into the flow.
     """
-    return cast(HttpResponse, (yield Send(transport, request)))
+    return cast(HttpResponse, (yield Send(transport, request, to_the_end)))
 
 
 def sleep(seconds: float) -> Flow[None]:

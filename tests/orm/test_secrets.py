@@ -441,6 +441,51 @@ async def test_a_refusal_is_not_repeated_for_ever(do, secret, signed):
     assert gone.transport.lines == [("POST /trace", 401)]
 
 
+def test_a_cancelled_task_keeps_the_new_secret(secret, emulator):
+    """Its answer cannot be had again: it is waited for, used and stored, and then the task ends."""
+    exchanging = asyncio.Event()
+
+    class Slow(EmulatorTransport):
+        async def asend(self, request):
+            answer = self.send(request)
+            if "/secrets/" in request.url:
+                exchanging.set()
+                await asyncio.sleep(0.2)
+            return answer
+
+    connection = ttorm.connect(transport=Slow(emulator), secret=secret, default=False)
+    kept = []
+
+    async def main():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connection.arotate(store=kept.append)
+        exchanging.clear()
+        rotating = asyncio.create_task(connection.arotate(store=kept.append))
+        await exchanging.wait()
+        rotating.cancel()
+        await asyncio.sleep(0)
+        rotating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await rotating
+        before = connection.secret
+
+        async def store(secret):
+            kept.append("never")
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connection.arotate(store=store)
+        assert connection.secret != before
+        kept.append(connection.secret)
+        return await connection.acall("trace")
+
+    assert asyncio.run(main()) == {}
+    assert len(set(kept)) == 3
+    assert "never" not in kept
+    assert kept[-1] == connection.secret != secret
+
+
 async def test_rotation_with_tokens(do, secret, signed):
     connection = signed(secret, tokens=TokenOptions(secret_dict={"team": "ops"}), cache=None)
     await do(connection, "call", "trace")

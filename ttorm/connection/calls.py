@@ -32,6 +32,10 @@ _CARRIED = ("twins", "ledgers", "identities", "docs")
 """Areas of the API whose writes can go together with others."""
 
 
+# What these answer is given once only.
+_ONCE = frozenset({"create_user_secret"})
+
+
 class Answer(NamedTuple):
     """A decoded answer.
 
@@ -270,7 +274,9 @@ def _refusal(request: ApiRequest, response: HttpResponse) -> ApiError | None:
 
 def _try(connection: Connection, request: ApiRequest, http: HttpRequest) -> Flow[_Attempt]:
     try:
-        response = yield from send(connection.transport, http)
+        response = yield from send(
+            connection.transport, http, to_the_end=request.operation.name in _ONCE
+        )
     except TransportError as error:
         failure = Failure.AMBIGUOUS if error.sent else Failure.NOT_SENT
         return _Attempt(None, error, failure, None)

@@ -236,7 +236,9 @@ class Connection:
         made with the old secret. Threads and tasks that rotate at the same time share one rotation,
         with the validity that the first of them asks for.
 
-        The new secret is shown nowhere else: keep it before the process ends.
+        The new secret is shown nowhere else: keep it before the process ends. A task that is
+        cancelled during the exchange still takes the secret, and calls `store` unless that is a
+        coroutine function; `secret` has it in any case.
 
         Args:
             valid_until: When the new secret ends, an aware `datetime` or Unix seconds; None for

@@ -6,10 +6,12 @@ Imported at the first ``await`` only.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
+from ttorm.api.http import HttpResponse
 from ttorm.connection.blocking import BOUND
 from ttorm.flows import Await, Carry, Effect, Flow, Gather, Send, Sleep, Wait, gathering
 
@@ -33,11 +35,18 @@ async def run(flow: Flow[R], bound: int = BOUND) -> R:
 
 
 async def _drive(flow: Flow[Any], slots: asyncio.Semaphore | None, bound: int) -> Any:
+    cancellation: asyncio.CancelledError | None = None
     try:
         effect = next(flow)
         while True:
             try:
-                result = await _perform(effect, slots, bound)
+                if cancellation is None:
+                    result = await _perform(effect, slots, bound)
+                else:
+                    result = _refuse(effect, cancellation)
+            except _OvertakenError as overtaken:
+                cancellation = overtaken.cancellation
+                effect = flow.send(overtaken.answer)
             except BaseException as error:
                 # A cancellation, too, is for the flow to see: it may have state to mark.
                 effect = flow.throw(error)
@@ -46,6 +55,8 @@ async def _drive(flow: Flow[Any], slots: asyncio.Semaphore | None, bound: int) -
             else:
                 effect = flow.send(result)
     except StopIteration as end:
+        if cancellation is not None:
+            raise cancellation from None
         return end.value
     finally:
         flow.close()
@@ -53,6 +64,8 @@ async def _drive(flow: Flow[Any], slots: asyncio.Semaphore | None, bound: int) -
 
 async def _perform(effect: Effect, slots: asyncio.Semaphore | None, bound: int) -> Any:
     match effect:
+        case Send(transport, request, True):
+            return await _to_the_end(transport.asend(request))
         case Send(transport, request):
             if slots is None:
                 return await transport.asend(request)
@@ -69,6 +82,35 @@ async def _perform(effect: Effect, slots: asyncio.Semaphore | None, bound: int) 
             return None
         case Gather(flows):
             return await _gather(flows, slots or asyncio.Semaphore(bound), bound)
+
+
+def _refuse(effect: Effect, cancellation: asyncio.CancelledError) -> NoReturn:
+    if isinstance(effect, Await):
+        effect.coroutine.close()
+    raise cancellation
+
+
+async def _to_the_end(sending: Coroutine[Any, Any, HttpResponse]) -> HttpResponse:
+    """Send, and wait for the answer also when the task is cancelled meanwhile."""
+    sent = asyncio.ensure_future(sending)
+    try:
+        return await asyncio.shield(sent)
+    except asyncio.CancelledError as cancellation:
+        while not sent.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([sent])
+        if sent.cancelled() or sent.exception() is not None:
+            raise
+        raise _OvertakenError(sent.result(), cancellation) from None
+
+
+class _OvertakenError(Exception):
+    """An answer that came while its task was cancelled: the flow gets it first."""
+
+    def __init__(self, answer: HttpResponse, cancellation: asyncio.CancelledError) -> None:
+        super().__init__()
+        self.answer = answer
+        self.cancellation = cancellation
 
 
 async def _until_done(future: Future[Any]) -> None:
