@@ -288,11 +288,11 @@ class _Watched:
         self._sent = sent
 
     def send(self, request):
-        self._sent.append(request)
+        self._sent.append(_kept(request))
         return self._transport.send(request)
 
     async def asend(self, request):
-        self._sent.append(request)
+        self._sent.append(_kept(request))
         return await self._transport.asend(request)
 
     def close(self):
@@ -300,6 +300,14 @@ class _Watched:
 
     async def aclose(self):
         await self._transport.aclose()
+
+
+def _kept(request):
+    """Give a request whose body can be read when it is long sent."""
+    if not isinstance(request.body, Upload):
+        return request
+    with request.body.open() as reader:
+        return request._replace(body=reader.read())
 
 
 class Tape:
@@ -340,9 +348,6 @@ class Tape:
 def _line(method, url, headers, body):
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    if isinstance(body, Upload):
-        with body.open() as reader:
-            body = reader.read()
     body = body or None
     if headers.get("content-type") == "application/json":
         body = json.loads(body)
