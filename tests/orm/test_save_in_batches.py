@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from random import Random
 
 import pytest
 
@@ -27,6 +29,8 @@ from ttorm import (
 )
 from ttorm.api.errors import TransportError
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
+from ttorm.emulator import Emulator
+from ttorm.emulator.transport import EmulatorTransport
 
 
 class Pump(Twin):
@@ -368,3 +372,77 @@ async def test_removing_what_is_gone_already_holds_up_nothing(do, connection, up
     await do(ttorm, "save_all", pumps, via="batch")
     with pytest.raises(NotFoundError):
         await do(Pump, "find", serial="S0")
+
+
+def test_a_cancelled_save_leaves_everything_to_be_saved(connection, emulator, sent):
+    """The wait for a batch is where a cancellation comes; the next save says what is what."""
+    pumps = [Pump.create(hall=n) for n in range(2)]
+    for pump in pumps:
+        pump.hall = 9
+    looking = asyncio.Event()
+
+    async def look(request):
+        if request.method == "GET" and "/batches/" in request.url:
+            looking.set()
+            await asyncio.sleep(3_600)
+        return await send(request)
+
+    send = connection.transport.transport.asend
+
+    async def main():
+        connection.transport.transport.asend = look
+        task = asyncio.ensure_future(ttorm.asave_all(pumps, via="batch"))
+        await looking.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        connection.transport.transport.asend = send
+        assert all(ttorm.inspect(pump).is_modified for pump in pumps)
+        await ttorm.asave_all(pumps)
+
+    asyncio.run(main())
+    assert not any(ttorm.inspect(pump).is_modified for pump in pumps)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_batches_write_what_requests_write(seed, connect):
+    """Random changes of many records, saved both ways, end in the same."""
+
+    def changed(records, random):
+        for record in records:
+            for change in random.sample(range(5), random.randint(0, 4)):
+                match change:
+                    case 0:
+                        record.hall = random.randint(0, 99)
+                    case 1:
+                        record.pressure = random.random()
+                    case 2:
+                        record.ledger[f"extra_{random.randint(0, 2)}"] = [random.randint(0, 9)]
+                    case 3:
+                        record.serial = f"S{random.getrandbits(60)}"
+                    case 4 if record.ledger.get("pressure"):
+                        del record.ledger["pressure"]
+
+    ended = []
+    for via in ("requests", "batch"):
+        random = Random(seed)
+        with Emulator("memory:", seed=1) as emulator:
+            transport = EmulatorTransport(emulator, emulator.first_user())
+            with ttorm.connect(transport=transport) as connection, ttorm.session(connection):
+                pumps = [Pump() for _ in range(8)]
+                for _ in range(3):
+                    changed(pumps, random)
+                    ttorm.save_all(pumps, via=via)
+                    assert not any(ttorm.inspect(pump).is_modified for pump in pumps)
+                ended.append([told(connection, pump) for pump in pumps])
+    assert ended[0] == ended[1]
+
+
+def told(connection, pump):
+    """What the service knows of a Twin, but for moments and UUIDs."""
+    entries = connection.call("get_twin_ledger_entry", pump.uuid)["entries"]
+    return (
+        connection.call("get_twin", pump.uuid).get("description"),
+        {name: (entry["value"], entry.get("history")) for name, entry in entries.items()},
+        sorted(connection.call("get_twin_identities", pump.uuid)["identities"]),
+    )
