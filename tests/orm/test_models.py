@@ -356,7 +356,7 @@ def test_wrong_options_of_meta(option, value, message):
     ("declare", "message"),
     [
         (lambda: entry(visibility=5), "expected a rule"),
-        (lambda: entry(timeseries=["x"]), r"entry\(timeseries='x'\): expected a column"),
+        (lambda: entry(timeseries=["x"]), r"entry\(timeseries\) = 'x': expected a column"),
         (lambda: entry(publish="x"), "expected a dictionary"),
         (lambda: entry(publish={"true": "topic"}), "expected a list of topics"),
         (lambda: entry(name=5), "expected text, the platform's name"),

@@ -282,6 +282,26 @@ def test_entries_feed_columns_of_other_names():
     }
 
 
+async def test_entries_without_field_feed_tables_too(do, connection, sent):
+    await do(Weather, "create")
+    twin = await do(Twin, "create", entries={"t": 1.5, "o": 2})
+    sent.clear()
+    twin.ledger["t"].timeseries = Weather.celsius
+    twin.ledger["o"].timeseries = [Weather.ozone]
+    twin.ledger["celsius"] = ttorm.Entry(3.5, timeseries=Weather)
+    with pytest.raises(TypeError, match="expected a column such as"):
+        twin.ledger["t"].timeseries = 5
+    await do(twin, "save")
+    patched = next(request for request in sent if request.method == "PATCH").body["entries"]
+    assert patched == {
+        "t": {"timeseries": {"weather": {"measurement": "celsius"}}},
+        "o": {"timeseries": {"weather": {"measurement": "ozone"}}},
+    }
+    assert twin.ledger["celsius"].timeseries == {"weather": {}}
+    twin.ledger["t"].timeseries = None
+    assert [*ttorm.inspect(twin).changes] == ["ledger['t'].timeseries"]
+
+
 def test_base_classes_keep_their_own_fields():
     class Sensor(Twin):
         celsius: Field[float] = entry()

@@ -924,6 +924,9 @@ class Thermometer(Twin):
 
 
 assert_type(Weather.celsius, ttorm.Column[float | None])
+twin.ledger["t"].timeseries = Weather.celsius
+assert_type(twin.ledger["t"].timeseries, dict[str, Any] | None)
+Entry(5, timeseries=[Weather])
 assert_type(Weather.at > datetime(2026, 1, 1, tzinfo=UTC), ttorm.Condition)
 assert_type((Weather.city == "Oslo") & ~Weather.celsius.is_null(), ttorm.Condition)
 assert_type(Weather.city.startswith("O") | Weather.city.in_(["Oslo"]), ttorm.Condition)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, overload, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast, overload
 
 from ttorm.api import names
 from ttorm.api.errors import ValidationError
 from ttorm.records.codecs import ValueCodec
+from ttorm.records.feeds import Feeds, feeds_of
 from ttorm.records.fields import REQUIRED, Field, FieldSpec, Reference
 from ttorm.records.publishing import Publish, publish_rules
 from ttorm.records.targets import Target
@@ -16,17 +17,6 @@ from ttorm.rules import Attribute, Expression, rule_text
 __all__ = ["description", "doc", "entry", "identity", "include", "reference"]
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class _Feed(Protocol):
-    """A class of a Timeseries table, or a column of one."""
-
-    def __feeds__(self) -> Mapping[str, Any]: ...
-
-
-Feeds: TypeAlias = Mapping[str, Any] | _Feed | Sequence[_Feed]
-"""What an Entry feeds: a table, a column of one, or several; or the platform's own form of that."""
 
 
 def _options(
@@ -53,24 +43,9 @@ def _options(
     return {
         "visibility": None if visibility is None else rule_text(visibility),
         "history": history,
-        "timeseries": None if timeseries is None else _settings(kind, timeseries),
+        "timeseries": None if timeseries is None else feeds_of(timeseries, f"{kind}(timeseries)"),
         "publish": None if publish is None else publish_rules(publish, f"{kind}(publish)"),
     }
-
-
-def _settings(kind: str, feeds: object) -> dict[str, Any]:
-    """Give the property `timeseries` for tables or columns, or several of them."""
-    if isinstance(feeds, Mapping):
-        return dict(cast("Mapping[str, Any]", feeds))
-    if isinstance(feeds, (list, tuple)):
-        several = cast("list[Any]", feeds)
-        return {name: one for feed in several for name, one in _settings(kind, feed).items()}
-    if isinstance(feeds, _Feed):
-        return dict(feeds.__feeds__())
-    raise TypeError(
-        f"{kind}(timeseries={feeds!r}): expected a column such as Weather.celsius, a class of a "
-        "table, a list of such, or the dictionary that the platform takes"
-    )
 
 
 @overload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from ttorm.display import Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, NOTHING
+from ttorm.records.feeds import Feeds
 from ttorm.records.history import History, Place, Span, values_at
 from ttorm.records.items import Item
 from ttorm.records.properties import Properties
@@ -53,7 +54,7 @@ class Entry(Properties):
         value: The value; for a reference or include leave it out.
         visibility: Rule that lets users of other accounts see it; None keeps it private.
         history: Period of its history, such as ``"3M"`` or ``"INF"``; None keeps none.
-        timeseries: Timeseries tables it feeds.
+        timeseries: Timeseries tables it feeds: ``Weather.celsius``, or as the platform has it.
         publish: Topics to tell changes to, by rule: ``{entry_value < 20: ["battery-low"]}``.
         ref: What it is a copy of: an `Entry` of another Ledger, or ``twin://twin/ledger/entry``.
         include: What it shows: an `Entry` of one's own Ledger of another Twin, or
@@ -78,7 +79,7 @@ class Entry(Properties):
         *,
         visibility: str | Expression | None = None,
         history: str | None = None,
-        timeseries: Mapping[str, JSONValue] | None = None,
+        timeseries: Feeds | None = None,
         publish: Publish | None = None,
         ref: Entry | str | None = None,
         include: Entry | str | None = None,
@@ -103,7 +104,7 @@ class Entry(Properties):
         if history is not None:
             self.history_period = history
         if timeseries is not None:
-            self.timeseries = dict(timeseries)
+            self.timeseries = timeseries
         if publish is not None:
             self.publish = publish
 

@@ -13,6 +13,7 @@ from ttorm.api.moments import moment
 from ttorm.api.names import check_history
 from ttorm.display import Displayed
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
+from ttorm.records.feeds import Feeds, feeds_of
 from ttorm.records.items import Item
 from ttorm.records.loading import require
 from ttorm.records.publishing import Publish, publish_rules
@@ -158,13 +159,16 @@ class Properties(Displayed):
 
     @property
     def timeseries(self) -> dict[str, JSONValue] | None:
-        """Timeseries tables it feeds, or None."""
+        """Timeseries tables it feeds, with their settings, or None.
+
+        A column such as ``Weather.celsius`` can be assigned, a class of a table, or a list of such.
+        """
         tables: dict[str, JSONValue] | None = self._get("timeseries")
         return tables
 
     @timeseries.setter
-    def timeseries(self, tables: dict[str, JSONValue] | None) -> None:
-        self._set("timeseries", tables)
+    def timeseries(self, tables: Feeds | None) -> None:
+        self._set("timeseries", None if tables is None else feeds_of(tables))
 
     @property
     def publish(self) -> dict[str, list[str]] | None:
