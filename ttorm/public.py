@@ -52,6 +52,7 @@ from ttorm.connection.budgets import Budget
 from ttorm.connection.cache import Cache, CacheStatistics
 from ttorm.connection.core import Connection
 from ttorm.connection.credentials import TokenOptions
+from ttorm.connection.hooks import Call, Hooks, Work
 from ttorm.connection.opening import aclaim, claim, connect, default_connection
 from ttorm.connection.readers import Query, Reader, SQLReader
 from ttorm.connection.watch import NPlusOneWarning
@@ -133,6 +134,7 @@ __all__ = [
     "BudgetExceededError",
     "Cache",
     "CacheStatistics",
+    "Call",
     "Change",
     "CircuitBreaker",
     "CircuitOpenError",
@@ -156,6 +158,7 @@ __all__ = [
     "History",
     "HistoryRecord",
     "HistoryRow",
+    "Hooks",
     "Identity",
     "IndexTable",
     "Inspection",
@@ -228,6 +231,7 @@ __all__ = [
     "UserSecret",
     "ValidationError",
     "ValueCodec",
+    "Work",
     "WrongKindError",
     "__version__",
     "aclaim",

@@ -18,6 +18,7 @@ from ttorm.api.errors import StateError, ValidationError
 from ttorm.connection.blocking import runner, running_loop
 from ttorm.connection.budgets import Budget
 from ttorm.connection.core import Connection
+from ttorm.connection.hooks import at_work
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow
 from ttorm.identitymap import IdentityMap
@@ -211,7 +212,7 @@ class Session:
             self._check_home()
         # Records with containers in users' hands stay: they may be changed again.
         flow = in_order(self._ready(), lambda unit, early: unit.save_flow(early=early))
-        return SaveResult.sum(all_of((yield from flow)))
+        return SaveResult.sum(all_of((yield from at_work(self.connection, "flush", flow))))
 
     def rollback(self) -> None:
         """Forget all unsaved changes; requests already answered stay done."""

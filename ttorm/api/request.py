@@ -63,11 +63,15 @@ class ApiRequest(NamedTuple):
         return f"{self.path}?{encode_query(self.query)}" if self.query else self.path
 
     @property
-    def label(self) -> str:
-        """Method and path template: what logs and errors show."""
+    def shown_path(self) -> str:
+        """The path without query; its template where the path is a credential by itself."""
         # Paths of operations without a credential carry PINs and handlers: not to be shown.
-        path = self.path if self.operation.credential else self.operation.path
-        return f"{self.operation.method} {path}"
+        return self.path if self.operation.credential else self.operation.path
+
+    @property
+    def label(self) -> str:
+        """Method and path: what errors show."""
+        return f"{self.operation.method} {self.shown_path}"
 
     def encode_body(self) -> bytes:
         """Encode the body.

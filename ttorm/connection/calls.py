@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import time
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ttorm import signals
 from ttorm.api.errors import (
@@ -18,8 +18,9 @@ from ttorm.api.operations import Operation, Repeat
 from ttorm.api.request import ApiRequest, read_answer
 from ttorm.api.retry import Failure, failure_of_status, retry_after
 from ttorm.connection.budgets import spend
+from ttorm.connection.hooks import Call, observed, tell_of_hit, tell_of_repeat
 from ttorm.connection.invalidation import after_failure, after_write
-from ttorm.connection.patience import Patience
+from ttorm.connection.patience import Circuit, Patience
 from ttorm.flows import Flow, carry, collecting, send, sleep, wait
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "ask", "kept_answer", "perform", "read"]
 
+R = TypeVar("R")
 _CARRIED = ("twins", "ledgers", "identities", "docs")
 """Areas of the API whose writes can go together with others."""
 
@@ -63,6 +65,8 @@ def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
     if cache is None or kept is None:
         return None
     cache.count_hit()
+    if connection.hooks or connection.log.is_verbose():
+        tell_of_hit(connection, request)
     return Answer._make((dict(kept), True))
 
 
@@ -83,6 +87,8 @@ def read(
         return Answer((yield from perform(connection, request)), kept=False)
     while True:
         if not fresh and (kept := cache.get(key)) is not None:
+            if connection.hooks or connection.log.is_verbose():
+                tell_of_hit(connection, request)
             return Answer(dict(kept), kept=True)
         flight, leads = cache.board(key, fresh=fresh)
         if not leads:
@@ -118,16 +124,27 @@ def perform(
         OutcomeUnknownError: A write may or may not have happened.
         BudgetExceededError: The work that asks has sent as many requests as it may.
     """
+    call = Call(connection, request)
+    return _observed(call, _perform(call, sink))
+
+
+def _observed(call: Call, flow: Flow[R]) -> Flow[R]:
+    connection = call.connection
+    return observed(call, flow) if connection.hooks or connection.log.is_verbose() else flow
+
+
+def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
+    connection, request = call.connection, call.request
     if collecting.get() and sink is None and _can_be_carried(request.operation):
-        exchange = _carried(connection, request)
+        exchange = _carried(call)
     else:
-        exchange = yield from _prepared(connection, request, sink)
+        exchange = yield from _prepared(call, sink)
     cache, scope = connection.cache, connection.scope(request.dictionary)
     try:
-        response, attempts = yield from exchange
+        response = yield from exchange
         if sink is not None and 200 <= response.status < 300:
             return {}
-        answer = read_answer(request, response, attempts)
+        answer = read_answer(request, response, call.attempts)
     except ApiError as error:
         if cache is not None:
             after_failure(cache, scope, request, error.status)
@@ -148,10 +165,9 @@ def perform(
     return answer
 
 
-def _prepared(
-    connection: Connection, request: ApiRequest, sink: IO[bytes] | None = None
-) -> Flow[Flow[tuple[HttpResponse, int]]]:
+def _prepared(call: Call, sink: IO[bytes] | None = None) -> Flow[Flow[HttpResponse]]:
     """Do what comes before a call is sent, and give the flow that sends it."""
+    connection, request = call.connection, call.request
     spend(connection, request)
     if connection.watch is not None:
         connection.watch.note(request.operation)
@@ -160,7 +176,7 @@ def _prepared(
     if credentials.is_due and request.operation.credential:
         signer = yield from credentials.ready(connection)
     http = connection.bind(request, signer)._replace(sink=sink)
-    return _signed(connection, request, http, signer)
+    return _signed(call, http, signer)
 
 
 def _can_be_carried(operation: Operation) -> bool:
@@ -168,14 +184,15 @@ def _can_be_carried(operation: Operation) -> bool:
     return operation.method != "GET" and operation.category in _CARRIED
 
 
-def _carried(connection: Connection, request: ApiRequest) -> Flow[tuple[HttpResponse, int]]:
+def _carried(call: Call) -> Flow[HttpResponse]:
     """Have a call made together with others, or else send it."""
     # What is too large is refused here as there.
-    request.encode_body()
-    response = yield from carry(connection, request)
+    call.request.encode_body()
+    response = yield from carry(call.connection, call.request)
     if response is not None:
-        return response, 1
-    exchange = yield from _prepared(connection, request)
+        call.attempts, call.status = 1, response.status
+        return response
+    exchange = yield from _prepared(call)
     return (yield from exchange)
 
 
@@ -189,23 +206,27 @@ def ask(
         TransportError: It could not be reached.
         OutcomeUnknownError: It may or may not have happened.
     """
-    http = connection.bind(request, credential)
-    response, attempts = yield from _exchange(connection, request, http)
-    return read_answer(request, response, attempts)
+    call = Call(connection, request)
+    return _observed(call, _ask(call, credential))
 
 
-def _signed(
-    connection: Connection, request: ApiRequest, http: HttpRequest, signer: Credential
-) -> Flow[tuple[HttpResponse, int]]:
+def _ask(call: Call, credential: Credential) -> Flow[dict[str, Any]]:
+    http = call.connection.bind(call.request, credential)
+    response = yield from _exchange(call, http)
+    return read_answer(call.request, response, call.attempts)
+
+
+def _signed(call: Call, http: HttpRequest, signer: Credential) -> Flow[HttpResponse]:
     """Send a call, and once more if what signed it was replaced while it was under way."""
-    response, attempts = yield from _exchange(connection, request, http)
+    connection, request = call.connection, call.request
+    response = yield from _exchange(call, http)
     if response.status != 401 or not request.operation.credential:
-        return response, attempts
+        return response
     other = yield from connection.credentials.after_refusal(connection, signer)
     if other is None:
-        return response, attempts
+        return response
     again = connection.bind(request, other)._replace(sink=http.sink)
-    return (yield from _exchange(connection, request, again))
+    return (yield from _exchange(call, again))
 
 
 def _tell_of_stale(
@@ -222,20 +243,21 @@ def _about(connection: Connection, request: ApiRequest) -> dict[str, Any]:
     """Say which request it is, in the arguments of a signal."""
     return {
         "operation": request.operation.name,
-        "path": request.path if request.operation.credential else request.operation.path,
+        "path": request.shown_path,
         "connection": connection,
     }
 
 
-def _exchange(
-    connection: Connection, request: ApiRequest, http: HttpRequest
-) -> Flow[tuple[HttpResponse, int]]:
+def _exchange(call: Call, http: HttpRequest) -> Flow[HttpResponse]:
+    connection, request = call.connection, call.request
     strain = connection.strain
     if strain.circuit is not None:
         strain.circuit.check()
+    if call.headers:
+        http = http._replace(headers={**call.headers, **http.headers})
     patience, doubtful = Patience(strain), False
     while True:
-        tried = yield from _try(connection, request, http)
+        tried = yield from _try(call, http)
         failure = tried.failure
         if failure is None and tried.response is not None:
             break
@@ -244,17 +266,23 @@ def _exchange(
             pause = patience.pause(failure, tried.floor)
         if pause is None:
             if strain.circuit is not None:
-                strain.circuit.note(failed=failure is not Failure.REJECTED)
-            return _give_up(request, tried, patience.attempt), patience.attempt
+                _note(call, strain.circuit, failed=failure is not Failure.REJECTED)
+            return _give_up(call, tried)
         doubtful = doubtful or failure is Failure.AMBIGUOUS
+        tell_of_repeat(call, pause)
         yield from sleep(pause)
     patience.succeed()
     if strain.circuit is not None:
         strain.circuit.note(failed=False)
     response = tried.response
     if doubtful and _is_done_already(request, response):
-        return response._replace(status=200, body=b""), patience.attempt
-    return response, patience.attempt
+        return response._replace(status=200, body=b"")
+    return response
+
+
+def _note(call: Call, circuit: Circuit, *, failed: bool) -> None:
+    if circuit.note(failed=failed):
+        call.connection.log.circuit_opened(call, circuit.breaker)
 
 
 def _is_done_already(request: ApiRequest, response: HttpResponse) -> bool:
@@ -272,34 +300,43 @@ def _refusal(request: ApiRequest, response: HttpResponse) -> ApiError | None:
     return None
 
 
-def _try(connection: Connection, request: ApiRequest, http: HttpRequest) -> Flow[_Attempt]:
+def _try(call: Call, http: HttpRequest) -> Flow[_Attempt]:
+    connection = call.connection
+    call.attempts += 1
+    call.status = call.error = None
     try:
         response = yield from send(
             connection.transport, http, to_the_end=request.operation.name in _ONCE
         )
     except TransportError as error:
+        call.error = error
         failure = Failure.AMBIGUOUS if error.sent else Failure.NOT_SENT
         return _Attempt(None, error, failure, None)
+    call.status = response.status
     connection.requests += 1
     if signals.request_sent.receivers:
         yield from signals.emit(
             signals.request_sent,
             connection,
             status=response.status,
-            **_about(connection, request),
+            **_about(connection, call.request),
         )
     asked = response.headers.get("retry-after")
     failure_or_none = failure_of_status(response.status, asked is not None)
     return _Attempt(response, None, failure_or_none, retry_after(asked, time()))
 
 
-def _give_up(request: ApiRequest, tried: _Attempt, attempts: int) -> HttpResponse:
+def _give_up(call: Call, tried: _Attempt) -> HttpResponse:
+    request = call.request
+    if call.attempts > 1:
+        call.connection.log.given_up(call)
     if tried.response is not None:
         return tried.response
     error = tried.error or TransportError("no answer")
     if tried.failure is Failure.AMBIGUOUS and request.operation.repeat is not Repeat.SAFE:
-        raise _unknown(request, attempts, error) from error
-    error.operation, error.request, error.attempts = request.operation.name, request.label, attempts
+        raise _unknown(request, call.attempts, error) from error
+    error.operation, error.request = request.operation.name, request.label
+    error.attempts = call.attempts
     raise error
 
 

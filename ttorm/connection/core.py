@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from io import BytesIO
 from types import TracebackType
@@ -24,6 +24,7 @@ from ttorm.connection import blocking
 from ttorm.connection.cache import Cache
 from ttorm.connection.calls import perform, read
 from ttorm.connection.credentials import Credential, Credentials
+from ttorm.connection.hooks import Hooks
 from ttorm.connection.patience import Strain
 from ttorm.connection.rotation import Store, rotated
 from ttorm.flows import Flow
@@ -56,6 +57,8 @@ class Connection:
         emulator: The embedded emulator, or None for a served one.
         credentials: What signs its requests.
         watch: What warns of loops that send one request after the other, or None.
+        hooks: Who is told of its work; to add one, assign a longer tuple.
+        log: What writes its lines of the log.
         reader: What reads the rows of tables; None on an embedded emulator, which does so itself.
         batch_codec: What writes and reads the files of batches; None where nothing knows how.
 
@@ -81,7 +84,11 @@ class Connection:
         emulator: Emulator | None = None,
         watch: Watch | None = None,
         batch_codec: BatchCodec | None = None,
+        hooks: Iterable[Hooks] = (),
     ) -> None:
+        # Imported with the first connection: it brings a good deal of the standard library along.
+        from ttorm.connection.logs import RequestLog
+
         self.url = url
         self.address = address
         self.base_url = base_url
@@ -93,6 +100,8 @@ class Connection:
         self.emulator = emulator
         self.credentials = credentials
         self.watch = watch
+        self.hooks = tuple(hooks)
+        self.log = RequestLog()
         self.reader: Reader | None = None
         if batch_codec is None and emulator is not None:
             batch_codec = EmulatorBatchCodec()

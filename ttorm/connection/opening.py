@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from ttorm.api.retry import RetryPolicy
 from ttorm.connection.cache import Cache
 from ttorm.connection.core import Connection
 from ttorm.connection.credentials import Credentials, TokenOptions
+from ttorm.connection.hooks import Hooks
 from ttorm.connection.rotation import exchange
 from ttorm.connection.watch import Watch
 from ttorm.pairs import twin_of
@@ -51,6 +52,7 @@ def connect(
     default: bool = True,
     development: bool | None = None,
     batch_codec: BatchCodec | None = None,
+    hooks: Iterable[Hooks] = (),
 ) -> Connection:
     """Connect to a service or an embedded emulator, and use it wherever no connection is named.
 
@@ -82,6 +84,7 @@ def connect(
             (`NPlusOneWarning`); by default when the environment has ``TTORM_DEVELOPMENT=1``.
         batch_codec: Writes and reads the files of batches, whose format the service does not
             publish; without it, batches work with the embedded emulator only. Provisional.
+        hooks: Who is told of each call and save, see `Hooks`.
 
     Raises:
         ConfigurationError: There is no URL, or no credential for a service that needs one.
@@ -115,6 +118,7 @@ def connect(
         blocking=blocking,
         watch=_watch(development),
         batch_codec=batch_codec,
+        hooks=hooks,
         **parts,
     )
     if default:

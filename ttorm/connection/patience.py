@@ -74,12 +74,17 @@ class Circuit:
             # This call tries; the others go on waiting until it is answered.
             self._closed_from = now + self.breaker.pause
 
-    def note(self, *, failed: bool) -> None:
-        """Take what became of a call."""
+    def note(self, *, failed: bool) -> bool:
+        """Take what became of a call.
+
+        Returns:
+            Whether that has opened the circuit.
+        """
         with self._lock:
             self._failures = self._failures + 1 if failed else 0
             if self._failures >= self.breaker.failures:
                 self._closed_from = monotonic() + self.breaker.pause
+            return self._failures == self.breaker.failures
 
 
 class Strain:

@@ -21,6 +21,7 @@ from ttorm.api.errors import (
 )
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import perform
+from ttorm.connection.hooks import at_work
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
@@ -89,6 +90,19 @@ def save(
     if not state.is_modified():
         state.stuck = False
         return SaveResult()
+    saving = _Saving(
+        state, check=check or record.__meta__.optimistic, atomic=atomic, recover=recover
+    )
+    return (
+        yield from at_work(state.connection, "save", _run(saving, record, only, without), record)
+    )
+
+
+def _run(
+    saving: _Saving, record: Any, only: tuple[Part, str] | None, without: Spots | None
+) -> Flow[SaveResult]:
+    """Save, and tell everybody of it."""
+    state = saving.state
     was_new = state.uuid is None
     if signals.pre_save.receivers:
         planned = changes_of(state)
@@ -100,9 +114,6 @@ def save(
         left_out = check_needs(state, only)
     else:
         left_out = without | spots_that_wait(state, only)
-    saving = _Saving(
-        state, check=check or record.__meta__.optimistic, atomic=atomic, recover=recover
-    )
     heard = anybody_listens()
     saving.changes = changes_of(state) if heard else None
     failure: Exception | None = None
@@ -115,8 +126,10 @@ def save(
     if heard and (saving.done or (was_new and state.uuid is not None)):
         yield from tell(record, result, of_items(saving.changes or {}, saving.done), was_new)
     if failure is None and saving.errors:
-        failure = _refused(state, saving.errors, result, atomic=atomic)
+        failure = _refused(state, saving.errors, result, atomic=saving.atomic)
     if failure is not None:
+        if isinstance(failure, ConflictError):
+            state.connection.log.conflict(str(state.uuid), failure.mine)
         if isinstance(failure, ConflictError) and signals.conflict.receivers:
             yield from signals.emit(signals.conflict, type(record), record=record, error=failure)
         raise failure
