@@ -33,7 +33,7 @@ HOME = Path(ttorm.__file__).parent
 # What is not named here comes under the last heading; modules have sections of their own.
 SECTIONS = {
     "Connecting": "connect default_connection Connection Secret RetryPolicy RetryQuota"
-    " CircuitBreaker Limits Cache CacheStatistics",
+    " CircuitBreaker Limits Cache CacheStatistics Hooks Call Work",
     "Declaring": "Field Reference Link description entry reference include identity doc ValueCodec"
     " Reconciliation Reconciled Swept",
     "Records": "Twin Ledger Entry Identity Doc source hashed_identity",

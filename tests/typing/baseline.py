@@ -165,6 +165,26 @@ assert_type(
 )
 assert_type(ttorm.connect(token="x", cache=None), Connection)
 assert_type(ttorm.connect(cache="memory"), Connection)
+
+
+class Loud(ttorm.Hooks):
+    def before(self, call: ttorm.Call) -> None:
+        call.headers["x-request-id"] = "7"
+
+    def repeated(self, call: ttorm.Call, pause: float) -> None:
+        assert_type(
+            (call.operation, call.method, call.template, call.path), tuple[str, str, str, str]
+        )
+
+    def after(self, call: ttorm.Call) -> None:
+        assert_type((call.attempts, call.status, call.cached), tuple[int, int | None, bool])
+        assert_type((call.seconds, call.error), tuple[float, BaseException | None])
+
+    def begin(self, work: ttorm.Work) -> None:
+        assert_type((work.name, work.connection), tuple[str, Connection])
+
+
+assert_type(ttorm.connect("memory:", hooks=[Loud()]).hooks, tuple[ttorm.Hooks, ...])
 assert_type(ttorm.default_connection(), Connection)
 assert_type(connection.whoami()["account"], str)
 assert_type(connection.account, str)

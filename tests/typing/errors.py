@@ -104,6 +104,7 @@ Scooter.get(5)  # error
 Scooter.scan(5)  # error
 Scooter.scan(page="all")  # error
 ttorm.connect(5)  # error
+ttorm.connect("memory:", hooks=[print])  # error
 scooter.ledger["a"].history_period = 3  # error
 scooter.docs.upload("a.txt", 5)  # error
 scooter.docs.upload("a.txt", b"", progress=lambda done: None)  # error

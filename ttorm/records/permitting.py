@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ttorm.records.twin import Twin
     from ttorm.records.user import User
 
-__all__ = ["Call", "permission"]
+__all__ = ["Question", "permission"]
 
 _AREAS = {"entry": ("ledgers", "history"), "identity": ("identities",)}
 _OF_CALLER = frozenset({"account", "user", "role", "USER", "DICT", "ledger"})
@@ -32,7 +32,7 @@ _OF_ENTRY = {
 }
 
 
-class Call(NamedTuple):
+class Question(NamedTuple):
     """A call that is thought of: what it is about, who makes it, and with what dictionary."""
 
     twin: Twin | None
@@ -51,7 +51,7 @@ class Call(NamedTuple):
         return state
 
 
-def permission(role: Role, name: str, call: Call) -> Flow[Permission]:
+def permission(role: Role, name: str, question: Question) -> Flow[Permission]:
     """Look at the statement, then at the rules for which something is given."""
     operation = OPERATIONS.get(name)
     if operation is not None and not operation.credential:
@@ -65,8 +65,8 @@ def permission(role: Role, name: str, call: Call) -> Flow[Permission]:
     if name == "refresh_user_token":
         return _yes("roles do not govern it", ["what the token's options allow"])
     unknown: list[str] = []
-    for kind in _kinds(name, call):
-        state = call.state(kind)
+    for kind in _kinds(name, question):
+        state = question.state(kind)
         rule: str | None = getattr(rules, kind)
         if state is None:
             if rule is not None:
@@ -74,11 +74,11 @@ def permission(role: Role, name: str, call: Call) -> Flow[Permission]:
             elif kind == "twin":
                 unknown.append("whether the Twin belongs to the account: give twin=")
             continue
-        gap = _gap(kind, rule, call)
+        gap = _gap(kind, rule, question)
         if gap is not None:
             unknown.append(gap)
             continue
-        refused = yield from _refused(role, kind, rule, state, call)
+        refused = yield from _refused(role, kind, rule, state, question)
         if refused is not None:
             return _no(refused, unknown)
     return _yes(f"the statement permits {name}", unknown)
@@ -92,19 +92,19 @@ def _no(reason: str, unknown: Iterable[str] = ()) -> Permission:
     return Permission(allowed=False, reason=reason, unknown=tuple(unknown))
 
 
-def _kinds(name: str, call: Call) -> Iterator[str]:
+def _kinds(name: str, question: Question) -> Iterator[str]:
     """Give the kinds of rules that an operation is subject to."""
     operation = OPERATIONS.get(name)
-    if call.state("twin") is not None or (operation and "{twin}" in operation.path):
+    if question.state("twin") is not None or (operation and "{twin}" in operation.path):
         yield "twin"
     for kind, areas in _AREAS.items():
         if operation and operation.category in areas and operation.method != "POST":
             yield kind
 
 
-def _gap(kind: str, rule: str | None, call: Call) -> str | None:
+def _gap(kind: str, rule: str | None, question: Question) -> str | None:
     """Tell what is missing to evaluate a rule; None when nothing is."""
-    if kind == "entry" and call.entry is not None and call.entry._alias != PERSONAL:
+    if kind == "entry" and question.entry is not None and question.entry._alias != PERSONAL:
         return "what another account shows of its Ledger"
     if rule is None:
         return None
@@ -112,15 +112,15 @@ def _gap(kind: str, rule: str | None, call: Call) -> str | None:
         names = _compiled(rule).names
     except ImportError:
         return f"the {kind} rule, which the extra 'local' evaluates: pip install 'ttorm[local]'"
-    if call.user is None and not names.isdisjoint({"USER", "user"}):
+    if question.user is None and not names.isdisjoint({"USER", "user"}):
         return f"the {kind} rule, which speaks of the user: give user="
-    if call.dictionary is None and "DICT" in names:
+    if question.dictionary is None and "DICT" in names:
         return f"the {kind} rule, which speaks of the request dictionary: give dictionary="
     return None
 
 
 def _refused(
-    role: Role, kind: str, rule: str | None, state: TwinState, call: Call
+    role: Role, kind: str, rule: str | None, state: TwinState, question: Question
 ) -> Flow[str | None]:
     """Evaluate a rule; returns why it refuses, or None."""
     if rule is None:
@@ -131,16 +131,16 @@ def _refused(
         return None
     compiled = _compiled(rule)
     values = yield from load_variables(state, compiled.names - _OF_CALLER)
-    values |= {"account": role.account, "role": role.uuid, "DICT": call.dictionary}
-    if call.user is not None:
-        yield from call.user._load()
-        values |= {"user": call.user.uuid, "USER": call.user.description}
-    if kind == "identity" and call.identity is not None:
-        values["identity"] = call.identity.text
-    if kind == "entry" and call.entry is not None:
+    values |= {"account": role.account, "role": role.uuid, "DICT": question.dictionary}
+    if question.user is not None:
+        yield from question.user._load()
+        values |= {"user": question.user.uuid, "USER": question.user.description}
+    if kind == "identity" and question.identity is not None:
+        values["identity"] = question.identity.text
+    if kind == "entry" and question.entry is not None:
         yield from load(state, ["ledger"])
-        values |= {"ledger": role.account, "entry_name": call.entry.name}
-        entry = items({"entries": state.ledger.base}, "entries").get(call.entry.name, {})
+        values |= {"ledger": role.account, "entry_name": question.entry.name}
+        entry = items({"entries": state.ledger.base}, "entries").get(question.entry.name, {})
         values |= {name: entry.get(member) for name, member in _OF_ENTRY.items()}
     known = {name: value for name, value in values.items() if value is not None}
     return None if compiled.verdict(known) else f"the {kind} rule does not hold: {rule}"

@@ -17,7 +17,7 @@ from ttorm.pairs import twin_of
 from ttorm.records.action import Action
 from ttorm.records.collection import Collection
 from ttorm.records.members import MOMENT, CheckedCodec, Member, Writable
-from ttorm.records.permitting import Call, permission
+from ttorm.records.permitting import Question, permission
 from ttorm.records.resource import Deletable, Operations
 from ttorm.records.statement import Permission, Rules, Statement, read_rules, read_statement
 
@@ -175,8 +175,8 @@ class Role(Deletable):
             >>> role.allows(Action.create_user).reason
             'the statement does not permit create_user'
         """
-        call = Call(twin, entry, identity, user, dictionary)
-        return self._connection.run(self._allows(action, call))
+        question = Question(twin, entry, identity, user, dictionary)
+        return self._connection.run(self._allows(action, question))
 
     @twin_of(allows)
     async def aallows(
@@ -189,9 +189,9 @@ class Role(Deletable):
         user: User | None = None,
         dictionary: Mapping[str, Any] | None = None,
     ) -> Permission:
-        call = Call(twin, entry, identity, user, dictionary)
-        return await self._connection.arun(self._allows(action, call))
+        question = Question(twin, entry, identity, user, dictionary)
+        return await self._connection.arun(self._allows(action, question))
 
-    def _allows(self, action: Action | str, call: Call) -> Flow[Permission]:
+    def _allows(self, action: Action | str, question: Question) -> Flow[Permission]:
         yield from self._load()
-        return (yield from permission(self, str(action), call))
+        return (yield from permission(self, str(action), question))
