@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,6 +30,7 @@ from ttorm import (
     Twin,
     ValidationError,
 )
+from ttorm.api import codec
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.emulator import Emulator, Policy
 
@@ -463,3 +465,53 @@ def test_ordinary_objects(twins, sent):
     assert not sent
     with pytest.raises(InvalidRequestError):
         Batch.list(status="odd").all()
+
+
+# Memory
+
+
+@pytest.mark.slow
+def test_a_long_batch_needs_no_more_memory_than_a_short_one(connection, wire):
+    """Calls come from a generator, results go to nobody: neither file is ever held."""
+    long = 30_000
+
+    def calls():
+        return (BatchCall(body={"description": {"text": "x" * 100}}) for _ in range(long))
+
+    Batch.run("create_twin", [BatchCall()])
+    connection.transport = wire.transport
+    tracemalloc.start()
+    try:
+        batch = Batch.run("create_twin", calls())
+        _, sending = tracemalloc.get_traced_memory()
+        connection.transport = Answering(batch.uuid, long)
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        assert sum(1 for _ in batch.results()) == long
+        _, reading = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        connection.transport = wire
+    assert sending < 2_000_000
+    assert reading - before < 1_000_000
+
+
+class Answering:
+    """A service that has the results of a batch: 240 bytes for each call."""
+
+    def __init__(self, batch, lines):
+        self.shown = {
+            "batch": batch,
+            "status": "completed",
+            "download": {"url": "http://files.example.test/results"},
+        }
+        self.lines = lines
+
+    def send(self, request):
+        if request.sink is None:
+            return HttpResponse(200, {}, codec.encode(self.shown))
+        for line in range(1, self.lines + 1):
+            request.sink.write(
+                b'{"line":%d,"status":200,"response":{"a":"%s"}}\n' % (line, b"x" * 200)
+            )
+        return HttpResponse(200)

@@ -1,4 +1,4 @@
-"""The files of batches: the only module that knows what they look like.
+"""The files of batches: the only module of the emulator that knows what they look like.
 
 The platform's format is not published, so this one is ttorm's own: JSON Lines, that is UTF-8 text
 with one JSON object in each line. A line of a batch is one call: its path arguments by name, of
@@ -10,6 +10,8 @@ which those with a default may be left out, and, as far as there are any, ``para
 A line of the results says what became of the call in a line of the batch, in the same order::
 
     {"line":1,"status":200,"response":{"entries":{"temp":{"value":21}}}}
+
+What callers write and read is in `ttorm.api.batches`.
 """
 
 from __future__ import annotations
