@@ -116,7 +116,7 @@ async def test_find_or_create(connection, do, tape, monkeypatch):
     again, created = await do(Sluice.find_or_create, number="7", level=9.0)
     assert (again, created) == (sluice, False)
     twin = f"/twins/{sluice.uuid}"
-    described = {"kind": "sluice", "gate": "north", "_ttorm_key": MARK}
+    described = {"kind": "sluice", "gate": "north", "_ttorm_key": f"SLUICE#7 {MARK}"}
     entries = {"level": {"value": 1.5}, "flow": {"value": 0.0}}
     tape.shows(
         ("GET", "/resolve/SLUICE%237?details=true", None),
