@@ -306,7 +306,7 @@ def _try(call: Call, http: HttpRequest) -> Flow[_Attempt]:
     call.status = call.error = None
     try:
         response = yield from send(
-            connection.transport, http, to_the_end=request.operation.name in _ONCE
+            connection.transport, http, to_the_end=call.request.operation.name in _ONCE
         )
     except TransportError as error:
         call.error = error
