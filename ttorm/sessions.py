@@ -101,7 +101,7 @@ class Session:
     def hold(self, unit: Unit) -> None:
         """Keep a record with changes (or with a container somebody may change) until the flush."""
         if self.is_open:
-            self._check_home()
+            self.check_home()
             self._held[id(unit)] = unit
 
     def release(self, unit: Unit) -> None:
@@ -117,9 +117,13 @@ class Session:
             if not unit.is_modified():
                 self.release(unit)
 
-    def _check_home(self) -> None:
-        """Refuse to be used by two threads or event loops at once: nothing here is locked."""
-        if not self.anchored:
+    def check_home(self) -> None:
+        """Refuse to be used by two threads or event loops at once: nothing here is locked.
+
+        Raises:
+            StateError: It is a block that was opened by another thread or event loop.
+        """
+        if not (self.is_open and self.anchored):
             return
         thread, loop = self._home
         if thread != threading.get_ident():
@@ -208,8 +212,7 @@ class Session:
         return await self.connection.arun(self._flush())
 
     def _flush(self) -> Flow[SaveResult]:
-        if self.is_open:
-            self._check_home()
+        self.check_home()
         # Records with containers in users' hands stay: they may be changed again.
         flow = in_order(self._ready(), lambda unit, early: unit.save_flow(early=early))
         return SaveResult.sum(all_of((yield from at_work(self.connection, "flush", flow))))

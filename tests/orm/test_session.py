@@ -457,6 +457,22 @@ def test_another_thread_cannot_flush_a_block(connection):
         threads.submit(s.flush).result()
 
 
+@pytest.mark.parametrize("verb", ["save", "refresh", "load"])
+def test_another_thread_cannot_save_or_read_records_of_a_block(make, sent, verb):
+    uuid = make()
+    with ttorm.session() as session, ThreadPoolExecutor(1) as threads:
+        pump = Twin.at(uuid)
+        pump.ledger["x"] = 1
+        for use in (getattr(pump, verb), lambda: len(pump.identities)):
+            with pytest.raises(StateError, match="opened by another thread"):
+                threads.submit(use).result()
+        assert sent == []
+        session.rollback()
+    # After the block it is anybody's.
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(getattr(pump, verb)).result()
+
+
 def test_another_loop_cannot_write_into_a_block(connection):
     async def begin():
         block = ttorm.session()

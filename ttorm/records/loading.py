@@ -116,6 +116,7 @@ def load(state: TwinState, parts: Iterable[str], *, fresh: bool = False) -> Flow
 
 def load_part(state: TwinState, part: str, *, fresh: bool = False) -> Flow[None]:
     """Read one part."""
+    state.check_home()
     ttl = state.model.__meta__.ttl
     request = part_request(state, part)
     answer = yield from read(state.connection, request, fresh=fresh or ttl == 0, ttl=ttl)

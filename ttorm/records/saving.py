@@ -84,6 +84,7 @@ def save(
         ConflictError: Somebody else changed the same (only with `check`).
     """
     state: TwinState = record._state
+    state.check_home()
     yield from turn(state)
     if only is not None and state.uuid is None:
         raise StateError("the Twin was not saved yet: save() the Twin first")

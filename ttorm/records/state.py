@@ -87,6 +87,15 @@ class TwinState(Parts):
         """The session it belongs to; None when it came from a pickle and needed none yet."""
         return self._session
 
+    def check_home(self) -> None:
+        """Refuse to read or save a record of another thread's or event loop's block.
+
+        Raises:
+            StateError: It belongs to one.
+        """
+        if self._session is not None:
+            self._session.check_home()
+
     @property
     def connection(self) -> Connection:
         """The connection it talks through; the default one when it came from a pickle."""
