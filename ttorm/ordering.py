@@ -10,7 +10,7 @@ from ttorm.flows import Flow, gather
 from ttorm.results import SaveResult, Stage
 from ttorm.units import Unit
 
-__all__ = ["Together", "Wave", "in_order", "in_stages", "waves"]
+__all__ = ["Together", "Wave", "in_order", "waves"]
 
 W = TypeVar("W", bound=Unit)
 Save: TypeAlias = Callable[[W, bool], Flow[SaveResult]]
@@ -47,13 +47,6 @@ def waves(units: Iterable[W]) -> Iterator[Wave[W]]:
             yield Wave(circle, "late")
             return
         yield Wave([left.pop(key) for key in ready])
-
-
-def in_stages(units: Iterable[W]) -> Iterator[tuple[W, Stage]]:
-    """Put records in order, one by one; some of them come twice."""
-    for wave in waves(units):
-        for unit in wave.units:
-            yield unit, wave.stage
 
 
 def in_order(

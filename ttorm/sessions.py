@@ -22,7 +22,7 @@ from ttorm.connection.hooks import at_work
 from ttorm.connection.opening import default_connection
 from ttorm.flows import Flow
 from ttorm.identitymap import IdentityMap
-from ttorm.ordering import in_order, in_stages
+from ttorm.ordering import in_order, waves
 from ttorm.pairs import twin_of
 from ttorm.results import Plan, SaveResult, all_of, joined
 from ttorm.units import Unit
@@ -189,7 +189,8 @@ class Session:
             POST /twins
             {"description": {"kind": "pump"}}
         """
-        return joined(unit.plan(stage) for unit, stage in in_stages(self._ready()))
+        ordered = waves(self._ready())
+        return joined(unit.plan(wave.stage, wave.units) for wave in ordered for unit in wave.units)
 
     def _ready(self) -> list[Unit]:
         return [unit for unit in self._held.values() if unit.is_modified() and not unit.stuck]

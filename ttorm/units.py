@@ -35,8 +35,8 @@ class Unit(Protocol):
         """Send the changes; early ones leave out what speaks of records not saved yet."""
         ...
 
-    def plan(self, stage: Stage = "whole") -> Plan:
-        """Give the requests that a save would send."""
+    def plan(self, stage: Stage = "whole", circle: Collection[object] = ()) -> Plan:
+        """Give the requests that a save would send; in two steps with those of a circle."""
         ...
 
     def discard(self) -> None:

@@ -292,7 +292,9 @@ def test_nothing_is_spoken_of_before_it_is_there(old, seen, near, copies, by_end
             else:
                 ttorm.save_all(knots)
             assert session.dirty == []
-            assert sorted(one.method for one in planned) == sorted(transport.methods)
+            assert sorted(one.method for one in planned) == sorted(transport.methods), (
+                f"{old=} {seen=} {near=} {copies=}\n{planned}\n{transport.methods}"
+            )
             ttorm.refresh_all(knots)
             for number, knot in enumerate(knots):
                 assert knot.seen == lead(knots, seen, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ttorm.api.errors import StateError
@@ -83,9 +83,18 @@ def keys_about_itself(state: TwinState) -> frozenset[Spot]:
     )
 
 
-def spots_that_wait(state: TwinState, only: Spot | None) -> frozenset[Spot]:
-    """Give the items that speak of something that is not there yet."""
-    spots = ((one.part, one.name) for one in needs(state))
+def spots_that_wait(
+    state: TwinState, only: Spot | None, among: Collection[object] | None = None
+) -> frozenset[Spot]:
+    """Give the items that speak of something that is not there yet.
+
+    Args:
+        state: The Twin.
+        only: One item.
+        among: The Twins that will not be there either; None counts all.
+    """
+    waited = (one for one in needs(state) if among is None or one.state in among)
+    spots = ((one.part, one.name) for one in waited)
     return frozenset(spot for spot in spots if only in (None, spot))
 
 

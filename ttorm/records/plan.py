@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from ttorm.api.codec import JSONValue, encode
@@ -48,15 +48,16 @@ class Step(NamedTuple):
     sent: Sent
 
 
-def plan(state: TwinState, stage: Stage = "whole") -> Plan:
+def plan(state: TwinState, stage: Stage = "whole", circle: Collection[object] = ()) -> Plan:
     """Give the requests a save would send, reads included.
 
     Args:
         state: The Twin.
         stage: Whether the save is a whole one; an early one, without what speaks of Twins that are
             not saved yet; or the late one that follows it.
+        circle: The Twins that are saved in two steps, too.
     """
-    waiting = frozenset[Spot]() if stage == "whole" else spots_that_wait(state, None)
+    waiting = frozenset[Spot]() if stage == "whole" else spots_that_wait(state, None, circle)
     uuid = state.uuid or _NEW
     requests: list[ApiRequest] = []
     if stage == "late":

@@ -6,7 +6,7 @@ All views of a Twin in a session (``Twin.at(u)``, ``Scooter.at(u)``, ``twin.ledg
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ttorm.api.answers import items, listed, member
@@ -249,11 +249,11 @@ class TwinState(Parts):
         # Others of the same round may be there before this one begins.
         return save(self.record(), without=spots_that_wait(self, None) if early else None)
 
-    def plan(self, stage: Stage = "whole") -> Plan:
+    def plan(self, stage: Stage = "whole", circle: Collection[object] = ()) -> Plan:
         """Give the requests that a save would send."""
         from ttorm.records.plan import plan
 
-        return plan(self, stage)
+        return plan(self, stage, circle)
 
     def description_cell(self, key: str) -> Cell:
         """Return a description key's cell for writing.
