@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -83,9 +84,10 @@ def _levels(values: list[Any]) -> list[_Level]:
 
 
 def _parts(containers: list[Any]) -> list[Any]:
-    return list(
-        chain.from_iterable([one.values() if type(one) is dict else one for one in containers])
-    )
+    several: list[Iterable[Any]] = [
+        one.values() if type(one) is dict else one for one in containers
+    ]
+    return list(chain.from_iterable(several))
 
 
 def _containers(parts: list[Any]) -> list[Any]:

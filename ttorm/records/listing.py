@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ttorm.api.answers import member
 from ttorm.records.attributes import read_field
@@ -13,6 +13,7 @@ from ttorm.records.state import TwinState, known_state
 
 if TYPE_CHECKING:
     from ttorm.records.fields import FieldSpec
+    from ttorm.records.record import Record
     from ttorm.sessions import Fetch, Session
 
 __all__ = ["Attention", "Listing", "first_look", "wake"]
@@ -32,25 +33,27 @@ class Attention:
     def __init__(self) -> None:
         self._fields: dict[type, dict[str, tuple[str, str, Collection[type]]]] = {}
 
-    def note(self, model: type, spec: FieldSpec) -> None:
-        """Note that a field of a record of a class was looked at."""
+    def note(self, record: Record, spec: FieldSpec) -> None:
+        """Note that a field of a record was looked at."""
+        model = type(record)
         if spec.kind == "description":
             fields = self._fields.setdefault(model, {})
             fields[spec.attribute] = spec.attribute, spec.target, spec.codec.exact
 
     def fill(self, records: Iterable[Any]) -> None:
         """Fill the fields of records that sleep."""
-        model: type | None = None
+        model: type[Any] | None = None
         fields: list[tuple[str, str, Collection[type]]] = []
-        for record in records if self._fields else ():
-            if type(record) is not model:
-                model = type(record)
-                fields = list(self._fields.get(model, {}).values())
+        for record in cast("Iterable[Record]", records if self._fields else ()):
+            kind = type(record)
+            if kind is not model:
+                model = kind
+                fields = list(self._fields.get(kind, {}).values())
             row: Row | None = record._row
-            described = row and row[0].get("description")
+            described: dict[str, Any] | None = row and row[0].get("description")
             if type(described) is not dict:
                 continue
-            values = record.__dict__
+            values: Any = record.__dict__
             for attribute, target, exact in fields:
                 raw = described.get(target, NOTHING)
                 # Whatever is to be validated waits until it is looked at.
@@ -102,7 +105,7 @@ Row: TypeAlias = tuple[Mapping[str, Any], Listing]
 """What a Twin was listed as, and where."""
 
 
-def first_look(record: Any, spec: FieldSpec) -> Any:
+def first_look(record: Record, spec: FieldSpec) -> Any:
     """Return the value of a field that was not looked at before; a scalar does not wake a record.
 
     Raises:
@@ -113,22 +116,23 @@ def first_look(record: Any, spec: FieldSpec) -> Any:
     row: Row | None = record._row
     if row is not None and spec.kind == "description":
         wire, listing = row
-        listing.attention.note(type(record), spec)
+        listing.attention.note(record, spec)
         raw = member(wire, "description").get(spec.target, NOTHING)
         if type(raw) in spec.codec.exact:
             return raw
     return read_field(record._state, spec)
 
 
-def wake(record: Any) -> TwinState:
+def wake(record: Record) -> TwinState:
     """Make the state of a record that has a row of a listing only.
 
     Raises:
         AttributeError: It has no row either.
     """
     with _WAKING:
-        state: TwinState | None = vars(record).get("_state")
-        if state is not None:
+        known = vars(record)
+        if "_state" in known:
+            state: TwinState = known["_state"]
             return state  # another thread was faster
         if record._row is None:
             raise AttributeError(
@@ -137,7 +141,8 @@ def wake(record: Any) -> TwinState:
             )
         wire, listing = record._row
         uuid = wire["creation_certificate"]["uuid"]
-        state = TwinState(uuid, listing.session, type(record))
+        model = type(record)
+        state = TwinState(uuid, listing.session, model)
         state.facts, state.listing = wire, listing
         state.adopt(record)
         listing.session.known[uuid] = state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ttorm.api.answers import listed, needed
@@ -127,10 +128,9 @@ def _uuids(wires: list[Any]) -> list[str]:
     Raises:
         ResponseFormatError: A row has none.
     """
-    try:
+    uuids: list[Any] = [None]
+    with suppress(KeyError, TypeError):  # told below
         uuids = [wire["creation_certificate"]["uuid"] for wire in wires]
-    except (KeyError, TypeError):
-        uuids = [None]
     if all(uuids) and _TEXT.issuperset(map(type, uuids)):
         return uuids
     return [needed(wire, "creation_certificate", "uuid") for wire in wires]
