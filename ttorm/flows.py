@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Iterable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from ttorm.api.http import HttpRequest, HttpResponse, Transport
 from ttorm.api.request import ApiRequest
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Await",
     "Carry",
+    "Door",
     "Effect",
     "Flow",
     "Gather",
@@ -31,12 +32,28 @@ __all__ = [
     "finish",
     "gather",
     "gathering",
+    "query",
     "send",
     "sleep",
     "wait",
 ]
 
 R = TypeVar("R")
+Q = TypeVar("Q")
+Q_contra = TypeVar("Q_contra", contravariant=True)
+A_co = TypeVar("A_co", covariant=True)
+
+
+class Door(Protocol[Q_contra, A_co]):
+    """Where questions are carried to, in both worlds; a `Transport` is one."""
+
+    def send(self, request: Q_contra, /) -> A_co:
+        """Ask on the calling thread and block until the answer is there."""
+        ...
+
+    async def asend(self, request: Q_contra, /) -> A_co:
+        """Ask from the running event loop."""
+        ...
 
 
 class Send(NamedTuple):
@@ -48,8 +65,8 @@ class Send(NamedTuple):
         to_the_end: Whether a cancellation waits for the answer, which cannot be had again.
     """
 
-    transport: Transport
-    request: HttpRequest
+    transport: Door[Any, Any]
+    request: Any
     to_the_end: bool = False
 
 
@@ -108,6 +125,15 @@ def send(
         TtormError: Whatever the transport raises, thrown into the flow.
     """
     return cast(HttpResponse, (yield Send(transport, request, to_the_end)))
+
+
+def query(door: Door[Q, R], question: Q) -> Flow[R]:
+    """Ask something beside the service, such as a cache that processes share.
+
+    Raises:
+        Exception: Whatever the door raises, thrown into the flow.
+    """
+    return cast(R, (yield Send(door, question)))
 
 
 def sleep(seconds: float) -> Flow[None]:

@@ -55,6 +55,7 @@ from ttorm.connection.credentials import TokenOptions
 from ttorm.connection.hooks import Call, Hooks, Work
 from ttorm.connection.opening import aclaim, claim, connect, default_connection
 from ttorm.connection.readers import Query, Reader, SQLReader
+from ttorm.connection.redis import RedisBackend, RedisStatistics
 from ttorm.connection.watch import NPlusOneWarning
 from ttorm.records.account import Account
 from ttorm.records.action import Action
@@ -187,6 +188,8 @@ __all__ = [
     "Reader",
     "Reconciled",
     "Reconciliation",
+    "RedisBackend",
+    "RedisStatistics",
     "Reference",
     "RequestTimeoutError",
     "ResponseFormatError",

@@ -33,7 +33,7 @@ HOME = Path(ttorm.__file__).parent
 # What is not named here comes under the last heading; modules have sections of their own.
 SECTIONS = {
     "Connecting": "connect default_connection Connection Secret RetryPolicy RetryQuota"
-    " CircuitBreaker Limits Cache CacheStatistics Hooks Call Work",
+    " CircuitBreaker Limits Cache CacheStatistics RedisBackend RedisStatistics Hooks Call Work",
     "Declaring": "Field Reference Link description entry reference include identity doc ValueCodec"
     " Reconciliation Reconciled Swept",
     "Records": "Twin Ledger Entry Identity Doc source hashed_identity",
@@ -66,12 +66,13 @@ OF_MODULES = {
 }
 # Public to other modules of ttorm only.
 PLUMBING = {
-    "Cache": "board count_hit drop get key land peek put",
+    "Cache": "board count_hit deliver drop get key land look peek put share",
     "Column": "bind call learn of read untyped",
     "Connection": "arun bind known_account learn_account may_block run scope strain swap",
     "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"
     " usage vault",
     "PlannedRequest": "of",
+    "RedisBackend": "deliver keep listen local look note",
     "RetryPolicy": "delay may_repeat",
     "RetryQuota": "cost",
     "Query": "refs sql",

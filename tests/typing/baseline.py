@@ -164,6 +164,13 @@ assert_type(
     Connection,
 )
 assert_type(ttorm.connect(token="x", cache=None), Connection)
+shared = ttorm.RedisBackend("redis://localhost", key="text", local=5, pause=0.5)
+ttorm.RedisBackend("redis://localhost", key=Secret("text"), prefix="app:", timeout=0.1)
+ttorm.connect(cache=Cache(ttl=60, negative=2.5, backend=shared))
+assert_type(shared.statistics, ttorm.RedisStatistics)
+assert_type(shared.statistics.tampered, int)
+assert_type(shared.statistics.reachable, bool)
+assert_type(shared.close(), None)
 assert_type(ttorm.connect(cache="memory"), Connection)
 
 

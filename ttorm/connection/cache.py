@@ -9,131 +9,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from cachetools import LRUCache
-
+from ttorm.api.errors import ConfigurationError
 from ttorm.api.request import ApiRequest
+from ttorm.connection.absence import is_absence
+from ttorm.connection.following import FollowingBackend
+from ttorm.connection.keys import CacheKey, Drop
+from ttorm.connection.memory import CacheBackend, MemoryBackend
+from ttorm.connection.shared import Listener, SharedBackend
+from ttorm.flows import Flow
 
-__all__ = ["Cache", "CacheBackend", "CacheKey", "CacheStatistics", "MemoryBackend"]
-
-
-class CacheKey(NamedTuple):
-    """What an answer is kept under.
-
-    Attributes:
-        scope: The credential scope (see `ttorm.api.credentials.credential_scope`).
-        subject: The object the answer is about.
-        operation: Name of the operation.
-        detail: The rest of the path, and the query.
-    """
-
-    scope: str
-    subject: str
-    operation: str
-    detail: tuple[Any, ...]
-
-
-class CacheBackend(Protocol):
-    """Where answers are kept. Implementations are safe to use from many threads."""
-
-    def get(self, key: CacheKey) -> Mapping[str, Any] | None:
-        """Return the answer, or None when there is none that is still valid."""
-        ...
-
-    def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
-        """Keep an answer for some seconds."""
-
-    def drop(
-        self, subject: str | None, scope: str | None, operations: frozenset[str] | None
-    ) -> int:
-        """Forget answers: of a subject, of a scope, of operations; None means all of them.
-
-        Returns:
-            How many answers were dropped.
-        """
-        ...
-
-
-class MemoryBackend:
-    """Answers in this process's memory.
-
-    Args:
-        size: Most subjects kept; the least recently used go first.
-        clock: Seconds of a clock that never goes back.
-    """
-
-    def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
-        self._size = size
-        self._clock = clock
-        self._renew()
-
-    def _renew(self) -> None:
-        self._subjects: LRUCache[str, dict[CacheKey, tuple[float, Mapping[str, Any]]]] = LRUCache(
-            self._size
-        )
-        self._process, self._lock = os.getpid(), threading.Lock()
-
-    def _alone(self) -> threading.Lock:
-        if self._process != os.getpid():
-            # Of what the parent's threads were doing, a forked child sees no end.
-            self._renew()
-        return self._lock
-
-    def get(self, key: CacheKey) -> Mapping[str, Any] | None:
-        """Return a valid answer or None."""
-        # As in `_alone`, without the call: this is the way of every hit.
-        if self._process != os.getpid():
-            self._renew()
-        with self._lock:
-            try:
-                answers = self._subjects[key.subject]
-                deadline, answer = answers[key]
-            except KeyError:
-                return None
-            if self._clock() < deadline:
-                return answer
-            del answers[key]
-            return None
-
-    def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
-        """Keep an answer."""
-        with self._alone():
-            answers = self._subjects.setdefault(key.subject, {})
-            answers[key] = (self._clock() + ttl, answer)
-
-    def drop(
-        self, subject: str | None, scope: str | None, operations: frozenset[str] | None
-    ) -> int:
-        """Forget answers."""
-        with self._alone():
-            buckets = (
-                list(self._subjects.values())
-                if subject is None
-                else [self._subjects.get(subject, {})]
-            )
-            return sum(_drop(answers, scope, operations) for answers in buckets)
-
-
-def _drop(
-    answers: dict[CacheKey, Any], scope: str | None, operations: frozenset[str] | None
-) -> int:
-    stale = [key for key in answers if _concerns(key, None, scope, operations)]
-    for key in stale:
-        del answers[key]
-    return len(stale)
-
-
-def _concerns(
-    key: CacheKey, subject: str | None, scope: str | None, operations: frozenset[str] | None
-) -> bool:
-    return (
-        subject in (None, key.subject)
-        and scope in (None, key.scope)
-        and (operations is None or key.operation in operations)
-    )
+__all__ = [
+    "Cache",
+    "CacheBackend",
+    "CacheKey",
+    "CacheStatistics",
+    "MemoryBackend",
+]
 
 
 class CacheStatistics(NamedTuple):
@@ -148,7 +42,7 @@ class CacheStatistics(NamedTuple):
 class _Flight:
     """A read under way, which others asking for the same may wait for."""
 
-    __slots__ = ("done", "key", "stale")
+    __slots__ = ("answer", "done", "key", "lease", "left", "listener", "stale")
 
     def __init__(self, key: CacheKey) -> None:
         self.key = key
@@ -157,6 +51,11 @@ class _Flight:
 
         self.done: Future[None] = Future()
         self.stale = False
+        self.answer: Mapping[str, Any] | None = None
+        # What a shared backend has told of it.
+        self.lease: str | None = None
+        self.left: float | None = None
+        self.listener: Listener | None = None
 
 
 class Cache:
@@ -165,8 +64,12 @@ class Cache:
     Args:
         ttl: Seconds an answer is kept.
         ttls: Other times for some operations, by name; 0 keeps their answers not at all.
+        negative: Seconds it is kept that something does not exist; 0 asks each time.
         size: Most subjects (Twins, users, ...) kept in memory.
-        backend: Where answers are kept; None keeps them in memory.
+        backend: Where answers are kept, such as a `ttorm.RedisBackend`; None keeps them in memory.
+
+    Raises:
+        ConfigurationError: A time is negative.
 
     Example:
         >>> cache = Cache(ttl=60, ttls={"who_am_i": 3600})
@@ -179,12 +82,22 @@ class Cache:
         ttl: float = 30.0,
         *,
         ttls: Mapping[str, float] | None = None,
+        negative: float = 0.0,
         size: int = 10_000,
-        backend: CacheBackend | None = None,
+        backend: CacheBackend | SharedBackend | None = None,
     ) -> None:
+        if min(ttl, negative, *(ttls or {}).values()) < 0:
+            raise ConfigurationError(
+                f"ttl={ttl}, ttls={ttls}, negative={negative}: expected seconds, 0 for none"
+            )
         self.ttl = ttl
+        self.negative = negative
         self._ttls = dict(ttls or {})
-        self._backend = MemoryBackend(size) if backend is None else backend
+        self._shared = backend if isinstance(backend, SharedBackend) else None
+        self._following: FollowingBackend | None = None
+        if self._shared is not None and self._shared.local:
+            self._following = FollowingBackend(size, self._shared, self._forget)
+        self._backend = self._following or _in_process(backend, size)
         self._hits = self._misses = self._stored = self._dropped = 0
         self._renew()
 
@@ -214,7 +127,7 @@ class Cache:
                 return None
             query = tuple(sorted(query))
         subject = arguments[0] if arguments else operation.name
-        return CacheKey._make((scope, subject, operation.name, (arguments[1:], query)))
+        return CacheKey(scope, subject, operation.name, (arguments[1:], query))
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return a kept answer; it is shared and must not be changed."""
@@ -233,12 +146,14 @@ class Cache:
         """Count an answer found by `peek` that was used."""
         self._hits += 1
 
-    def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float | None = None) -> None:
-        """Keep an answer for some seconds, those of its operation when none are given."""
-        self._stored += 1
-        self._backend.put(
-            key, answer, self._ttls.get(key.operation, self.ttl) if ttl is None else ttl
-        )
+    def put(self, key: CacheKey, answer: Mapping[str, Any]) -> None:
+        """Keep what a write of our own has answered, in this process.
+
+        Where other processes keep answers, too, it is not kept: theirs may be newer.
+        """
+        if self._shared is None:
+            self._stored += 1
+            self._backend.put(key, answer, self._time(key))
 
     def drop(
         self,
@@ -250,13 +165,26 @@ class Cache:
         """Forget answers: of a subject, of a scope, of operations; None means all of them.
 
         A write drops what it touches in every scope: whoever asks next has to see it. Reads under
-        way are dropped as well, since they may have been answered before the write.
+        way are dropped as well, since they may have been answered before the write. Other processes
+        hear of it by `deliver`, or else with the next read.
         """
-        names = None if operations is None else frozenset(operations)
+        drop = Drop(subject, scope, None if operations is None else frozenset(operations))
+        self._forget(drop)
+        if self._shared is not None:
+            self._shared.note(drop)
+
+    def _forget(self, drop: Drop) -> None:
         with self._alone():
-            for key in [key for key in self._flights if _concerns(key, subject, scope, names)]:
+            for key in [key for key in self._flights if drop.concerns(key)]:
                 self._flights.pop(key).stale = True
-        self._dropped += self._backend.drop(subject, scope, names)
+        self._dropped += self._backend.drop(*drop)
+
+    def deliver(self) -> Flow[None]:
+        """Have other processes forget what was dropped here."""
+        if self._shared is not None:
+            yield from self._shared.deliver()
+
+    # Reads
 
     def board(self, key: CacheKey, *, fresh: bool = False) -> tuple[_Flight, bool]:
         """Join the read under way for a key, or lead a new one.
@@ -277,14 +205,64 @@ class Cache:
             flight = self._flights[key] = _Flight(key)
             return flight, True
 
+    def look(self, flight: _Flight, *, fresh: bool = False) -> Flow[Mapping[str, Any] | None]:
+        """Look for an answer where other processes keep theirs; the leader does.
+
+        Args:
+            flight: The read.
+            fresh: Only prepare for keeping one.
+        """
+        if self._shared is None:
+            return None
+        if self._following is not None:
+            flight.listener = yield from self._following.begin()
+        found = yield from self._shared.look(flight.key)
+        flight.lease = found.lease
+        if fresh or found.answer is None or (is_absence(found.answer) and not self.negative):
+            return None
+        flight.left = found.left
+        self._misses, self._hits = self._misses - 1, self._hits + 1
+        return found.answer
+
     def land(
         self, flight: _Flight, answer: Mapping[str, Any] | None, ttl: float | None = None
     ) -> None:
         """End a read: keep its answer unless a write made it stale, and wake who waits."""
+        heard = None if self._following is None else self._following.follow()
         with self._alone():
             # Kept before it has landed: a write in between would find nothing to drop.
             if answer is not None and not flight.stale:
-                self.put(flight.key, answer, ttl)
+                flight.answer = answer
+                self._keep_here(flight, answer, self._time(flight.key, ttl), heard)
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
         flight.done.set_result(None)
+
+    def _keep_here(
+        self, flight: _Flight, answer: Mapping[str, Any], ttl: float, heard: Listener | None
+    ) -> None:
+        if self._shared is None:
+            self._stored += 1
+            self._backend.put(flight.key, answer, ttl)
+        elif heard is not None and heard is flight.listener:
+            left = ttl if flight.left is None else flight.left
+            self._backend.put(flight.key, answer, min(left, self._shared.local))
+
+    def share(
+        self, flight: _Flight, answer: Mapping[str, Any], ttl: float | None = None
+    ) -> Flow[None]:
+        """Keep an answer for other processes, too."""
+        if self._shared is not None and flight.lease is not None and not flight.stale:
+            self._stored += 1
+            seconds = self._time(flight.key, ttl)
+            yield from self._shared.keep(flight.key, flight.lease, answer, seconds)
+
+    def _time(self, key: CacheKey, ttl: float | None = None) -> float:
+        return self._ttls.get(key.operation, self.ttl) if ttl is None else ttl
+
+
+def _in_process(backend: CacheBackend | SharedBackend | None, size: int) -> CacheBackend:
+    if backend is None or isinstance(backend, SharedBackend):
+        # What is shared is kept here only by a backend that hears of drops: this one stays empty.
+        return MemoryBackend(size)
+    return backend

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import time
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -9,6 +10,7 @@ from ttorm import signals
 from ttorm.api.errors import (
     AlreadyDoneError,
     ApiError,
+    NotFoundError,
     OutcomeUnknownError,
     ServerError,
     TransportError,
@@ -17,6 +19,7 @@ from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.operations import Operation, Repeat
 from ttorm.api.request import ApiRequest, read_answer
 from ttorm.api.retry import Failure, failure_of_status, retry_after
+from ttorm.connection.absence import absence, is_absence, told_absence
 from ttorm.connection.budgets import spend
 from ttorm.connection.hooks import Call, observed, tell_of_hit, tell_of_repeat
 from ttorm.connection.invalidation import after_failure, after_write
@@ -62,7 +65,7 @@ def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
     cache = connection.cache
     key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
     kept = None if cache is None or key is None else cache.peek(key)
-    if cache is None or kept is None:
+    if cache is None or kept is None or is_absence(kept):
         return None
     cache.count_hit()
     if connection.hooks or connection.log.is_verbose():
@@ -87,25 +90,49 @@ def read(
         return Answer((yield from perform(connection, request)), kept=False)
     while True:
         if not fresh and (kept := cache.get(key)) is not None:
-            if connection.hooks or connection.log.is_verbose():
-                tell_of_hit(connection, request)
-            return Answer(dict(kept), kept=True)
+            return _kept(connection, kept, request)
         flight, leads = cache.board(key, fresh=fresh)
-        if not leads:
-            fresh = not (yield from wait(flight.done))
-        elif not fresh and (kept := cache.peek(key)) is not None:
-            # Landed between the look and the boarding.
-            cache.land(flight, None)
-            return Answer(dict(kept), kept=True)
-        else:
+        if leads:
             break
+        fresh = not (yield from wait(flight.done))
+        if flight.answer is not None and not fresh and not flight.stale:
+            cache.count_hit()
+            return _kept(connection, flight.answer, request)
+    if not fresh and (kept := cache.peek(key)) is not None:
+        # Landed between the look and the boarding.
+        cache.land(flight, None)
+        return _kept(connection, kept, request)
     try:
-        body = yield from perform(connection, request)
+        kept = yield from cache.look(flight, fresh=fresh)
+        body = (yield from perform(connection, request)) if kept is None else {}
+    except NotFoundError as error:
+        missing = absence(error) if cache.negative else None
+        cache.land(flight, missing, cache.negative)
+        if missing is not None:
+            yield from cache.share(flight, missing, cache.negative)
+        raise
     except BaseException:
         cache.land(flight, None)
         raise
+    if kept is not None:
+        cache.land(flight, kept)
+        return _kept(connection, kept, request)
     cache.land(flight, body, ttl)
+    yield from cache.share(flight, body, ttl)
     return Answer(dict(body), kept=False)
+
+
+def _kept(connection: Connection, kept: Mapping[str, Any], request: ApiRequest) -> Answer:
+    """Give a kept answer.
+
+    Raises:
+        NotFoundError: What was kept is that there is none.
+    """
+    if connection.hooks or connection.log.is_verbose():
+        tell_of_hit(connection, request)
+    if is_absence(kept):
+        raise told_absence(kept, request)
+    return Answer(dict(kept), kept=True)
 
 
 def perform(
@@ -148,6 +175,7 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
     except ApiError as error:
         if cache is not None:
             after_failure(cache, scope, request, error.status)
+            yield from cache.deliver()
             yield from _tell_of_stale(connection, request, error.status)
         if isinstance(error, ServerError) and request.operation.repeat is Repeat.UNSAFE:
             raise _unknown(request, error.attempts, error) from error
@@ -157,10 +185,12 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
         if cache is not None:
             after_failure(cache, scope, request, None)
             if isinstance(error, Exception):
+                yield from cache.deliver()
                 yield from _tell_of_stale(connection, request)
         raise
     if cache is not None:
         after_write(cache, scope, request, answer)
+        yield from cache.deliver()
         yield from _tell_of_stale(connection, request)
     return answer
 

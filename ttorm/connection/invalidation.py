@@ -8,6 +8,7 @@ from typing import Any
 from ttorm.api.answers import is_settled, items, member
 from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest, api_request
+from ttorm.connection.absence import is_absence
 from ttorm.connection.cache import Cache
 
 __all__ = ["after_failure", "after_notification", "after_write"]
@@ -98,6 +99,8 @@ def _refresh_ledger(
     read = api_request("get_twin_ledger_entry", [twin, ledger], dictionary=request.dictionary)
     key = cache.key(scope, read)
     kept = cache.peek(key) if key is not None else None
+    if kept is not None and is_absence(kept):
+        kept = None
     # The same Ledger may be kept under another alias, in parts, and by other scopes.
     cache.drop(twin, operations=_LEDGER_READS)
     entries = items(answer, "entries")

@@ -85,6 +85,7 @@ def take_over(
     for one in several:
         if one.cache is not None:
             after_notification(one.cache, message.twin, message.trigger)
+            yield from one.cache.deliver()
     known = [
         state
         for one in several

@@ -1,0 +1,101 @@
+"""Answers kept in the memory of a process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+from cachetools import LRUCache
+
+from ttorm.connection.keys import CacheKey, Drop
+
+__all__ = ["CacheBackend", "MemoryBackend"]
+
+
+class CacheBackend(Protocol):
+    """Where answers are kept. Implementations are safe to use from many threads."""
+
+    def get(self, key: CacheKey) -> Mapping[str, Any] | None:
+        """Return the answer, or None when there is none that is still valid."""
+        ...
+
+    def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
+        """Keep an answer for some seconds."""
+
+    def drop(
+        self, subject: str | None, scope: str | None, operations: frozenset[str] | None
+    ) -> int:
+        """Forget answers: of a subject, of a scope, of operations; None means all of them.
+
+        Returns:
+            How many answers were dropped.
+        """
+        ...
+
+
+class MemoryBackend:
+    """Answers in this process's memory.
+
+    Args:
+        size: Most subjects kept; the least recently used go first.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
+        self._size = size
+        self._clock = clock
+        self._renew()
+
+    def _renew(self) -> None:
+        self._subjects: LRUCache[str, dict[CacheKey, tuple[float, Mapping[str, Any]]]] = LRUCache(
+            self._size
+        )
+        self._process, self._lock = os.getpid(), threading.Lock()
+
+    def _alone(self) -> threading.Lock:
+        if self._process != os.getpid():
+            # Of what the parent's threads were doing, a forked child sees no end.
+            self._renew()
+        return self._lock
+
+    def get(self, key: CacheKey) -> Mapping[str, Any] | None:
+        """Return a valid answer or None."""
+        with self._alone():
+            try:
+                answers = self._subjects[key.subject]
+                deadline, answer = answers[key]
+            except KeyError:
+                return None
+            if self._clock() < deadline:
+                return answer
+            del answers[key]
+            return None
+
+    def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
+        """Keep an answer."""
+        with self._alone():
+            answers = self._subjects.setdefault(key.subject, {})
+            answers[key] = (self._clock() + ttl, answer)
+
+    def drop(
+        self, subject: str | None, scope: str | None, operations: frozenset[str] | None
+    ) -> int:
+        """Forget answers."""
+        with self._alone():
+            buckets = (
+                list(self._subjects.values())
+                if subject is None
+                else [self._subjects.get(subject, {})]
+            )
+            drop = Drop(subject, scope, operations)
+            return sum(_drop(answers, drop) for answers in buckets)
+
+
+def _drop(answers: dict[CacheKey, Any], drop: Drop) -> int:
+    stale = [key for key in answers if drop.concerns(key)]
+    for key in stale:
+        del answers[key]
+    return len(stale)

@@ -1,0 +1,214 @@
+"""Commands to a Redis server, several in one round trip, from threads and from event loops."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ttorm.api.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from asyncio import Semaphore
+
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
+
+__all__ = ["Command", "Messages", "RedisDoor", "UnreachableError"]
+
+Command: TypeAlias = "tuple[str | bytes | int | float, ...]"
+_MOST = 64
+"""Most connections of one event loop."""
+
+
+class UnreachableError(Exception):
+    """The server gave no answer, or one that is of no use."""
+
+
+class RedisDoor:
+    """Sends commands to a server.
+
+    Args:
+        where: The server's URL, or a client of your own; event loops use that one on threads.
+        timeout: Seconds to wait for the server, to connect and for each answer.
+    """
+
+    def __init__(self, where: str | Redis, timeout: float) -> None:
+        try:
+            import redis
+        except ImportError as error:
+            raise ConfigurationError(
+                f"RedisBackend needs the extra 'redis' ({error}): pip install 'ttorm[redis]'"
+            ) from error
+        self._redis = redis
+        self._timeout = timeout
+        self._url = where if isinstance(where, str) else None
+        self._client = self._connected(where) if isinstance(where, str) else _checked(where)
+        self._loops: weakref.WeakKeyDictionary[Any, _LoopClient] = weakref.WeakKeyDictionary()
+        self._process = os.getpid()
+
+    def _options(self) -> dict[str, Any]:
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        # A connection that broke is to be noticed: something may have been missed meanwhile.
+        return {
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            "retry": Retry(NoBackoff(), 0),
+        }
+
+    def _connected(self, url: str) -> Redis:
+        try:
+            return self._redis.Redis.from_url(url, **self._options())
+        except ValueError as error:
+            raise ConfigurationError(
+                f"that is no URL of a Redis server ({error}): expected redis://host:6379/0"
+            ) from None
+
+    def send(self, commands: Sequence[Command], /) -> list[Any]:
+        """Run commands on the calling thread and return their results.
+
+        Raises:
+            UnreachableError: Not all of them were answered; any of them may have had its effect.
+        """
+        try:
+            with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return pipeline.execute()
+        except (self._redis.RedisError, OSError) as error:
+            raise UnreachableError(_told(error)) from None
+
+    async def asend(self, commands: Sequence[Command], /) -> list[Any]:
+        """Run commands from the running event loop; raises like `send`."""
+        import asyncio
+
+        if self._url is None:
+            return await asyncio.to_thread(self.send, commands)
+        here = await self._here(self._url)
+        try:
+            async with here.slots, here.client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute()
+        except (self._redis.RedisError, OSError) as error:
+            raise UnreachableError(_told(error)) from None
+
+    async def _here(self, url: str) -> _LoopClient:
+        import asyncio
+
+        from redis.asyncio import Redis
+
+        if self._process != os.getpid():
+            # Sockets shared with the parent process: dropped, not closed, and made afresh.
+            self._process = os.getpid()
+            self._loops.clear()
+        loop = asyncio.get_running_loop()
+        here = self._loops.get(loop)
+        if here is None:
+            here = self._loops[loop] = _LoopClient(Redis.from_url(url, **self._options()))
+            # Started in the loop, so that the loop ends the guard when it ends itself.
+            await anext(here.guard)
+        return here
+
+    def follow(self, channel: str) -> Messages:
+        """Listen to a channel from now on.
+
+        Raises:
+            UnreachableError: The server did not answer.
+        """
+        try:
+            return Messages(self._client, channel)
+        except (self._redis.RedisError, OSError) as error:
+            raise UnreachableError(_told(error)) from None
+
+    def close(self) -> None:
+        """Close the connections of threads; a client of your own stays open."""
+        if self._url is not None:
+            self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of threads and of the running event loop."""
+        import asyncio
+
+        here = self._loops.get(asyncio.get_running_loop())
+        if here is not None:
+            await here.guard.aclose()
+        self.close()
+
+
+class _LoopClient:
+    """The client of one event loop; it closes with the loop."""
+
+    def __init__(self, client: AsyncRedis) -> None:
+        from asyncio import Semaphore
+
+        self.client = client
+        self.slots: Semaphore = Semaphore(_MOST)
+        self.guard = self._close_with_loop()
+
+    async def _close_with_loop(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await self.client.aclose()
+
+
+class Messages:
+    """Messages of a channel, taken without waiting."""
+
+    def __init__(self, client: Redis, channel: str) -> None:
+        pool: Any = client.connection_pool
+        self._connection = pool.make_connection()
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._connection.connect()
+        self._connection.send_command("SUBSCRIBE", channel)
+        self._connection.read_response(push_request=True)
+
+    def take(self) -> list[bytes]:
+        """Return what came since the last time.
+
+        Raises:
+            UnreachableError: The connection is lost, and messages may be, too.
+        """
+        if self._process != os.getpid():
+            raise UnreachableError("another process listens")
+        found: list[bytes] = []
+        with self._lock:
+            try:
+                while self._connection.can_read(timeout=0):
+                    kind, _, content = self._connection.read_response(push_request=True)
+                    if kind in (b"message", "message"):
+                        found.append(_bytes(content))
+            except Exception as error:  # noqa: BLE001 # whatever it is, something may be missed
+                self._connection.disconnect()
+                raise UnreachableError(_told(error)) from None
+        return found
+
+    def close(self) -> None:
+        """Stop listening."""
+        with self._lock:
+            self._connection.disconnect()
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _checked(client: Any) -> Any:
+    from redis import Redis
+
+    if not isinstance(client, Redis):
+        raise ConfigurationError(
+            f"RedisBackend takes a URL or a redis.Redis, found {type(client).__name__}; event "
+            "loops get clients of their own from the URL"
+        )
+    return client
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
