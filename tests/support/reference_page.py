@@ -72,7 +72,7 @@ PLUMBING = {
     "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"
     " usage vault",
     "PlannedRequest": "of",
-    "RedisBackend": "deliver keep listen local look note",
+    "RedisBackend": "deliver keep listen look note",
     "RetryPolicy": "delay may_repeat",
     "RetryQuota": "cost",
     "Query": "refs sql",

@@ -127,7 +127,7 @@ class Cache:
                 return None
             query = tuple(sorted(query))
         subject = arguments[0] if arguments else operation.name
-        return CacheKey(scope, subject, operation.name, (arguments[1:], query))
+        return CacheKey._make((scope, subject, operation.name, (arguments[1:], query)))
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return a kept answer; it is shared and must not be changed."""

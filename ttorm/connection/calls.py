@@ -65,7 +65,7 @@ def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
     cache = connection.cache
     key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
     kept = None if cache is None or key is None else cache.peek(key)
-    if cache is None or kept is None or is_absence(kept):
+    if cache is None or kept is None or (cache.negative and is_absence(kept)):
         return None
     cache.count_hit()
     if connection.hooks or connection.log.is_verbose():

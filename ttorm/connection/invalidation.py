@@ -66,11 +66,13 @@ def _drop_category(cache: Cache, scope: str, request: ApiRequest, answer: _Answe
 
 
 def _twin_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    uuid = member(answer, "creation_certificate").get("uuid")
+    told = member(answer, "creation_certificate").get("uuid")
+    uuid = request.arguments[0] if request.arguments else told
     if not isinstance(uuid, str):
         return
     cache.drop(uuid, operations=_TWIN_READS)
-    _keep(cache, scope, request, api_request("get_twin", [uuid]), answer)
+    if told == uuid:
+        _keep(cache, scope, request, api_request("get_twin", [uuid]), answer)
 
 
 def _entries_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:

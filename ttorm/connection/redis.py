@@ -25,6 +25,7 @@ from ttorm.connection.redisdoor import Command, Messages, RedisDoor, Unreachable
 from ttorm.connection.seals import ForgedError, Sealer
 from ttorm.connection.shared import NOTHING, Found
 from ttorm.flows import Flow, query
+from ttorm.pairs import twin_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -105,13 +106,13 @@ class RedisBackend:
                 "above 0"
             )
         self.local = local
-        self._door = RedisDoor(where, timeout)
+        self._door = RedisDoor(where, timeout, self._lose)
         self._sealer = Sealer(None if key is None else Secret(key))
         self._prefix = prefix
         self._channel = f"{prefix}drops"
         self._pause = pause
         self._clock = clock
-        self._found = self._missed = self._tampered = self._failures = 0
+        self._found = self._missed = self._tampered = self._failures = self._losses = 0
         self._down_until: float | None = None
         self._renew()
 
@@ -256,12 +257,14 @@ class RedisBackend:
             if probes:
                 # One asks whether it is back, for all.
                 self._down_until = monotonic() + self._pause
-            drops = list(self._noted)
+            drops, losses = list(self._noted), self._losses
         before = list(self._commands(drops))
         try:
             replies = yield from query(self._door, [*before, *commands])
         except UnreachableError as error:
             self._fail(error)
+            return None
+        if losses != self._losses:
             return None
         if drops:
             # Only now: until then all others deliver them, too, before they go on.
@@ -274,6 +277,13 @@ class RedisBackend:
         done = set(map(id, drops))
         with self._alone():
             self._noted = [drop for drop in self._noted if id(drop) not in done]
+
+    def _lose(self) -> None:
+        """Take note that a connection was lost: others may have dropped in vain meanwhile."""
+        with self._alone():
+            self._losses += 1
+            self._failures += 1
+            self._noted = [Drop()]
 
     def _fail(self, error: UnreachableError) -> None:
         with self._alone():
@@ -314,11 +324,14 @@ class RedisBackend:
     # Its end
 
     def close(self) -> None:
-        """Close the connections of threads; those of event loops close with their loops."""
+        """Close its connections, of event loops those of the running one; others end with theirs.
+
+        A client of your own stays open. A closed backend opens them again when it is used.
+        """
         self._door.close()
 
+    @twin_of(close)
     async def aclose(self) -> None:
-        """Close the connections of threads and of the running event loop."""
         await self._door.aclose()
 
 
@@ -331,6 +344,8 @@ class RedisListener:
 
     def news(self) -> list[Drop] | None:
         """Return what was dropped since the last time, without waiting."""
+        if self._messages.process != os.getpid():
+            return None
         try:
             return [_heard(message) for message in self._messages.take()]
         except UnreachableError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ttorm.api.errors import ConfigurationError
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from asyncio import Semaphore
 
     from redis import Redis
-    from redis.asyncio import Redis as AsyncRedis
 
 __all__ = ["Command", "Messages", "RedisDoor", "UnreachableError"]
 
@@ -33,19 +32,24 @@ class RedisDoor:
     Args:
         where: The server's URL, or a client of your own; event loops use that one on threads.
         timeout: Seconds to wait for the server, to connect and for each answer.
+        broken: Called when a connection that was lost is made again. Clients of your own do not
+            tell.
     """
 
-    def __init__(self, where: str | Redis, timeout: float) -> None:
+    def __init__(self, where: str | Redis, timeout: float, broken: Callable[[], None]) -> None:
         try:
             import redis
         except ImportError as error:
             raise ConfigurationError(
                 f"RedisBackend needs the extra 'redis' ({error}): pip install 'ttorm[redis]'"
             ) from error
-        self._redis = redis
+        # The library's types are Any in part: it is held at this door.
+        self._redis: Any = redis
         self._timeout = timeout
+        self._broken = broken
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._url = where if isinstance(where, str) else None
-        self._client = self._connected(where) if isinstance(where, str) else _checked(where)
+        self._client: Any = self._connected(where) if isinstance(where, str) else _checked(where)
         self._loops: weakref.WeakKeyDictionary[Any, _LoopClient] = weakref.WeakKeyDictionary()
         self._process = os.getpid()
 
@@ -53,16 +57,30 @@ class RedisDoor:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        # A connection that broke is to be noticed: something may have been missed meanwhile.
+        # A connection that was lost is to be noticed: something may have been missed meanwhile.
         return {
             "socket_timeout": self._timeout,
             "socket_connect_timeout": self._timeout,
             "retry": Retry(NoBackoff(), 0),
         }
 
-    def _connected(self, url: str) -> Redis:
+    def _note(self, connection: Any) -> None:
+        if connection in self._connections:
+            self._broken()
+        self._connections.add(connection)
+
+    def _connect(self, connection: Any) -> None:
+        self._note(connection)
+        connection.on_connect()
+
+    async def _aconnect(self, connection: Any) -> None:
+        self._note(connection)
+        await connection.on_connect()
+
+    def _connected(self, url: str) -> Any:
+        options = {**self._options(), "redis_connect_func": self._connect}
         try:
-            return self._redis.Redis.from_url(url, **self._options())
+            return self._redis.Redis.from_url(url, **options)
         except ValueError as error:
             raise ConfigurationError(
                 f"that is no URL of a Redis server ({error}): expected redis://host:6379/0"
@@ -78,7 +96,7 @@ class RedisDoor:
             with self._client.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
-                return pipeline.execute()
+                return list(pipeline.execute())
         except (self._redis.RedisError, OSError) as error:
             raise UnreachableError(_told(error)) from None
 
@@ -93,15 +111,16 @@ class RedisDoor:
             async with here.slots, here.client.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
-                return await pipeline.execute()
+                return list(await pipeline.execute())
         except (self._redis.RedisError, OSError) as error:
             raise UnreachableError(_told(error)) from None
 
     async def _here(self, url: str) -> _LoopClient:
         import asyncio
 
-        from redis.asyncio import Redis
+        import redis.asyncio
 
+        clients: Any = redis.asyncio.Redis
         if self._process != os.getpid():
             # Sockets shared with the parent process: dropped, not closed, and made afresh.
             self._process = os.getpid()
@@ -109,7 +128,8 @@ class RedisDoor:
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
-            here = self._loops[loop] = _LoopClient(Redis.from_url(url, **self._options()))
+            options = {**self._options(), "redis_connect_func": self._aconnect}
+            here = self._loops[loop] = _LoopClient(clients.from_url(url, **options))
             # Started in the loop, so that the loop ends the guard when it ends itself.
             await anext(here.guard)
         return here
@@ -143,7 +163,7 @@ class RedisDoor:
 class _LoopClient:
     """The client of one event loop; it closes with the loop."""
 
-    def __init__(self, client: AsyncRedis) -> None:
+    def __init__(self, client: Any) -> None:
         from asyncio import Semaphore
 
         self.client = client
@@ -158,13 +178,16 @@ class _LoopClient:
 
 
 class Messages:
-    """Messages of a channel, taken without waiting."""
+    """Messages of a channel, taken without waiting.
 
-    def __init__(self, client: Redis, channel: str) -> None:
-        pool: Any = client.connection_pool
-        self._connection = pool.make_connection()
+    Attributes:
+        process: Whose they are: forked children do not share them.
+    """
+
+    def __init__(self, client: Any, channel: str) -> None:
+        self._connection = client.connection_pool.make_connection()
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        self.process = os.getpid()
         self._connection.connect()
         self._connection.send_command("SUBSCRIBE", channel)
         self._connection.read_response(push_request=True)
@@ -175,8 +198,6 @@ class Messages:
         Raises:
             UnreachableError: The connection is lost, and messages may be, too.
         """
-        if self._process != os.getpid():
-            raise UnreachableError("another process listens")
         found: list[bytes] = []
         with self._lock:
             try:
