@@ -271,6 +271,27 @@ async def test_alter_takes_templates_along(do, connection, sent):
     assert [*table.properties] == ["battery", "model_code", "place", "city"]
 
 
+async def test_templates_have_to_fit_the_properties(do, connection, sent):
+    arguments = {"rule": "true", "properties": {"a": "int"}, "templates": {}}
+    with pytest.raises(ValidationError, match=r"'a' of the table 't' has no template: give one"):
+        await do(StoredIndex, "create", "t", **arguments)
+    arguments["templates"] = {"a": "{LEDGER.a}", "aa": "{LEDGER.b}"}
+    with pytest.raises(ValidationError, match="a template for 'aa', which is no property"):
+        await do(StoredIndex, "create", "t", **arguments)
+    assert sent == []
+    await do(LowBattery, "create")
+    table = await do(LowBattery, "get")
+    sent.clear()
+    table.properties["city"] = "text"
+    with pytest.raises(ValidationError, match=r"'city' .* has no template"):
+        await do(table, "save")
+    with pytest.raises(ValidationError, match=r"'city' .* has no template"):
+        await do(LowBattery.stored(), "alter", properties={"city": "text"})
+    with pytest.raises(ValidationError, match="'town', which is no property"):
+        await do(LowBattery.stored(), "alter", templates={"town": "{LEDGER.town}"})
+    assert {request.method for request in sent} == {"GET"}
+
+
 async def test_migrate_compares_with_the_service(do, connection, sent):
     assert (await do(LowBattery, "migrate")).created == ("low_battery",)
     assert (await do(LowBattery, "migrate")).requests == 0

@@ -424,6 +424,31 @@ async def test_what_the_service_would_refuse_is_refused_before(do, connection, s
     assert sent == []
 
 
+async def test_defaults_have_to_fit_the_dimensions(do, connection, sent):
+    defaults = {"dimensions": {"ctiy": "{LEDGER.city}"}}
+    with pytest.raises(ValidationError, match=r"'ctiy', which is no dimension.*'city'"):
+        await do(StoredTimeseries, "create", "t", dimensions={"city": "text"}, defaults=defaults)
+    assert sent == []
+    await do(Weather, "create")
+    with pytest.raises(ValidationError, match="which is no dimension"):
+        await do(Weather.stored(), "alter", defaults=defaults)
+    with pytest.raises(ValidationError, match="is no period"):
+        await do(Weather.stored(), "alter", retention="3 months")
+
+
+async def test_names_as_long_as_they_may_be(do, connection):
+    longest = "a" * 64
+    table = await do(
+        StoredTimeseries, "create", "b" * 64, measurements={longest: "real", "a" * 63: "real"}
+    )
+    await do(Twin, "create", entries={"x": 1})
+    twin = await do(Twin, "create")
+    twin.ledger["x"] = ttorm.Entry(5, timeseries={"b" * 64: {"measurement": longest}})
+    await do(twin, "save")
+    [row] = await do(table.rows(table.columns[longest] == 5), "all")
+    assert (row[longest], row["a" * 63]) == (5.0, None)
+
+
 def test_an_unsaved_table_says_so(connection, sent):
     table = StoredTimeseries("weather", measurements={"celsius": "real"})
     assert not table.is_saved

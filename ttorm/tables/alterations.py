@@ -19,6 +19,7 @@ __all__ = [
     "altered",
     "check_renames",
     "extended",
+    "named_in",
     "names_and_types",
     "types_of",
 ]
@@ -60,6 +61,17 @@ def names_and_types(columns: Mapping[str, str]) -> _Wire:
 def types_of(wire: Any) -> dict[str, str]:
     """Read columns as the API has them; the types by name."""
     return dict(zip(wire.get("names", ()), wire.get("types", ()), strict=False))
+
+
+def named_in(wire: Any) -> list[str]:
+    """Return the names of columns as the API has them, the new ones of those to be renamed.
+
+    Example:
+        >>> named_in({"names": ["city", ["ozone", "ppb"]], "types": ["varchar", "real"]})
+        ['city', 'ppb']
+    """
+    names: list[str | list[str]] = (wire or {}).get("names", [])
+    return [name if isinstance(name, str) else name[-1] for name in names]
 
 
 def extended(

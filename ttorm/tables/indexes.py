@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, get_arg
 
 from ttorm.api import names
 from ttorm.api.answers import member
+from ttorm.api.errors import ValidationError
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.collection import Collection
@@ -17,6 +18,7 @@ from ttorm.records.resource import Operations
 from ttorm.records.twin import Twin
 from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
+from ttorm.tables.alterations import named_in
 from ttorm.tables.columns import Column, ColumnRole, key
 from ttorm.tables.conditions import Condition
 from ttorm.tables.declared import COMMON_OPTIONS, DeclaredTable, is_text
@@ -198,6 +200,27 @@ class StoredIndex(StoredTable):
     ) -> Flow[SaveResult]:
         members = given(rule=None if rule is None else rule_text(rule))
         return self._altered(rename, {"properties": properties}, members, templates or {})
+
+    def _check(self, wire: Mapping[str, Any]) -> None:
+        known = named_in(wire.get("properties"))
+        templates = member(member(wire, "templates"), "properties")
+        # What was not read yet is not known to be missing.
+        if not known or "templates" not in wire:
+            return
+        for name in known:
+            if name not in templates:
+                raise ValidationError(
+                    f"the property {name!r} of the table {self.name!r} has no template: give one, "
+                    f'as in {{"{name}": "{{LEDGER.{name}}}"}}',
+                    code="bad-argument",
+                )
+        for name in templates:
+            if name not in known:
+                raise ValidationError(
+                    f"the table {self.name!r} has a template for {name!r}, which is no property"
+                    f"{did_you_mean(name, known)}",
+                    code="bad-argument",
+                )
 
     def _renamed(self, rename: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
         known = member(self._item.known.get("templates"), "properties")

@@ -7,6 +7,8 @@ from typing import Any
 
 __all__ = ["plain"]
 
+_JSON = frozenset((str, int, float, bool, dict, list))
+
 
 def plain(value: Any) -> Any:
     """Write a database's value as JSON; moments without a zone stay so.
@@ -15,7 +17,7 @@ def plain(value: Any) -> Any:
         >>> plain(date(2026, 1, 31)), plain(7)
         ('2026-01-31', 7)
     """
-    if value is None or isinstance(value, (str, int, float, dict, list)):
+    if value is None or type(value) in _JSON:
         return value
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()

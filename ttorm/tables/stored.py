@@ -213,7 +213,9 @@ class StoredTable(Deletable):
         return table
 
     def _creation(self) -> ApiRequest:
-        return self._request(self._operations.create, {self._kind: {self.name: self._wire()}})
+        wire = self._wire()
+        self._check(wire)
+        return self._request(self._operations.create, {self._kind: {self.name: wire}})
 
     def _write(self) -> Flow[tuple[dict[str, Change], SaveResult]]:
         new, changes, sent = not self.is_saved, self._changes(), self._wire()
@@ -234,7 +236,16 @@ class StoredTable(Deletable):
         wanted = Definition(self.name, {name: wire[name] for name in wire}, {})
         # Refuses what the platform would: columns dropped, reordered, of other types.
         altered(wanted, self._item.known)
+        self._check({**self._item.known, **wire})
         return self._request(self._operations.update, wire)
+
+    def _check(self, wire: Mapping[str, Any]) -> None:
+        """Refuse templates that do not fit the columns of a table to be.
+
+        Raises:
+            ValidationError: One is missing, or one is for no column.
+        """
+        raise NotImplementedError
 
     def _object_of(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         if not isinstance(answer.get(self._kind), dict):
@@ -274,6 +285,7 @@ class StoredTable(Deletable):
 
     def _sent(self, wire: Mapping[str, Any]) -> Flow[SaveResult]:
         before = self._item.known
+        self._check({**before, **wire})
         request = self._request(self._operations.update, dict(wire))
         answer = yield from perform(self._connection, request)
         self._item.rebase({**before, **self._object_of(answer)})

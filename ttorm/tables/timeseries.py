@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 
 from ttorm.api import names
 from ttorm.api.answers import member
+from ttorm.api.errors import ValidationError
 from ttorm.pairs import twin_of
 from ttorm.records.collection import Collection
 from ttorm.records.fields import FieldSpec
 from ttorm.records.members import Writable
-from ttorm.records.meta import Expected
+from ttorm.records.meta import Expected, did_you_mean
 from ttorm.records.resource import Operations
 from ttorm.results import SaveResult
 from ttorm.rules import Attribute
+from ttorm.tables.alterations import named_in
 from ttorm.tables.columns import Column, ColumnRole, key
 from ttorm.tables.declared import COMMON_OPTIONS, DeclaredTable, is_text
 from ttorm.tables.stored import COLUMNS, PERIOD, StoredTable, given
@@ -216,6 +218,16 @@ class StoredTimeseries(StoredTable):
         members = _members(defaults, retention, chunk)
         return await self._connection.arun(self._altered(rename, added, members))
 
+    def _check(self, wire: Mapping[str, Any]) -> None:
+        known = named_in(wire.get("dimensions"))
+        for name in member(member(wire, "defaults"), "dimensions"):
+            if known and name not in known:
+                raise ValidationError(
+                    f"the defaults of the table {self.name!r} have a template for {name!r}, which "
+                    f"is no dimension{did_you_mean(name, known)}",
+                    code="bad-argument",
+                )
+
     def _renamed(self, rename: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG002 # defaults are given whole
         defaults: Mapping[str, Any] = member(self._item.known, "defaults")
         dimensions = member(defaults, "dimensions")
@@ -230,7 +242,8 @@ def _members(
 ) -> dict[str, Any]:
     """Return the members that are given, checked."""
     for period in (retention, chunk):
-        names.check_history(period)
+        if period is not None:
+            names.check_period(period)
     return given(
         defaults=None if defaults is None else dict(defaults), retention=retention, chunk=chunk
     )
