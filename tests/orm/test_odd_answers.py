@@ -95,3 +95,10 @@ def test_moments_of_what_was_not_saved_ask_to_save_it():
         with pytest.raises(ttorm.StateError, match=r"save\(\)"):
             _ = twin.ledger["level"].created_at
         session.release(twin._state)
+
+
+async def test_names_with_braces_are_names(do, world):
+    entries = {"entries": {"{odd}": {"value": 1}, "{": {"value": [2]}}}
+    async with world.block(ttorm.session(connected(entries))):
+        ledger = (await do(Twin.at(UUID), "load", "ledger")).ledger
+        assert {name: one.value for name, one in ledger.items()} == {"{odd}": 1, "{": [2]}

@@ -154,7 +154,8 @@ class Items:
         try:
             return self._touched[name]
         except KeyError:
-            where = self._where.replace("{}", name, 1)
+            shown = name.replace("{", "{{").replace("}", "}}")
+            where = self._where.replace("{}", shown, 1)
             item = self._touched[name] = Item(self._base_of(name), where, self._missing)
             return item
 
