@@ -158,7 +158,7 @@ class Session:
             ...     budget = s.budget(3)
             ...     _ = Twin.get(pump.uuid).ledger["pressure"].value
             >>> budget
-            <Budget: 2 of 3 requests>
+            <Budget: 1 of 3 requests>
         """
         if not self.is_open:
             raise StateError("this session is no open block: write with ttorm.session() as s:")
