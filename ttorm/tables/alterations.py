@@ -70,7 +70,7 @@ def named_in(wire: Any) -> list[str]:
         >>> named_in({"names": ["city", ["ozone", "ppb"]], "types": ["varchar", "real"]})
         ['city', 'ppb']
     """
-    names: list[str | list[str]] = (wire or {}).get("names", [])
+    names: list[str | list[str]] = wire["names"] if wire else []
     return [name if isinstance(name, str) else name[-1] for name in names]
 
 
