@@ -16,7 +16,7 @@ import ttorm
 LATE = [
     *("httpx", "httpx2", "pydantic", "pydantic_core", "asyncio"),
     *("sqlite3", "rule_engine", "starlette", "uvicorn", "click", "rich", "django", "redis"),
-    *("narwhals", "pandas", "polars"),
+    *("narwhals", "pandas", "polars", "opentelemetry"),
 ]
 DEPENDENCIES = "httpx, pydantic, cachetools, blinker"
 
