@@ -215,7 +215,10 @@ class Session:
     def _flush(self) -> Flow[SaveResult]:
         self.check_home()
         # Records with containers in users' hands stay: they may be changed again.
-        flow = in_order(self._ready(), lambda unit, early: unit.save_flow(early=early))
+        ready = self._ready()
+        if not ready:
+            return SaveResult()
+        flow = in_order(ready, lambda unit, early: unit.save_flow(early=early))
         return SaveResult.sum(all_of((yield from at_work(self.connection, "flush", flow))))
 
     def rollback(self) -> None:

@@ -81,6 +81,8 @@ def points(reader):
 
     def points(name):
         data = reader.get_metrics_data()
+        if data is None:
+            return []
         scopes = [scope for one in data.resource_metrics for scope in one.scope_metrics]
         assert {scope.scope.name for scope in scopes} == {"ttorm"}
         found = {metric.name: metric for scope in scopes for metric in scope.metrics}

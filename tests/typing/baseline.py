@@ -67,6 +67,7 @@ from ttorm import (
     reference,
     webhooks,
 )
+from ttorm.contrib import otel
 from ttorm.rules import (
     DICT,
     LEDGER,
@@ -1061,3 +1062,11 @@ async def tables() -> None:
         assert_type(twin, Scooter)
     assert_type(await database.aload_access(), ttorm.Database)
     assert_type(await database.asave(), SaveResult)
+
+
+# Telemetry
+telemetry = otel.instrument(connection, propagate=True)
+assert_type(telemetry, otel.Telemetry)
+telemetry.watch(connection)
+telemetry.leave(connection)
+otel.uninstrument(connection)
