@@ -358,6 +358,21 @@ async def test_budgets_count_what_is_sent(do, world, connection):
     assert 0 < budget.spent < 29
 
 
+async def test_each_connection_has_its_batches(do, connection, stranger, uploaded):
+    mine = [Pump(hall=n) for n in range(2)]
+    with ttorm.session(stranger):
+        theirs = [Pump(hall=n) for n in range(3)]
+    await do(ttorm, "save_all", [*mine, *theirs], via="batch")
+    assert names(uploaded()[0]) == [("create_twin", 2)]
+    assert {await owner(do, pump) for pump in mine} == {(await do(connection, "whoami"))["account"]}
+    assert {await owner(do, pump) for pump in theirs} == {(await do(stranger, "whoami"))["account"]}
+
+
+async def owner(do, pump):
+    """The account that a record belongs to."""
+    return (await do(pump, "load", "description")).owner
+
+
 async def test_a_call_twice_in_the_list_is_one(do, connection, uploaded):
     pump, other = Pump(hall=1), Pump(hall=2)
     await do(ttorm, "save_all", [pump, other, pump], via="batch")
@@ -368,8 +383,11 @@ async def test_removing_what_is_gone_already_holds_up_nothing(do, connection, up
     pumps = [await do(Pump, "create", serial=f"S{n}") for n in range(2)]
     for pump in pumps:
         connection.call("delete_twin_identity", pump.uuid, f"SN#{pump.serial}")
-        pump.serial = None
-    await do(ttorm, "save_all", pumps, via="batch")
+        del pump.identities[f"SN#{pump.serial}"]
+    before = connection.requests
+    result = await do(ttorm, "save_all", pumps, via="batch")
+    assert names(uploaded()[0][-1:]) == [("delete_twin_identity", 2)]
+    assert result.requests == connection.requests - before
     with pytest.raises(NotFoundError):
         await do(Pump, "find", serial="S0")
 

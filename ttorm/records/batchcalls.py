@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _STRETCH = 1_000
-"""Pieces of a file after which others on an event loop have their turn."""
+"""Lines of a file after which others on an event loop have their turn."""
 
 
 class BatchCall:
@@ -128,6 +128,8 @@ class BatchResults(Collection[BatchResult]):
             await self._connection.arun(self._fetch(file))
             for result in self._read(file):
                 yield result
+                if result.line % _STRETCH == 0:
+                    await self._connection.arun(sleep(0))
 
     def _read(self, file: IO[bytes]) -> Iterator[BatchResult]:
         return decoded(self._connection, file, self._name)

@@ -76,7 +76,7 @@ class Rounds:
 
     Attributes:
         requests: How many requests the batches took.
-        calls: How many calls went in batches and succeeded.
+        calls: How many calls went in batches that results of saves count as requests.
     """
 
     def __init__(self, records: Iterable[Any]) -> None:
@@ -141,9 +141,7 @@ class Rounds:
             raise
         except TtormError as error:
             raise _unknown(batch, calls[0], str(error)) from error
-        self.calls += sum(
-            isinstance(answer, HttpResponse) and 200 <= answer.status < 300 for answer in answers
-        )
+        self.calls += sum(map(_is_counted, calls, answers))
         with suppress(TtormError):
             # What it did is known: nobody needs it any more.
             yield from batch._delete()
@@ -188,6 +186,14 @@ def _for_each(answers: list[_Answer] | Exception, count: int) -> list[_Answer]:
         # Each save tells of its own.
         return [copy.copy(answers) for _ in range(count)]
     return answers
+
+
+def _is_counted(call: ApiRequest, answer: _Answer) -> bool:
+    """Tell whether the result of a save counts a call: it was done, or had been before."""
+    if not isinstance(answer, HttpResponse):
+        return False
+    gone = answer.status == 404 and call.operation.method == "DELETE"
+    return gone or 200 <= answer.status < 300
 
 
 def _answers(connection: Connection, batch: Batch, count: int) -> Flow[list[_Answer]]:
