@@ -28,7 +28,7 @@ class Boiler(Twin):
     note: Field[str | None] = entry(default=None)
 
     class Meta:
-        kind = "boiler"
+        kind = "small boiler"
 
 
 @pytest.fixture
@@ -485,7 +485,7 @@ class TestSignals:
 
     async def test_of_a_twin_that_nobody_knows(self, do, others, subscribed, arrive, told, sent):
         await subscribed()
-        made = others.call("create_twin", body={"description": {"kind": "boiler"}})
+        made = others.call("create_twin", body={"description": {"kind": "small boiler"}})
         uuid = made["creation_certificate"]["uuid"]
         body = {"entries": {"celsius": {"value": 5, "publish": {"true": ["hot"]}}}}
         others.call("add_twin_ledger_entry", uuid, "personal", body=body)
@@ -501,7 +501,7 @@ class TestSignals:
     ):
         """Its kind is known by the cache, if by nobody else."""
         await subscribed()
-        made = others.call("create_twin", body={"description": {"kind": "boiler"}})
+        made = others.call("create_twin", body={"description": {"kind": "small boiler"}})
         uuid = made["creation_certificate"]["uuid"]
         request = ttorm.api.request.api_request("get_twin", [uuid])
         connection.run(ttorm.connection.calls.read(connection, request))

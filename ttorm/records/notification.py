@@ -130,7 +130,7 @@ def _follow_entry(
 def _is_older(known: Mapping[str, Any], changed_ts: JSONValue) -> bool:
     try:
         return float(known["value_changed_ts"]) < float(changed_ts)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return True
 
 

@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ttorm.api.answers import member
+from ttorm.api.moments import given_seconds
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN, Cell
 from ttorm.records.items import Item, Items
 
@@ -168,7 +169,8 @@ class Parts:
             # Listings tell it, and so does the certificate of one that was just attached.
             item = self.identities.base[text]
             certificate = member(item, "creation_certificate")
-            return float(item.get("created_ts") or certificate.get("created_ts") or 0), text
+            stamp = item.get("created_ts") or certificate.get("created_ts") or 0
+            return given_seconds(stamp), text
 
         return min(found, key=age) if found else None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ttorm.api.answers import items, listed, member
 from ttorm.api.errors import StateError
+from ttorm.api.moments import given_seconds
 from ttorm.api.names import check_entry_name
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
@@ -358,7 +359,8 @@ def writable_entry(state: TwinState, alias: str, name: str) -> Item:
 
 
 def _older(wire: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    return float(wire.get("updated_ts") or 0) <= float(known.get("updated_ts") or 0)
+    seen, had = wire.get("updated_ts") or 0, known.get("updated_ts") or 0
+    return given_seconds(seen) <= given_seconds(had)
 
 
 def _flat(docs: Mapping[str, Any], folder: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 from ttorm.api.answers import member, needed
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import NotFoundError, ResponseFormatError, StateError, ValidationError
-from ttorm.api.moments import moment
+from ttorm.api.moments import given_seconds, moment
 from ttorm.api.names import check_topic, check_uuid
 from ttorm.api.request import api_request
 from ttorm.api.webhooks import (
@@ -290,9 +290,8 @@ class Subscription(Displayed):
 
     def _learn(self, shown: Mapping[str, Any]) -> None:
         """Take what the platform tells of the subscription: here, or in a verified message."""
-        validity_ts = shown.get("validity_ts")
-        if isinstance(validity_ts, (int, float)):
-            self._validity_ts = float(validity_ts)
+        with suppress(ResponseFormatError):
+            self._validity_ts = given_seconds(shown.get("validity_ts"))
         with suppress(ValidationError):
             self._refresh_token = token_of(shown.get("refresh_url"))
         with suppress(ValidationError):
