@@ -77,6 +77,21 @@ async def test_new_records_that_were_discarded_are_not_created(do, connection, s
     ]
 
 
+async def test_a_new_record_of_a_failed_block_can_be_saved_later(do, connection, sent):
+    with pytest.raises(ZeroDivisionError):
+        async with do.block(ttorm.session()):
+            truck = Truck(plate="B")
+            truck.cargo.append("sand")
+            raise ZeroDivisionError
+    assert sent == []
+    assert (truck.plate, truck.cargo) == ("B", ["sand"])
+    await do(truck, "save")
+    assert [request.body for request in sent] == [
+        {"description": {"plate": "B"}},
+        {"entries": {"load_kg": {"value": 0.0}, "cargo": {"value": ["sand"]}}},
+    ]
+
+
 async def test_records_are_held_until_they_are_saved(do, make, sent):
     uuid = make(load_kg=1)
     async with do.block(ttorm.session()):

@@ -216,7 +216,10 @@ class Wanted:
             self.fields[kind] = wanted
 
     def discard(self) -> None:
-        self.replaced = self.stuck = False
+        self.stuck = False
+        if self.service is None:
+            return
+        self.replaced = False
         self.fields.clear()
         self.description.discard()
         for part in (self.ledger, self.identities, self.docs):

@@ -217,7 +217,15 @@ class TwinState(Parts):
             session.hold(self)
 
     def discard(self) -> None:
-        """Forget all unsaved changes."""
+        """Forget all unsaved changes; a Twin that is not saved yet is nothing but what it is."""
+        if self.uuid is not None:
+            self._forget_changes()
+        self.stuck = False
+        # A new record that was discarded is not made at the end of its block.
+        if (session := self._session or open_block()) is not None:
+            session.release(self)
+
+    def _forget_changes(self) -> None:
         self.replaced = False
         self.identity_fields.clear()
         self.description.discard()
@@ -225,12 +233,9 @@ class TwinState(Parts):
             ledger.discard()
         self.identities.discard()
         self.docs.discard()
-        self._touched = self.stuck = False
+        self._touched = False
         self._lent = None
         self.forget_values()
-        # A new record that was discarded is not made at the end of its block.
-        if (session := self._session or open_block()) is not None:
-            session.release(self)
 
     def waits_for(self) -> list[TwinState]:
         """Return the Twins that changes speak of and that have to be saved first."""

@@ -220,6 +220,8 @@ class Twin(Finders):
     def discard(self) -> None:
         """Forget all unsaved changes.
 
+        A record that was never saved keeps its values; its session block does not create it.
+
         Example:
             >>> pump = Twin.create(entries={"pressure": 2.5})
             >>> pump.ledger["pressure"] = 99
