@@ -840,7 +840,7 @@ class Saves(RuleBasedStateMachine):
         self.connection.transport.breaks = wanted.breaks = None
         self.settle(pair)
         wanted_requests = [self.actual(pair.record._state.uuid, one) for one in wanted.sent]
-        assert self.sent == wanted_requests
+        assert self.sent == wanted_requests, (self.sent, wanted_requests)
         if result is not None:
             self.check_result(wanted, result)
         self.check_signals(pair, was_new, failure)
@@ -888,7 +888,8 @@ class Saves(RuleBasedStateMachine):
         done = {"create": [], "update": [], "delete": []}
         for does, part, name in wanted.done:
             done[does].append(self.label(name, part))
-        assert [sorted(names) for names in result[:3]] == [sorted(n) for n in done.values()]
+        found = [sorted(names) for names in result[:3]]
+        assert found == [sorted(names) for names in done.values()], (found, done)
         assert result.requests == len(self.sent)
 
     def check_signals(self, pair, was_new, failure):
