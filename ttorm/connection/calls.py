@@ -88,6 +88,7 @@ def read(
     key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
     if cache is None or key is None:
         return Answer((yield from perform(connection, request)), kept=False)
+    waited = False
     while True:
         if not fresh and (kept := cache.get(key)) is not None:
             return _kept(connection, kept, request)
@@ -95,9 +96,12 @@ def read(
         if leads:
             break
         fresh = not (yield from wait(flight.done))
-        if flight.answer is not None and not fresh and not flight.stale:
+        # What is shared may have been dropped elsewhere after a read began, and before it was
+        # joined; the second one that is joined has begun later.
+        if (waited or not flight.lease) and not (fresh or flight.stale or flight.answer is None):
             cache.count_hit()
             return _kept(connection, flight.answer, request)
+        waited = True
     if not fresh and (kept := cache.peek(key)) is not None:
         # Landed between the look and the boarding.
         cache.land(flight, None)

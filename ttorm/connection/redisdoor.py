@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ttorm.api.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from asyncio import Semaphore
+    from asyncio import Future, Semaphore
 
     from redis import Redis
 
@@ -107,6 +107,13 @@ class RedisDoor:
         if self._url is None:
             return await asyncio.to_thread(self.send, commands)
         here = await self._here(self._url)
+        # A cancelled exchange would break its connection, which would look like a loss.
+        task = asyncio.ensure_future(self._exchange(here, commands))
+        here.under_way.add(task)
+        task.add_done_callback(here.under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _exchange(self, here: _LoopClient, commands: Sequence[Command]) -> list[Any]:
         try:
             async with here.slots, here.client.pipeline(transaction=False) as pipeline:
                 for command in commands:
@@ -168,6 +175,7 @@ class _LoopClient:
 
         self.client = client
         self.slots: Semaphore = Semaphore(_MOST)
+        self.under_way: set[Future[list[Any]]] = set()
         self.guard = self._close_with_loop()
 
     async def _close_with_loop(self) -> AsyncGenerator[None]:
