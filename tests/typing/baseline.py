@@ -580,6 +580,7 @@ def batches(scooter: Scooter) -> None:
     assert_type(batch, Batch)
     assert_type(batch.wait_done(5, progress=lambda one: one.status), Batch)
     assert_type(batch.is_finished, bool)
+    assert_type(batch.is_saved, bool)
     assert_type(batch.uuid, str)
     assert_type(batch.operation, str | None)
     assert_type(batch.hash, str | None)
@@ -659,6 +660,7 @@ def log_and_usage() -> None:
     assert_type(log.fragment, str | None)
     usage = Usage.current("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11")
     assert_type(usage.total(), dict[str, float])
+    assert_type(usage.user, str | None)
     for hour, amounts in usage.items():
         assert_type(hour, datetime)
         assert_type(amounts["rest_count"], float)

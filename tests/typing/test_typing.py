@@ -79,10 +79,15 @@ def test_the_baseline_tries_every_public_call():
         ttorm.Scan,
         ttorm.History,
         ttorm.Timeline,
+        ttorm.Batch,
+        ttorm.BatchResults,
+        ttorm.Log,
+        ttorm.Sticker,
+        ttorm.Usage,
     ]
     for cls in [*classes, ttorm.Connection, ttorm.Session, ttorm.Inspection]:
         inner = {"run", "arun", "bind", "scope", "may_block", "hold", "release", "is_open"}
-        inner |= {"known_account", "learn_account", "strain", "swap"}
+        inner |= {"known_account", "learn_account", "strain", "swap", "check_home"}
         own = [base for base in cls.__mro__ if base.__module__.startswith("ttorm")]
         for name in {name for base in own for name in vars(base)} - inner:
             if not name.startswith("_"):
