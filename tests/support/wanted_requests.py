@@ -446,9 +446,11 @@ class Wanted:
         rest = {name: t.changes() for name, t in chosen.items() if not t.removed}
         new = {name: sent for name, sent in rest.items() if chosen[name].present is False}
         changed = {name: sent for name, sent in rest.items() if name not in new}
-        guard = {"check": check, "atomic": atomic}
+        # What is sent is decided before anything is sent.
+        seen = {name: t.base.get("moment") for name, t in chosen.items() if t.present}
+        guard = {"check": check, "atomic": atomic, "moments": seen}
         if new:
-            self._add(new, **guard)
+            self._add(new, check=check, atomic=atomic)
         if changed:
             only_values = all(set(sent) == {"value"} for sent in changed.values())
             path = "ledger/value" if only_values else "ledger"
@@ -461,13 +463,21 @@ class Wanted:
         self._write("create", "POST", "ledger", entries, check=check, atomic=atomic)
 
     def _write(
-        self, does: str, method: str, path: str, sent: dict[str, Any], *, check: bool, atomic: bool
+        self,
+        does: str,
+        method: str,
+        path: str,
+        sent: dict[str, Any],
+        *,
+        check: bool,
+        atomic: bool,
+        moments: dict[str, Any] | None = None,
     ) -> None:
         overwrites = [name for name, attrs in sent.items() if "value" in attrs or does == "delete"]
         body: dict[str, Any] = {} if does == "delete" else {"entries": sent}
         if check and does != "create":
-            moments = {name: self.ledger[name].base.get("moment") for name in overwrites}
-            body |= {"conditions": moments} if moments else {}
+            conditions = {name: (moments or {})[name] for name in overwrites}
+            body |= {"conditions": conditions} if conditions else {}
         if atomic:
             body["transaction"] = True
         query = tuple(("entries", name) for name in sent) if does == "delete" else ()

@@ -136,7 +136,7 @@ class Service:
             name
             for name in wanted
             if not possible(name)
-            or (name in conditions and conditions[name] is not self.entries[name].get("moment"))
+            or (name in conditions and conditions[name] is not self.entries[name]["moment"])
         }
         if body.get("transaction") and refused:
             refused = set(wanted)
