@@ -31,6 +31,7 @@ __all__ = [
     "Fetch",
     "Session",
     "UnsavedChangesWarning",
+    "block_connection",
     "check_fetch",
     "current_session",
     "live_sessions",
@@ -365,6 +366,12 @@ def open_block(connection: Connection | None = None) -> Session | None:
         if block.is_open and (connection is None or block.connection is connection):
             return block
     return None
+
+
+def block_connection() -> Connection | None:
+    """Return the connection of the innermost open block, or None outside of blocks."""
+    block = open_block()
+    return None if block is None else block.connection
 
 
 def live_sessions(connection: Connection) -> list[Session]:

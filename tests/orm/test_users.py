@@ -103,6 +103,8 @@ async def test_what_cannot_be_sent_is_refused_before(do, role, sent):
     sent.clear()
     with pytest.raises(ValidationError, match=r"User\.name: 'x' is no name of a user or role"):
         user.name = "x"
+    with pytest.raises(ValidationError, match="a user always has a role"):
+        user.role = None
     with pytest.raises(ValidationError, match="'Team' is no description key"):
         user.description = {"Team": 1}
     with pytest.raises(ValidationError, match="expected a dictionary"):

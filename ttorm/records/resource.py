@@ -30,7 +30,7 @@ from ttorm.records.members import Member
 from ttorm.records.sheets import item_sheet
 from ttorm.records.turns import Saver, alone, turn
 from ttorm.results import Plan, PlannedRequest, SaveResult
-from ttorm.sessions import current_session
+from ttorm.sessions import block_connection, current_session
 
 __all__ = ["Deletable", "KeyedResource", "Operations", "Resource"]
 
@@ -49,8 +49,9 @@ class Operations(NamedTuple):
 class Resource(Displayed):
     """An object of the platform that is no Twin.
 
-    It belongs to the connection of the session it was made in, and is no part of that session's
-    unit of work: what administers an account is saved by its own `save`.
+    It belongs to the connection of the block it was made in (outside of blocks: that of the session
+    it is first saved in), and is no part of the session's unit of work: what administers an account
+    is saved by its own `save`.
     """
 
     __slots__ = ("__weakref__", "_bound", "_item", "_key", "_place")
@@ -58,15 +59,17 @@ class Resource(Displayed):
     _operations: ClassVar[Operations]
     _key_member: ClassVar[str] = "uuid"
     """The member of answers that tells its UUID or name."""
+    _bound: Connection | None
 
     def __init__(self, values: Mapping[str, Any], key: str | None = None) -> None:
         self._begin(key, ABSENT)
+        self._bound = block_connection()
         members = self._members()
         for attribute, value in values.items():
             self._assign(members[attribute], value)
 
     def _begin(self, key: str | None, base: Any) -> None:
-        self._bound: Connection | None = None
+        self._bound = None
         self._place = _Place(self)
         self._key = key
         self._item = Item(base, f"{type(self).__name__}.{{}}", UNKNOWN)
@@ -298,6 +301,16 @@ class Resource(Displayed):
             raise TypeError(f"this {type(self).__name__} has no hash before it is saved")
         return hash((type(self), self._key))
 
+    def __copy__(self) -> Self:
+        make, arguments, *_ = self.__reduce__()
+        copied: Self = make(*arguments)
+        copied._bound = self._bound
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # What the service has said is shared, and never changed.
+        return self.__copy__()
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self._key, self._item.base, self._item.changes())
 
@@ -407,7 +420,7 @@ class Deletable(KeyedResource):
 
 
 def _revive(kind: type[R], key: str | None, base: Any, changes: Mapping[str, Any]) -> R:
-    """Make a copied or pickled object; it binds to the default connection when first needed."""
+    """Make an object of a pickle; it binds to the default connection when first needed."""
     record = kind.__new__(kind)
     record._begin(key, base)
     for wire, value in changes.items():

@@ -136,7 +136,8 @@ class Role(Deletable):
 
         def page(connection: Connection, _: Any) -> Flow[tuple[list[Self], None]]:
             answer = yield from perform(connection, api_request("get_user_roles"))
-            return [cls._at(uuid, facts) for uuid, facts in items(answer, "roles").items()], None
+            found = items(answer, "roles").items()
+            return [cls._at(uuid, facts, connection) for uuid, facts in found], None
 
         return Collection("roles", page)
 

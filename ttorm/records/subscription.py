@@ -25,10 +25,10 @@ from ttorm.api.webhooks import (
 )
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
-from ttorm.connection.opening import default_connection
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
+from ttorm.sessions import block_connection, current_session
 
 __all__ = ["Subscription"]
 
@@ -92,7 +92,7 @@ class Subscription(Displayed):
         expires: float | timedelta = MAX_SECONDS,
         connection: Connection | None = None,
     ) -> None:
-        self._connection = connection
+        self._connection = connection or block_connection()
         self.id = os.urandom(16).hex()
         self.topic = check_topic(topic)
         self.callback_url = check_callback(callback_url)
@@ -128,7 +128,7 @@ class Subscription(Displayed):
             secret: 16 letters, digits, ``-`` and ``_`` by which messages are signed, together with
                 a secret of the service's; one is made when it is left out.
             expires: Seconds until it ends unless it is refreshed, at most a week.
-            connection: Whom to ask; the default connection when left out.
+            connection: Whom to ask; that of the session when left out.
 
         Raises:
             ValidationError: Something has the wrong form; nothing was sent.
@@ -311,7 +311,7 @@ class Subscription(Displayed):
     def connection(self) -> Connection:
         """Whom it talks to."""
         if self._connection is None:
-            self._connection = default_connection()
+            self._connection = current_session().connection
         return self._connection
 
     @property
@@ -361,7 +361,7 @@ class Subscription(Displayed):
 
         Args:
             exported: What `export` gave.
-            connection: Whom it talks to; the default connection when left out.
+            connection: Whom it talks to; that of the session when left out.
 
         Raises:
             ValidationError: That was not exported by this version.

@@ -11,10 +11,10 @@ from ttorm.api.names import check_topic, check_uuid
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
-from ttorm.connection.opening import default_connection
 from ttorm.display import Displayed, Sheet, limited
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
+from ttorm.sessions import current_session
 
 __all__ = ["TopicAccess"]
 
@@ -47,15 +47,15 @@ class TopicAccess(Displayed, Mapping[str, tuple[str, ...]]):
         """Read who has access to what.
 
         Args:
-            connection: Whom to ask; the default connection when left out.
+            connection: Whom to ask; that of the session when left out.
         """
-        connection = connection or default_connection()
+        connection = connection or current_session().connection
         return connection.run(cls._current(connection))
 
     @classmethod
     @twin_of(current)
     async def acurrent(cls, connection: Connection | None = None) -> Self:
-        connection = connection or default_connection()
+        connection = connection or current_session().connection
         return await connection.arun(cls._current(connection))
 
     @classmethod

@@ -68,6 +68,11 @@ class _RoleOfUser(Member[Role]):
         return self if record is None else record._role_at(record._read(self))
 
     def __set__(self, record: Any, value: Role | str) -> None:  # type: ignore[override]  # the other one refuses
+        if cast(object, value) is None:
+            raise ValidationError(
+                "User.role: a user always has a role: expected a Role or its UUID",
+                code="bad-argument",
+            )
         record._assign(self, value)
         record._role = value if isinstance(value, Role) else None
 
@@ -166,7 +171,8 @@ class User(Deletable):
 
         def page(connection: Connection, _: Any) -> Flow[tuple[list[Self], None]]:
             answer = yield from perform(connection, api_request("get_users"))
-            return [cls._at(uuid, facts) for uuid, facts in items(answer, "users").items()], None
+            found = items(answer, "users").items()
+            return [cls._at(uuid, facts, connection) for uuid, facts in found], None
 
         return Collection("users", page)
 

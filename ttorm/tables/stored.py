@@ -125,7 +125,7 @@ class StoredTable(Deletable):
     @property
     def database(self) -> Database:
         """The database it is in."""
-        return Database.at(self.database_uuid)
+        return Database._at(self.database_uuid, connection=self._connection)
 
     @property
     def columns(self) -> Mapping[str, Column[Any]]:
@@ -153,7 +153,7 @@ class StoredTable(Deletable):
     @classmethod
     def _listed(cls, connection: Connection, place: Any) -> Flow[tuple[Any, Any]]:  # noqa: ARG003 # one page
         answer = yield from perform(connection, api_request(f"get_{cls._kind}_tables"))
-        return [cls._at(name) for name in listed(answer, cls._kind)], None
+        return [cls._at(name, None, connection) for name in listed(answer, cls._kind)], None
 
     # Its rows
 

@@ -215,7 +215,7 @@ class Receiver:
             callback_url: Address under which this receiver is reached.
             secret: See `Subscription.create`.
             expires: Seconds until it ends unless it is refreshed, at most a week.
-            connection: Whom to ask; the default connection when left out.
+            connection: Whom to ask; that of the session when left out.
 
         Raises:
             ValidationError: Something has the wrong form; nothing was sent.
