@@ -89,6 +89,11 @@ async def test_putting_sends_what_was_given(do, twin, me, sent):
     assert not sent
 
 
+async def test_an_occasion_without_topics_has_none(do, twin, me):
+    sticker = await do(twin.stickers, "put", "red", me, publish={"on_put": []})
+    assert sticker.publish == {"on_put": ()}
+
+
 async def test_what_is_left_out_is_not_sent(do, twin, me, sent):
     sticker = await do(twin.stickers, "put", "red", me)
     assert sent.take()[0].body == {"stickers": {"red": {"recipients": [me]}}}
@@ -130,6 +135,7 @@ WRONG = {
     "naive moment": ("red", SOMEBODY, {"valid_until": datetime(2999, 1, 1)}),  # noqa: DTZ001 # that is what is wrong
     "past": ("red", SOMEBODY, {"valid_until": 5}),
     "occasion": ("red", SOMEBODY, {"publish": {"on_look": "work"}}),
+    "no topics": ("red", SOMEBODY, {"publish": {"on_put": None}}),
     "topic": ("red", SOMEBODY, {"publish": {"on_put": "a b"}}),
 }
 

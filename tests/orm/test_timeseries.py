@@ -243,6 +243,23 @@ def test_templates_come_from_fields_and_variables():
     }
 
 
+def test_a_text_is_no_list_of_values():
+    with pytest.raises(TypeError, match=r"in_\('Oslo'\): expected a list of values"):
+        Weather.city.in_("Oslo")
+    with pytest.raises(TypeError, match="order_by='celsius': expected a column"):
+        Weather.rows(order_by="celsius")
+
+
+def test_many_conditions_need_few_parentheses(measured):
+    one, other = Weather.celsius > 900, Weather.celsius > -900
+    for limit in range(500):
+        one, other = one | (Weather.celsius > 1000 + limit), other & (Weather.celsius > -limit)
+    assert Weather.rows(one).count() == 0
+    assert Weather.rows(one | other).count() == Weather.rows(Weather.celsius > 0).count()
+    mixed = (Weather.celsius > 1) & (Weather.celsius > 2) | (Weather.celsius > 3)
+    assert repr(mixed) == "<condition ((celsius > 1.0) AND (celsius > 2.0)) OR (celsius > 3.0)>"
+
+
 def test_columns_and_rows_cannot_be_assigned(measured):
     row = Weather.rows().first()
     with pytest.raises(AttributeError, match="rows are made by the platform"):

@@ -282,6 +282,11 @@ def test_rules_may_be_text():
     )
 
 
+def test_a_text_is_no_list_of_values():
+    with pytest.raises(TypeError, match=r"in_\('ab'\): expected a list of values"):
+        TWIN.kind.in_("ab")
+
+
 def test_expressions_hash_by_identity():
     rule = TWIN.a == 1
     assert {rule: "x"}[rule] == "x"

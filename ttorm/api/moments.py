@@ -10,6 +10,9 @@ from ttorm.api.errors import ResponseFormatError, ValidationError
 
 __all__ = ["coming", "given_seconds", "moment", "timestamp"]
 
+_FIRST, _LAST = -62_135_596_800, 253_402_300_800
+"""The years 1 to 9999 in Unix seconds: the last one is no part of them."""
+
 
 def moment(seconds: Any) -> datetime:
     """Make an aware `datetime` in UTC of Unix seconds.
@@ -60,6 +63,12 @@ def timestamp(when: datetime | float) -> float:
     if isinstance(when, bool) or not isinstance(when, (int, float)):
         raise ValidationError(
             f"{when!r} is no moment: expected an aware datetime or Unix seconds",
+            code="bad-argument",
+        )
+    if not _FIRST <= when < _LAST:
+        raise ValidationError(
+            f"{when!r} is no moment of the years 1 to 9999: expected Unix seconds (not "
+            "milliseconds), or an aware datetime",
             code="bad-argument",
         )
     return round(float(when), 3)

@@ -118,10 +118,7 @@ class Sticker(Displayed):
     def publish(self) -> dict[Occasion, tuple[str, ...]]:
         """Topics it publishes to, by occasion; told like `recipients`."""
         found = member(self._wire, "publish")
-        return {
-            cast(Occasion, occasion): tuple(listed(found, occasion) or [str(found[occasion])])
-            for occasion in found
-        }
+        return {cast(Occasion, occasion): _topics(found[occasion]) for occasion in found}
 
     @property
     def valid_until(self) -> datetime:
@@ -285,8 +282,16 @@ def _check_publish(publish: Mapping[Any, Any] | None) -> dict[str, list[str]] | 
     found: dict[str, list[str]] = {}
     for occasion, topics in publish.items():
         several = [topics] if isinstance(topics, str) else topics
+        if not isinstance(several, Iterable):
+            raise ValidationError(
+                f"{occasion}={topics!r}: expected a topic or a list of topics", code="bad-argument"
+            )
         found[occasion] = list(dict.fromkeys(map(check_topic, several)))
     return found
+
+
+def _topics(told: Any) -> tuple[str, ...]:
+    return tuple(map(str, told)) if isinstance(told, list) else (str(told),)
 
 
 def named_context(context: object) -> str:

@@ -126,6 +126,8 @@ class Attribute(Expression, Generic[T]):
         """Hold for values that a list, or an Entry holding a list, contains."""
         if isinstance(values, Attribute):
             return Expression(operators.Contains(values._node, self._node))
+        if isinstance(values, str):
+            raise TypeError(f"{self}.in_({values!r}): expected a list of values")
         members = nodes.List(*(self._literal(value) for value in values))
         return Expression(operators.Contains(members, self._node))
 

@@ -269,6 +269,8 @@ class Column(Generic[T]):
 
     def in_(self, values: Iterable[T]) -> Condition:
         """Hold for values that are among the given ones; among none there is none."""
+        if isinstance(values, str):
+            raise TypeError(f"{self}.in_({shortened(values)}): expected a list of values")
         bound = [self._bound(value) for value in values]
         if not bound:
             return self._condition("1 = 0")

@@ -31,11 +31,13 @@ class Condition:
     round, also theirs.
     """
 
-    __slots__ = ("_parts", "_places")
+    __slots__ = ("_parts", "_places", "_word")
 
-    def __init__(self, parts: Iterable[Part], places: Iterable[Place]) -> None:
+    def __init__(self, parts: Iterable[Part], places: Iterable[Place], word: str = "") -> None:
         self._parts = tuple(parts)
         self._places = frozenset(places)
+        # What joins its parts: databases bear long chains, but not as many parentheses.
+        self._word = word
 
     def __and__(self, other: Condition) -> Condition:
         return self._joined(" AND ", other)
@@ -52,8 +54,11 @@ class Condition:
             raise TypeError(
                 f"expected a condition such as Weather.celsius > 30, found {shortened(other)}"
             )
-        parts = ("(", *self._parts, ")", word, "(", *other._parts, ")")
-        return Condition(parts, self._places | other._places)
+        parts = (*self._within(word), word, *other._within(word))
+        return Condition(parts, self._places | other._places, word)
+
+    def _within(self, word: str) -> tuple[Part, ...]:
+        return self._parts if self._word == word else ("(", *self._parts, ")")
 
     def __bool__(self) -> NoReturn:
         raise TypeError(

@@ -139,7 +139,7 @@ def asked_for(where: Condition | None, order_by: OrderBy, limit: int | None) -> 
         raise TypeError(
             f"rows(where={shortened(where)}): expected a condition such as Weather.celsius > 30"
         )
-    order = (order_by,) if isinstance(order_by, (Column, Ordering)) else tuple(order_by)
+    order = (order_by,) if isinstance(order_by, (Column, Ordering, str)) else tuple(order_by)
     for one in order:
         if not isinstance(one, (Column, Ordering)):
             raise TypeError(
