@@ -35,7 +35,7 @@ ADDRESS = "http://127.0.0.1:8787"
 
 _KEPT_HEADERS = {"content-disposition", "content-type", "location", "retry-after", "x-trustedtwin"}
 _VOLATILE = re.compile(
-    r'"(?P<key>secret|server_secret|pin|token|handler|cursor)":\s*"(?P<value>[^"]+)"'
+    r'"(?P<key>secret|client_secret|server_secret|pin|token|handler|cursor)":\s*"(?P<value>[^"]+)"'
     r"|[?&]token=(?P<token>[^&\s\"]+)"
     r"|/download/[^/\s\"]+/(?P<handler>[^/?\s\"]+)"
 )
@@ -64,7 +64,9 @@ class Renaming:
             )
             if value not in self._secrets:
                 count[key] = count.get(key, 0) + 1
-                self._secrets[value] = f"{key.upper()}-{count[key]:04}"
+                # The platform takes no secret of another length from a subscriber.
+                digits = 2 if key == "client_secret" else 4
+                self._secrets[value] = f"{key.upper()}-{count[key]:0{digits}}"
         uuids = dict.fromkeys(_UUID.findall(self._without_secrets(text)))
         self._uuids = {
             uuid: f"00000000-0000-4000-8000-{number:012}" for number, uuid in enumerate(uuids, 1)
@@ -153,8 +155,8 @@ _SECRETS = {
         r"(?:(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{64,}|(?<![\w-])[\w-]{64,})"
     ),
     "a secret value": (
-        r'"(?:secret|server_secret|pin|token|handler|fingerprint)":\s*"'
-        r'(?!(?:(?:SERVER_)?SECRET|PIN|TOKEN|HANDLER)-\d{4}"|0000")'
+        r'"(?:secret|client_secret|server_secret|pin|token|handler|fingerprint)":\s*"'
+        r'(?!(?:(?:SERVER_)?SECRET|PIN|TOKEN|HANDLER)-\d{4}"|CLIENT_SECRET-\d\d"|0000")'
     ),
     "a PIN in a path": r"/secrets/[^/\s]+/(?!PIN-\d{4}\b)",
     "a handler in a path": r"/(?:_upload|cache|download/[^/\s]+)/(?!HANDLER-\d{4}\b)",

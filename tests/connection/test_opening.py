@@ -107,7 +107,8 @@ def test_addresses_of_services(connect, url, base):
 def test_what_is_no_url(url, text):
     with pytest.raises(ConfigurationError, match=text) as caught:
         ttorm.connect(url, secret=SECRET)
-    assert repr(url) in str(caught.value)
+    # What stands behind a question mark may be a token.
+    assert repr(url.partition("?")[0]) in str(caught.value)
     assert SECRET not in str(caught.value)
     assert isinstance(caught.value, ValueError)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias
 
 from ttorm.api import codec
 
-__all__ = ["HeldToken", "Secret", "TokenOption", "credential_scope", "derived_key"]
+__all__ = ["HeldToken", "Secret", "TokenOption", "credential_scope", "derived_key", "masked"]
 
 TokenOption: TypeAlias = Literal["create", "refresh"]
 """What the holder of a token may do with it: make tokens, or longer copies of itself."""
@@ -35,8 +35,8 @@ class Secret:
         return self._value
 
     def header(self) -> str:
-        """Return the text for a header: locals that tracebacks show, show it masked."""
-        return _Header(self._value)
+        """Return the text for a request: locals that tracebacks show, show it masked."""
+        return _Masked(self._value)
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -60,13 +60,25 @@ class Secret:
         raise TypeError("secrets are not pickled: give them to ttorm.connect() where they are used")
 
 
-class _Header(str):
+class _Masked(str):
     """Text that goes over the wire as it is, and shows itself nowhere else."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "'***'"
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        # Debuggers show the beginning of long texts.
+        return _Masked(super().__getitem__(key))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("secrets are not pickled, nor requests that hold one")
+
+
+def masked(text: str) -> str:
+    """Return equal text that tracebacks and debuggers show masked."""
+    return _Masked(text)
 
 
 class HeldToken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 __all__ = ["HttpRequest", "HttpResponse", "Limits", "Transport", "Upload"]
 
@@ -37,6 +38,12 @@ class HttpRequest(NamedTuple):
     body: bytes | Upload = b""
     sink: IO[bytes] | None = None
 
+    def __repr__(self) -> str:
+        parts = urlsplit(self.url)
+        # Without a credential beside it, a path is one by itself.
+        path = parts.path if "authorization" in self.headers else "/..."
+        return f"<HttpRequest {self.method} {parts.scheme}://{parts.netloc}{path}>"
+
 
 class HttpResponse(NamedTuple):
     """One HTTP answer.
@@ -52,6 +59,9 @@ class HttpResponse(NamedTuple):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     stream: Iterable[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<HttpResponse {self.status}, {len(self.body)} bytes>"
 
 
 class Limits(NamedTuple):

@@ -49,6 +49,9 @@ class ApiRequest(NamedTuple):
     body: Any = None
     dictionary: Mapping[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        return f"<ApiRequest {self.label}>"
+
     @property
     def path(self) -> str:
         """The percent-encoded path, without query."""
@@ -159,7 +162,8 @@ def _path_arguments(
                 f"{row.name} needs {parameter.name!r}, found {value!r}: {row.path}",
                 code="bad-argument",
             )
-        text = str(value)
+        # A PIN that does not show itself stays so.
+        text = value if isinstance(value, str) else str(value)
         # The cache and the identity map know an object by one spelling of its UUID.
         values.append(text.lower() if names.UUID.fullmatch(text) else text)
     return tuple(values)

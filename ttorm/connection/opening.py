@@ -6,12 +6,12 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from ttorm.api.batches import BatchCodec
 from ttorm.api.codec import JSONValue
-from ttorm.api.credentials import HeldToken, Secret
+from ttorm.api.credentials import HeldToken, Secret, masked
 from ttorm.api.errors import ConfigurationError
 from ttorm.api.http import Limits, Transport
 from ttorm.api.retry import RetryPolicy
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 __all__ = ["aclaim", "claim", "connect", "default_connection"]
+
+T = TypeVar("T")
 
 _EMULATED = "http://emulator.localhost"
 _lock = threading.RLock()
@@ -95,7 +97,9 @@ def connect(
         <Connection memory:>
     """
     global _default  # noqa: PLW0603 # the default connection is process-wide by design
-    url = url or os.environ.get("TTORM_URL")
+    # Before anything is raised here: tracebacks show locals.
+    secret, token = _wrapped(secret), _wrapped(token)
+    url = _shown_safely(url or os.environ.get("TTORM_URL"))
     if not url and transport is None:
         raise ConfigurationError(
             "no URL: write ttorm.connect('sqlite:///file.db') for the embedded emulator, "
@@ -182,6 +186,7 @@ def claim(
         >>> ttorm.claim(invitation.account, invitation.pin)
         Secret('***')
     """
+    pin = _wrapped(pin)
     with _unsigned(url, connection) as asked:
         return asked.run(exchange(asked, account, pin))
 
@@ -194,6 +199,7 @@ async def aclaim(
     url: str | None = None,
     connection: Connection | None = None,
 ) -> Secret:
+    pin = _wrapped(pin)
     async with _unsigned(url, connection) as asked:
         return await asked.arun(exchange(asked, account, pin))
 
@@ -246,6 +252,7 @@ def _open(url: str, *, signed: bool, network: _Network, transport: Any) -> dict[
             f"{url!r} is no URL that ttorm knows: expected https://, http://, memory:, sqlite:/// "
             "or postgresql://"
         )
+    _check_address(url)
     if not signed:
         raise ConfigurationError(
             f"{url} needs a credential: write ttorm.connect(url, secret=...) or token=..., "
@@ -254,14 +261,23 @@ def _open(url: str, *, signed: bool, network: _Network, transport: Any) -> dict[
     return {"principal": "", **_served(url, network)}
 
 
+def _wrapped(credential: T) -> T | Secret:
+    return Secret(credential) if isinstance(credential, str) and credential else credential
+
+
+def _shown_safely(url: str | None) -> str | None:
+    """Have an address that may hold a password show itself nowhere."""
+    return masked(url) if url and ("@" in url or "?" in url) else url
+
+
 def _credential(
     secret: str | Secret | None, token: str | Secret | HeldToken | None
 ) -> Secret | HeldToken | None:
     """Find the credential: what was given, or what the environment has."""
     if secret is not None and token is not None:
         raise ConfigurationError("give secret= or token=, not both")
-    text = None if token else secret or os.environ.get("TTORM_SECRET")
-    given = token or text or os.environ.get("TTORM_TOKEN")
+    text = None if token else secret or _wrapped(os.environ.get("TTORM_SECRET"))
+    given = token or text or _wrapped(os.environ.get("TTORM_TOKEN"))
     if not given:
         return None
     if not isinstance(given, (str, Secret, HeldToken)):
@@ -284,7 +300,6 @@ def _served(url: str, network: _Network) -> dict[str, Any]:
     # The HTTP library is imported when a connection first needs it.
     from ttorm.connection.http import HttpTransport
 
-    _check_address(url)
     base = url.rstrip("/")
     if network.tls is not None and not network.tls.verify_mode:
         import warnings
@@ -299,21 +314,20 @@ def _served(url: str, network: _Network) -> dict[str, Any]:
 
 
 def _check_address(url: str) -> None:
+    if "@" in url.partition("//")[2].partition("/")[0]:
+        raise ConfigurationError(
+            "the URL holds a user name or password, which the API does not take: leave it out and "
+            "write secret=... or token=..."
+        )
     try:
         parts = urlsplit(url)
         fine = bool(parts.hostname) and parts.port != 0
     except ValueError:
         fine = False
-        parts = urlsplit("")
-    if "@" in parts.netloc:
+    if not fine or "?" in url or "#" in url:
         raise ConfigurationError(
-            "the URL holds a user name or password, which the API does not take: leave it out and "
-            "write secret=... or token=..."
-        )
-    if not fine or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"{url!r} is no address of a service: expected https://host, with a port or a path "
-            "where needed, and nothing after it"
+            f"{url.partition('?')[0]!r} is no address of a service: expected https://host, with a "
+            "port or a path where needed, and nothing after it"
         )
 
 

@@ -54,12 +54,12 @@ def exchange(connection: Connection, account: str, pin: str | Secret) -> Flow[Se
         OutcomeUnknownError: The answer was lost.
         ValidationError: That is no account or PIN.
     """
-    text = Secret(pin).reveal() if isinstance(pin, (str, Secret)) else ""
-    if not _PIN.fullmatch(text):
+    pin = Secret(pin if isinstance(pin, (str, Secret)) else "")
+    if not _PIN.fullmatch(pin.reveal()):
         raise ValidationError(
             "a PIN is a short word of letters and digits: that is none", code="bad-argument"
         )
-    request = api_request("create_user_secret", [check_uuid(account, "account"), text])
+    request = api_request("create_user_secret", [check_uuid(account, "account"), pin.header()])
     try:
         answer = yield from perform(connection, request)
     except OutcomeUnknownError as lost:

@@ -161,7 +161,7 @@ class Subscription(Displayed):
         body = {
             "callback_url": self.callback_url,
             "topic": self.topic,
-            "client_secret": self._client_secret.reveal(),
+            "client_secret": self._client_secret.header(),
             "expires": self.expires,
         }
         try:
@@ -222,7 +222,7 @@ class Subscription(Displayed):
         if expires is not None:
             self.expires = check_expires(expires)
         # Without its secret it would go on unsigned.
-        body = {"client_secret": self._client_secret.reveal(), "expires": self.expires}
+        body = {"client_secret": self._client_secret.header(), "expires": self.expires}
         self._former_secret = self._server_secret
         self._former_until = (time() if now is None else now) + _IN_FLIGHT
         self._settle(now)
@@ -270,7 +270,7 @@ class Subscription(Displayed):
     # What the service answers
 
     def _ask(self, operation: str, token: Secret, body: Any = None) -> Flow[None]:
-        query = {"token": token.reveal()}
+        query = {"token": token.header()}
         request = api_request(operation, [self.account], query, body)
         self._absorb((yield from perform(self.connection, request)))
 

@@ -1,0 +1,828 @@
+"""Secrets that are known to the tests go everywhere ttorm goes, and are seen nowhere.
+
+The canaries are a user's secret, a token, a PIN, and the secrets and tokens of a subscription. An
+emulator makes them, requests are signed with them; then everything that people or programs look
+at is searched for them, as they are and in the usual codings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import io
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from inspect import isclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import rich.console
+import rich.pretty
+import rich.traceback
+
+import ttorm
+from ttorm import (
+    Batch,
+    BatchCall,
+    CircuitBreaker,
+    Field,
+    Limits,
+    Link,
+    Log,
+    RetryPolicy,
+    Role,
+    Secret,
+    Subscription,
+    Token,
+    TokenOptions,
+    TtormError,
+    Twin,
+    User,
+    description,
+    entry,
+    identity,
+    reference,
+    signals,
+)
+from ttorm.api.errors.subcodes import SUBCODES
+from ttorm.api.errors.transport import RequestError
+from ttorm.api.http import HttpRequest, HttpResponse
+from ttorm.api.retry import NO_RETRIES
+from ttorm.cli.commands import ttorm as command_line
+from ttorm.connection.http import HttpTransport
+from ttorm.emulator import Emulator
+from ttorm.emulator.transport import EmulatorTransport
+from ttorm.webhooks import Receiver
+
+PYTHON = [sys.executable, "-m", "ttorm.cli"]
+HOOK = "http://127.0.0.1:9/hook"
+NOBODY = "00000000-0000-4000-8000-000000000000"
+FINGERPRINT = 4
+"""So many characters of a secret the platform itself shows."""
+
+
+class Station(Twin):
+    celsius: Field[float] = entry(default=1.0)
+
+
+class Pump(Twin):
+    class Meta:
+        kind = "pump"
+
+    serial: Field[str | None] = identity("SN", default=None)
+    pressure: Field[float] = entry()
+    station: Field[Link[Station] | None] = description(default=None)
+    outside: Field[float | None] = reference(Station.celsius, default=None)
+
+
+class Tank(Twin):
+    class Meta:
+        kind = "tank"
+
+
+# The canaries
+
+
+class Cage:
+    """What must not be seen, in the forms that it could be seen in."""
+
+    def __init__(self, **canaries):
+        self._forms = {}
+        for kind, text in canaries.items():
+            assert len(text) > FINGERPRINT, kind
+            coded = {
+                text,
+                quote(text, safe=""),
+                json.dumps(text)[1:-1],
+                text.encode().hex(),
+                base64.b64encode(text.encode()).decode().rstrip("="),
+                text[::-1],
+                # Who shows a part of a long text, shows this much of it.
+                text[: max(6, min(40, len(text) // 3))],
+            }
+            self._forms[kind] = coded
+
+    def __repr__(self):
+        return "<Cage>"
+
+    def check(self, where, text):
+        """Fail when a canary is in a text; what is shown then has none either."""
+        if isinstance(text, bytes):
+            text = text.decode("latin-1")
+        seen = [kind for kind, forms in self._forms.items() if any(form in text for form in forms)]
+        assert not seen, f"{where} shows {', '.join(seen)}"
+
+    @property
+    def kinds(self):
+        return set(self._forms)
+
+
+class Scripted:
+    """Answers what it is told to, or lets the emulator answer."""
+
+    def __init__(self, emulator):
+        self._door = EmulatorTransport(emulator)
+        self.emulator = emulator
+        self.answers = []
+
+    def send(self, request):
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer or self._door.send(request)
+
+    async def asend(self, request):
+        return self.send(request)
+
+    def close(self):
+        """Leave the emulator to the test."""
+
+    async def aclose(self):
+        """As `close`."""
+
+
+class World:
+    """An emulator, an administrator, and somebody whose credentials are the canaries."""
+
+    def __init__(self, monkeypatch):
+        self.emulator = Emulator("memory:")
+        self.admin = ttorm.connect(
+            transport=EmulatorTransport(self.emulator, self.emulator.first_user()), default=False
+        )
+        me = self.admin.whoami()
+        with ttorm.session(self.admin):
+            self.ann = User.create(name="Ann", role=Role.at(me["role"]))
+            self.used = self.ann.invite()
+            self.secret = ttorm.claim(self.used.account, self.used.pin, connection=self.admin)
+            self.bob = User.create(name="Bob", role=Role.at(me["role"]))
+            self.invitation = self.bob.invite()
+        self.connection = self.connect()
+        with ttorm.session(self.connection):
+            self.token = Token.create(options=["create", "refresh"])
+            self.subscription = Subscription.create("hot", HOOK, connection=self.connection)
+        exported = self.subscription.export()
+        self.cage = Cage(
+            secret=self.secret.reveal(),
+            token=self.token.value.reveal(),
+            pin=self.used.pin.reveal(),
+            next_pin=self.invitation.pin.reveal(),
+            **{name: exported[name] for name in exported if self._is_secret(name, exported)},
+        )
+
+    @staticmethod
+    def _is_secret(name, exported):
+        return name.endswith(("_secret", "_token")) and exported[name] is not None
+
+    def connect(self, **options):
+        credential = {} if "token" in options else {"secret": self.secret}
+        return ttorm.connect(
+            "https://api.example",
+            **{
+                "transport": Scripted(self.emulator),
+                "default": False,
+                "retry": NO_RETRIES,
+                **credential,
+                **options,
+            },
+        )
+
+    def answering(self, *answers, **options):
+        connection = self.connect(**options)
+        if connection.credentials.is_due:
+            connection.whoami()
+        connection.transport.answers = list(answers)
+        return connection
+
+    def __repr__(self):
+        return "<World>"
+
+
+@pytest.fixture
+def world(monkeypatch):
+    for name in ("TTORM_URL", "TTORM_SECRET", "TTORM_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    world = World(monkeypatch)
+    monkeypatch.setattr("ttorm.connection.opening._default", world.connection)
+    yield world
+    world.emulator.close()
+
+
+@pytest.fixture
+def cage(world):
+    return world.cage
+
+
+def test_a_canary_that_is_seen_is_noticed(cage, world):
+    assert {"secret", "token", "pin", "client_secret", "server_secret"} <= cage.kinds
+    for text in (
+        world.secret.reveal(),
+        f"?token={quote(world.token.value.reveal())}",
+        repr(world.secret.reveal().encode()),
+        base64.b64encode(world.secret.reveal().encode()).decode(),
+        world.secret.reveal()[::-1],
+        world.token.value.reveal()[:40],
+    ):
+        with pytest.raises(AssertionError, match=r"it shows \w+"):
+            cage.check("it", text)
+    cage.check("it", repr(world.secret))
+
+
+# Errors
+
+
+def status(code, subcode=None):
+    """A situation: the service answers so."""
+    body = b"{}" if subcode is None else json.dumps({"subcode": subcode}).encode()
+
+    def situation(world):
+        world.answering(*[HttpResponse(code, {}, body)] * 3).call("who_am_i")
+
+    return situation
+
+
+def lost(name, **options):
+    """A situation: the transport fails so."""
+
+    def situation(world):
+        world.answering(getattr(ttorm, name)("it broke", **options)).call("who_am_i")
+
+    return situation
+
+
+def _configuration(world):
+    # A slip of the fingers, with the password in the address.
+    ttorm.connect(f"mysql://ann:{world.secret.reveal()}@db.example/x", default=False)
+
+
+def _validation(world):
+    ttorm.claim(world.used.account, world.used.pin.reveal() + " ", connection=world.connection)
+
+
+def _not_loaded(world):
+    async def main():
+        return Pump.at(NOBODY).pressure
+
+    asyncio.run(main())
+
+
+def _missing_entry(world):
+    twin = Twin.create(description={"kind": "pump"})
+    _ = Pump.get(twin.uuid).pressure
+
+
+def _wrong_kind(world):
+    Pump.get(Tank.create().uuid)
+
+
+def _broken_reference(world):
+    station = Station.create()
+    pump = Pump.create(pressure=1.0, outside=station)
+    station.ledger["celsius"].delete()
+    pump.refresh()
+    pump.load("ledger")
+    _ = pump.outside
+
+
+def _ambiguous(world):
+    for _ in range(2):
+        Pump.create(pressure=1.0, serial="A1")
+    Pump.find(serial="A1", strict=True)
+
+
+def _state(world):
+    with world.connect(transport=HttpTransport()) as connection:
+        pass
+    connection.call("who_am_i")
+
+
+def _budget(world):
+    with ttorm.session(budget=0):
+        Twin.get(NOBODY)
+
+
+def _not_stored(world):
+    def store(secret):
+        raise OSError("the disk is full")
+
+    world.connection.rotate(store=store)
+
+
+def _batch(world):
+    batch = Batch.run("create_twin", [BatchCall()])
+    answer = {**world.connection.call("get_batch", batch.uuid), "status": "hash_mismatch"}
+    world.connection.transport.answers = [HttpResponse(200, {}, json.dumps(answer).encode())]
+    batch.wait_done()
+
+
+def _log_gap(world):
+    log = Log()
+    log.read()
+    for _ in range(2):
+        world.connection.trace()
+        log.read()
+        world.connection.call("get_log")
+    known = world.connection.call("get_log")
+    known |= {name: value + 100 for name, value in known.items() if type(value) is int}
+    world.connection.transport.answers = [HttpResponse(200, {}, json.dumps(known).encode())]
+    log.read()
+
+
+def _conflict(world):
+    pump = Pump.create(pressure=1.0)
+    pump.load("ledger")
+    body = {"entries": {"pressure": {"value": 9.0}}}
+    world.connection.call("update_twin_ledger_entry_value", pump.uuid, body=body)
+    pump.pressure = 2.0
+    pump.save(check=True)
+
+
+def _save(world):
+    pump = Pump.create(pressure=1.0)
+    pump.ledger["other"] = 1
+    Twin.at(pump.uuid)
+    world.connection.call(
+        "add_twin_ledger_entry", pump.uuid, body={"entries": {"other": {"value": 2}}}
+    )
+    pump.save()
+
+
+def _circuit(world):
+    connection = world.answering(
+        HttpResponse(500), retry=RetryPolicy(attempts=1, breaker=CircuitBreaker(1, 60.0))
+    )
+    with pytest.raises(ttorm.ServerError):
+        connection.call("who_am_i")
+    connection.call("who_am_i")
+
+
+def _unknown(world):
+    connection = world.answering(*[ttorm.TransportError("cut off", sent=True)] * 2)
+    ttorm.claim(world.used.account, world.invitation.pin, connection=connection)
+
+
+def _format(world):
+    page = f"<html>{world.secret.reveal()}</html>".encode()
+    world.answering(HttpResponse(200, {}, page)).call("create_user_token", body={})
+
+
+def _too_large(world):
+    def big(request):
+        httpx = sys.modules[type(request).__module__.partition(".")[0]]
+        return httpx.Response(200, content=b"x" * 2_000)
+
+    module = __import__(ttorm.connection.http.LIBRARY)
+    transport = HttpTransport(Limits(body=1_000), module.MockTransport(big))
+    world.connect(transport=transport).call("who_am_i")
+
+
+SITUATIONS = {
+    "ConfigurationError": _configuration,
+    "ValidationError": _validation,
+    "NotLoadedError": _not_loaded,
+    "MissingEntryError": _missing_entry,
+    "WrongKindError": _wrong_kind,
+    "BrokenReferenceError": _broken_reference,
+    "AmbiguousIdentityError": _ambiguous,
+    "StateError": _state,
+    "BudgetExceededError": _budget,
+    "SecretNotStoredError": _not_stored,
+    "BatchError": _batch,
+    "LogGapError": _log_gap,
+    "ConflictError": _conflict,
+    "SaveError": _save,
+    "TransportError": lost("TransportError", sent=False),
+    "RequestTimeoutError": lost("RequestTimeoutError", sent=False),
+    "CircuitOpenError": _circuit,
+    "OutcomeUnknownError": _unknown,
+    "ResponseFormatError": _format,
+    "ResponseTooLargeError": _too_large,
+    "ApiError": status(302),
+    "BadRequestError": status(400),
+    "UnauthorizedError": status(401),
+    "ForbiddenError": status(403),
+    "NotFoundError": status(404),
+    "ServerError": status(500),
+    **{
+        row.error.__name__: status(number // 1000, number)
+        for number, row in SUBCODES.items()
+        if row.error.__name__ not in {"UnauthorizedError", "ForbiddenError", "NotFoundError"}
+        and row.error.__name__ != "ServerError"
+    },
+}
+
+
+def below(cls):
+    for child in cls.__subclasses__():
+        if child.__module__.partition(".")[0] == "ttorm":
+            yield child
+            yield from below(child)
+
+
+def test_every_error_class_has_a_situation():
+    # RequestError is what the errors of requests have in common, and is never raised itself.
+    assert {cls.__name__ for cls in below(TtormError)} - {RequestError.__name__} == set(SITUATIONS)
+
+
+def texts_of_error(error):
+    """Give all the ways in which an error is seen, by where."""
+    yield "str", str(error)
+    yield "repr", repr(error)
+    yield "format", f"{error}"
+    yield "args", repr(error.args)
+    yield "vars", repr(vars(error))
+    yield "notes", repr(getattr(error, "__notes__", ()))
+    captured = traceback.TracebackException.from_exception(error, capture_locals=True)
+    yield "a traceback with locals", "".join(captured.format())
+    for bounds in ({}, {"locals_max_length": None, "locals_max_string": None}):
+        shown = io.StringIO()
+        console = rich.console.Console(file=shown, width=400)
+        console.print(
+            rich.traceback.Traceback.from_exception(
+                *(type(error), error, error.__traceback__), show_locals=True, **bounds
+            )
+        )
+        yield f"a traceback of rich with locals {bounds}", shown.getvalue()
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "it failed: %s", (error,), None)
+    record.exc_info = (type(error), error, error.__traceback__)
+    yield "a line of the log", logging.Formatter().format(record)
+    for name, make in {"copy": copy.copy, "deepcopy": copy.deepcopy}.items():
+        yield name, repr(vars(make(error)))
+    try:
+        yield "pickle", pickle.dumps(error)
+    except (TypeError, AttributeError, pickle.PicklingError) as refusal:
+        yield "the refusal to pickle", repr(refusal)
+
+
+@pytest.mark.parametrize("credential", ["secret", "token", "tokens"])
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_errors_show_no_canary(world, cage, name, credential):
+    make = world.connect
+    if credential == "token":
+        world.connect = lambda **options: make(**{"token": world.token, **options})
+    elif credential == "tokens":
+        world.connect = lambda **options: make(**{"tokens": TokenOptions(), **options})
+    with pytest.raises(getattr(ttorm, name)) as raised:
+        SITUATIONS[name](world)
+    assert type(raised.value) is getattr(ttorm, name)
+    # Frames of the test hold what they raise it with.
+    while raised.value.__traceback__.tb_frame.f_code.co_filename == __file__:
+        raised.value.__traceback__ = raised.value.__traceback__.tb_next
+    for where, text in texts_of_error(raised.value):
+        if name == "SecretNotStoredError":
+            Cage(new=raised.value.secret.reveal()).check(where, text)
+        cage.check(f"{where} of {name}", text)
+
+
+# Objects
+
+
+def walk(known, seen):
+    """Give what an object holds, at any depth, as a debugger would show it."""
+    if id(known) in seen or isclass(known) or callable(known):
+        return
+    seen[id(known)] = known
+    if isinstance(known, (str, bytes)):
+        yield known
+    elif isinstance(known, dict):
+        for key, value in list(known.items()):
+            yield from walk(key, seen)
+            yield from walk(value, seen)
+    elif isinstance(known, (list, tuple, set, frozenset)):
+        for value in list(known):
+            yield from walk(value, seen)
+    elif type(known).__module__.startswith("ttorm") and not isinstance(known, (Secret, Emulator)):
+        # What is in a Secret is why there is one; what others hold is theirs to hide.
+        yield from walk(getattr(known, "__dict__", None) or {}, seen)
+        for cls in type(known).__mro__:
+            slots = getattr(cls, "__slots__", ())
+            for slot in [slots] if isinstance(slots, str) else slots:
+                if slot != "__weakref__":
+                    yield from walk(getattr(known, slot, None), seen)
+
+
+def objects(world):
+    """Make one of everything that holds a secret."""
+    connection = world.connection
+    tokened = world.connect(tokens=TokenOptions(secret_dict={"serial": "A1"}))
+    tokened.whoami()
+    served = ttorm.connect(
+        "https://api.example",
+        token=world.token,
+        default=False,
+        proxy=f"http://ann:{quote(world.secret.reveal(), safe='')}@proxy.example:8080",
+    )
+    request = ttorm.api.request.api_request("who_am_i")
+    receiver = Receiver(connection)
+    session = ttorm.session(connection)
+    return {
+        "a secret": world.secret,
+        "a token": world.token,
+        "an invitation": world.invitation,
+        "what is known of a secret": world.ann.secret,
+        "a user": world.ann,
+        "a subscription": world.subscription,
+        "a receiver": receiver,
+        "a connection": connection,
+        "a connection with tokens": tokened,
+        "a connection to a service": served,
+        "its transport": served.transport,
+        "credentials": tokened.credentials,
+        "a credential": tokened.credentials.current,
+        "options of tokens": TokenOptions(secret_dict={"serial": "A1"}),
+        "an HTTP request": connection.bind(request, connection.credentials.current),
+        "a request": ttorm.api.request.api_request(
+            "create_user_secret", [world.used.account, world.used.pin.header()]
+        ),
+        "a call": ttorm.Call(
+            connection,
+            ttorm.api.request.api_request(
+                "create_user_secret", [world.used.account, world.used.pin.header()]
+            ),
+        ),
+        "a session": session,
+        "a record": Pump.create(pressure=1.0),
+        "a cache": connection.cache,
+    }
+
+
+def shown(thing):
+    """Give all the ways in which an object is seen, by where."""
+    yield "repr", repr(thing)
+    yield "str", str(thing)
+    yield "format", f"{thing}"
+    yield "a list of it", repr([thing])
+    yield "%r", "%r %s" % (thing, thing)  # noqa: UP031 # log lines are made so
+    console = rich.console.Console(file=io.StringIO(), width=400)
+    console.print(thing)
+    console.print(rich.pretty.Pretty(thing, expand_all=True, max_string=20))
+    yield "rich", console.file.getvalue()
+    for name in ("_repr_html_", "_repr_mimebundle_"):
+        method = getattr(thing, name, None)
+        if method is not None:
+            yield name, str(method())
+    yield "vars", repr(getattr(thing, "__dict__", None))
+    yield "dir", repr(dir(thing))
+    for name, make in {"copy": copy.copy, "deepcopy": copy.deepcopy}.items():
+        try:
+            yield name, repr(make(thing))
+        except (TypeError, RecursionError, AttributeError) as refusal:
+            yield name, repr(refusal)
+    try:
+        yield "pickle", pickle.dumps(thing)
+    except (TypeError, AttributeError, pickle.PicklingError, ttorm.StateError) as refusal:
+        yield "the refusal to pickle", str(refusal)
+
+
+def test_what_holds_a_secret_does_not_show_it(world, cage):
+    for name, thing in objects(world).items():
+        for where, text in shown(thing):
+            cage.check(f"{where} of {name}", text)
+
+
+ON_THE_WAY = {"a request", "a call"}
+"""Plain data, made when it is sent and kept nowhere: the path of this one has the PIN."""
+
+
+def test_nothing_that_is_kept_has_a_secret_as_plain_text(world, cage):
+    for name, thing in objects(world).items():
+        if name not in ON_THE_WAY:
+            for text in walk(thing, {}):
+                plain = repr(text) if type(text) not in {str, bytes} else text
+                cage.check(f"something in {name}", plain)
+
+
+def test_a_header_stays_masked_when_it_is_cut(world, cage):
+    """Debuggers show the beginning of long texts."""
+    header = world.token.value.header()
+    request = HttpRequest("GET", "https://api.example", {"authorization": header})
+    assert str.__str__(header) == world.token.value.reveal()
+    for text in (repr(header[:40]), repr(request), rich.pretty.pretty_repr(request, max_string=9)):
+        cage.check("a header", text)
+
+
+# The log
+
+
+@pytest.fixture
+def lines():
+    """All that anybody logs, at every level, with what hangs on the records."""
+    shown = io.StringIO()
+    handler = logging.StreamHandler(shown)
+
+    def everything(record):
+        extra = {name: value for name, value in vars(record).items() if name != "args"}
+        return f"{record.getMessage()} {record.args!r} {extra!r}"
+
+    handler.format = everything
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield shown
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+@pytest.fixture
+def served():
+    """A served emulator with its access log: the URL, a secret, and what it prints."""
+    command = [*PYTHON, "serve", "--port", "0", "--access-log"]
+    environment = {name: text for name, text in os.environ.items() if "TTORM" not in name}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        made = json.loads(process.stdout.readline())
+        printed = []
+
+        def end():
+            if not printed:
+                process.terminate()
+                printed.append("".join(process.communicate(timeout=30)))
+            return printed[0]
+
+        yield made["url"], made["accounts"][0]["secret"], end
+        end()
+
+
+def test_the_log_of_everything_at_debug_shows_no_canary(served, lines, tmp_path):
+    url, secret, end = served
+    sent = []
+    cages = [Cage(secret=secret)]
+
+    def note(sender, **told):
+        sent.append(repr(told))
+
+    with (
+        ttorm.connect(url, secret=secret, default=False) as connection,
+        signals.request_sent.connected_to(note),
+        ttorm.session(connection),
+    ):
+        cages.append(tour(connection, url, tmp_path))
+        cages.append(asyncio.run(atour(url, secret)))
+    printed, logged = end(), lines.getvalue()
+    for known in cages:
+        known.check("the log", logged)
+        known.check("the access log", printed)
+        known.check("the signals", "".join(sent))
+    for logger in ("GET /whoami", "httpcore", "HTTP Request: POST", "send_request_headers"):
+        assert logger in logged
+    assert "/secrets/" in printed
+
+
+def tour(connection, url, folder):
+    """Use what has to do with credentials; returns those that were made."""
+    role = Role.at(connection.whoami()["role"])
+    ann = User.create(name="Ann", role=role)
+    invitation = ann.invite()
+    claimed = ttorm.claim(invitation.account, invitation.pin, url=url)
+    with pytest.raises(ttorm.NotFoundError):
+        ttorm.claim(invitation.account, invitation.pin, url=url)
+    token = Token.create(options=["create", "refresh"], secret_dict={"serial": "A1"})
+    with ttorm.connect(url, token=token, default=False) as short:
+        short.whoami()
+        with pytest.raises(ttorm.NotFoundError):
+            short.call("get_twin", NOBODY)
+    with ttorm.connect(url, secret=claimed, default=False) as own:
+        new = own.rotate()
+    with (
+        pytest.raises(ttorm.UnauthorizedError),
+        ttorm.connect(url, secret=claimed, default=False) as old,
+    ):
+        old.whoami()
+    with ttorm.connect(url, secret=new, tokens=TokenOptions(), default=False) as renewing:
+        renewing.whoami()
+        renewed = renewing.credentials.current.text
+    subscription = Subscription.create("hot", HOOK, connection=connection)
+    with pytest.raises(TtormError):
+        subscription.confirm(f"{url}/notifications/webhooks/confirm?token=wrong-token-text")
+    twin = Twin.create()
+    twin.docs.upload("a.txt", b"a" * 2_000)
+    assert twin.docs["a.txt"].download() == b"a" * 2_000
+    exported = subscription.export()
+    return Cage(
+        claimed=claimed.reveal(),
+        new=new.reveal(),
+        pin=invitation.pin.reveal(),
+        token=token.value.reveal(),
+        renewed=renewed.reveal(),
+        client_secret=exported["client_secret"],
+        server_secret=exported["server_secret"],
+    )
+
+
+async def atour(url, secret):
+    async with (
+        ttorm.connect(url, secret=secret, default=False) as connection,
+        ttorm.session(connection),
+    ):
+        token = await Token.acreate(options=["refresh"])
+        longer = await token.arefresh()
+    async with ttorm.connect(url, token=longer, default=False) as short:
+        await short.awhoami()
+    return Cage(token=token.value.reveal(), longer=longer.value.reveal())
+
+
+# Cassettes
+
+
+def test_a_cassette_has_no_canary(served, tmp_path):
+    """Recorded with the settings of the tests of cassettes."""
+    import vcr
+
+    source = Path(__file__).parents[1] / "cassettes" / "conftest.py"
+    settings = {"__name__": "settings", "__file__": str(source)}
+    exec(compile(source.read_text(encoding="utf-8"), source, "exec"), settings)
+    url, secret, _ = served
+    recorder = vcr.VCR(record_mode="all")
+    recorder.register_serializer("yaml", settings["Clean"])
+    cassette = tmp_path / "recorded.yaml"
+    with (
+        recorder.use_cassette(str(cassette)),
+        ttorm.connect(url, secret=secret, default=False) as connection,
+        ttorm.session(connection),
+    ):
+        ann = User.create(name="Ann", role=Role.at(connection.whoami()["role"]))
+        invitation = ann.invite()
+        claimed = ttorm.claim(invitation.account, invitation.pin, url=url)
+        token = Token.create()
+        subscription = Subscription.create("hot", HOOK, connection=connection)
+    exported = subscription.export()
+    recorded = cassette.read_text(encoding="utf-8")
+    assert recorded.count("request:") >= 6
+    Cage(
+        secret=secret,
+        pin=invitation.pin.reveal(),
+        claimed=claimed.reveal(),
+        token=token.value.reveal(),
+        client_secret=exported["client_secret"],
+        server_secret=exported["server_secret"],
+    ).check("the cassette", recorded)
+
+
+# The command line
+
+
+def options(command, path="ttorm"):
+    for parameter in command.params:
+        yield path, parameter
+    for name, child in getattr(command, "commands", {}).items():
+        yield from options(child, f"{path} {name}")
+
+
+def test_no_option_takes_a_secret_or_token():
+    """What is given as an argument, everybody on the machine can read in the list of processes."""
+    for path, parameter in options(command_line):
+        for name in (parameter.name, *parameter.opts):
+            spoken = name.strip("-").replace("_", "-")
+            value = not getattr(parameter, "is_flag", False)
+            assert not (value and spoken in {"secret", "token", "password", "key"}), (path, name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["serve", "--help"],
+        ["listen", "--help"],
+        ["secret", "rotate", "--help"],
+        ["secret", "rotate"],
+        ["listen", "--topic", "hot"],
+    ],
+    ids=" ".join,
+)
+def test_the_command_line_shows_no_canary(world, cage, arguments):
+    environment = {
+        **os.environ,
+        "TTORM_URL": "http://127.0.0.1:9",
+        "TTORM_SECRET": world.secret.reveal(),
+    }
+    done = subprocess.run(
+        [*PYTHON, *arguments], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert done.stdout + done.stderr
+    cage.check("the command line", done.stdout + done.stderr)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="there is no /proc here")
+def test_a_listener_has_no_canary_among_its_arguments_or_lines(served):
+    url, secret, _ = served
+    environment = {**os.environ, "TTORM_URL": url, "TTORM_SECRET": secret}
+    command = [*PYTHON, "listen", "--topic", "hot"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        first = process.stderr.readline()
+        arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        process.terminate()
+        rest = "".join(process.communicate(timeout=30))
+    assert "hot" in first
+    known = Cage(secret=secret)
+    known.check("the arguments", arguments)
+    known.check("what it prints", first + rest)
+    assert "token=" not in first + rest
