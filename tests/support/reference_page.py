@@ -66,7 +66,7 @@ OF_MODULES = {
 }
 # Public to other modules of ttorm only.
 PLUMBING = {
-    "Cache": "board count_hit deliver drop get key land look peek put share",
+    "Cache": "board count_hit deliver drop get is_shared key land look peek put share",
     "Column": "bind call learn of read untyped",
     "Connection": "arun bind known_account learn_account may_block run scope strain swap",
     "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"

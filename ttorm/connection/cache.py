@@ -116,6 +116,11 @@ class Cache:
         """Counters since the cache was made."""
         return CacheStatistics(self._hits, self._misses, self._stored, self._dropped)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes keep answers in the same place."""
+        return self._shared is not None
+
     def key(self, scope: str, request: ApiRequest) -> CacheKey | None:
         """Return the key of a request, or None when its answer is not kept."""
         operation, arguments, query = request.operation, request.arguments, request.query

@@ -98,7 +98,7 @@ def read(
         fresh = not (yield from wait(flight.done))
         # What is shared may have been dropped elsewhere after a read began, and before it was
         # joined; the second one that is joined has begun later.
-        if (waited or not flight.lease) and not (fresh or flight.stale or flight.answer is None):
+        if (waited or not cache.is_shared) and not (fresh or flight.stale or flight.answer is None):
             cache.count_hit()
             return _kept(connection, flight.answer, request)
         waited = True

@@ -201,9 +201,12 @@ class RedisBackend:
                 self._noted.append(drop)
 
     def deliver(self) -> Flow[None]:
-        """Have all processes forget what was noted."""
+        """Have all processes forget what was noted.
+
+        It is tried also while the server is left alone: it may be back, and others read from it.
+        """
         if self._noted:
-            yield from self._ask([])
+            yield from self._ask([], anyway=True)
 
     def _commands(self, drops: Iterable[Drop]) -> Iterator[Command]:
         for drop in drops:
@@ -248,11 +251,11 @@ class RedisBackend:
     def _may_ask(self) -> bool:
         return self._down_until is None or monotonic() >= self._down_until
 
-    def _ask(self, commands: list[Command]) -> Flow[list[Any] | None]:
+    def _ask(self, commands: list[Command], *, anyway: bool = False) -> Flow[list[Any] | None]:
         """Run commands after the drops noted so far; None when there is no answer."""
         with self._alone():
             probes = self._down_until is not None
-            if not self._may_ask():
+            if not (anyway or self._may_ask()):
                 return None
             if probes:
                 # One asks whether it is back, for all.
