@@ -78,7 +78,7 @@ async def test_new_records_that_were_discarded_are_not_created(do, connection, s
 
 
 async def test_a_new_record_of_a_failed_block_can_be_saved_later(do, connection, sent):
-    with pytest.raises(ZeroDivisionError):
+    with suppress(ZeroDivisionError):
         async with do.block(ttorm.session()):
             truck = Truck(plate="B")
             truck.cargo.append("sand")
