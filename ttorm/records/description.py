@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING
 
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ValidationError
 from ttorm.api.names import check_description_key
 from ttorm.records.cells import ABSENT, NOTHING, UNKNOWN
 from ttorm.records.loading import require
 from ttorm.records.named import Named
-from ttorm.records.values import PLAIN, is_scalar
+from ttorm.records.values import PLAIN, check_dictionary, is_scalar
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState
@@ -117,10 +116,7 @@ class Description(Named[JSONValue], MutableMapping[str, JSONValue]):
         Raises:
             ValidationError: A key or a value is not allowed; nothing is changed then.
         """
-        if not isinstance(value, Mapping):
-            raise ValidationError(
-                f"a description is a dictionary, found {type(value).__name__}", code="invalid-value"
-            )
+        check_dictionary(value, "a description")
         self._state.check_alive()
         for key, item in value.items():
             PLAIN.check(item, f"description[{check_description_key(key)!r}]")

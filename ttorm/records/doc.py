@@ -30,7 +30,7 @@ from ttorm.records.transfer import (
     fetch,
 )
 from ttorm.records.uploads import Wish, saved_uuid, upload
-from ttorm.records.values import PLAIN
+from ttorm.records.values import PLAIN, check_dictionary
 from ttorm.results import SaveResult
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Doc(Displayed):
     @description.setter
     def description(self, value: Mapping[str, JSONValue] | None) -> None:
         if value is not None:
+            check_dictionary(value, "a description")
             for key in value:
                 check_description_key(key)
             value = dict(value)

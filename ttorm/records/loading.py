@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ttorm import signals
 from ttorm.api.answers import needed
 from ttorm.api.errors import NotLoadedError, StateError, ValidationError
+from ttorm.api.names import check_uuid
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import Answer, kept_answer, read
 from ttorm.flows import Flow, gather
@@ -29,6 +30,7 @@ __all__ = [
 
 PARTS = ("description", "ledger", "identities", "docs")
 """The parts of a Twin; one request brings one. Foreign Ledgers are ``ledgers/<alias>``."""
+_ALIASES = (PERSONAL, "owner", "creator")
 
 
 def require(state: TwinState, part: str, attribute: str) -> None:
@@ -160,8 +162,11 @@ def check_part(part: str, hint: str = "") -> str:
     Raises:
         ValidationError: A Twin has no such part.
     """
-    if part in PARTS or (part.startswith("ledgers/") and part != "ledgers/"):
+    if part in PARTS:
         return part
+    if isinstance(part, str) and part.startswith("ledgers/"):
+        alias = part.removeprefix("ledgers/")
+        return part if alias in _ALIASES else f"ledgers/{check_uuid(alias, 'account UUID')}"
     raise ValidationError(
         f"a Twin has no part {part!r}{hint}: expected one of {', '.join(PARTS)} or "
         "'ledgers/<alias>'",

@@ -102,6 +102,9 @@ def find_all(
 
 def resolve(model: Any, text: str, context: Context = None) -> Flow[list[dict[str, Any]]]:
     """Resolve an Identity to the alive Twins of a class, the oldest first."""
+    for account in [context] if isinstance(context, str) else context or ():
+        if account not in ("personal", "system"):
+            names.check_uuid(account, "account UUID")
     connection = current_session().connection
     request = api_request("resolve_twin_identity", [text], {"context": context, "details": True})
     try:

@@ -150,6 +150,8 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
             >>> Twin.create(entries={"pressure": 2.5}).as_(Pump).pressure
             2.5
         """
+        if not (isinstance(model, type) and issubclass(model, Record)):
+            raise TypeError(f"as_() takes a class of Twins, found {model!r}")
         state = self._state
         if check:
             key = model.__meta__.kind_key

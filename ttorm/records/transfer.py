@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
+from typing import IO, Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from ttorm.api.answers import member, needed, refusal
@@ -28,9 +28,7 @@ from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow, send, sleep
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
+from ttorm.records.streams import Progress, Sink, Told, Unclosed, Watched
 
 __all__ = [
     "FAILED",
@@ -48,8 +46,6 @@ __all__ = [
 
 Source = bytes | str | os.PathLike[str] | IO[bytes]
 Target = str | os.PathLike[str] | IO[bytes]
-Progress: TypeAlias = Callable[[int, int | None], object]
-"""Called with the bytes done so far and their number altogether, None while that is not known."""
 _CHUNK = 1 << 16
 _REDIRECTS = 5
 FAILED = ("hash_mismatch", "error")
@@ -91,9 +87,15 @@ def attach(
     with ExitStack() as copies:
         upload, digest = upload_of(source, copies)
         _check_hash(name, wish.get("hash"), digest)
-        if progress is not None:
-            upload = _watched(upload, progress)
-        handler = yield from store(connection, upload)
+        told = None if progress is None else Told(progress)
+        if told is not None:
+            upload = _watched(upload, told)
+        try:
+            handler = yield from store(connection, upload)
+        except Exception:
+            if told is not None and told.failure is not None:
+                raise told.failure from None
+            raise
     wanted = {"handler": handler, **wish, "hash": digest}
     body = {"docs": {name: {key: value for key, value in wanted.items() if value is not None}}}
     try:
@@ -189,31 +191,7 @@ def _watched(upload: bytes | Upload, progress: Progress) -> Upload:
         content = upload
         upload = Upload(lambda: io.BytesIO(content), len(content))
     whole = upload
-    return Upload(lambda: cast(IO[bytes], _Watched(whole.open(), progress, whole.size)), whole.size)
-
-
-class _Watched(io.RawIOBase):
-    """A reader that tells how far it is."""
-
-    def __init__(self, source: IO[bytes], progress: Progress, size: int) -> None:
-        self._source = source
-        self._progress = progress
-        self._size = size
-        self._done = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        chunk = self._source.read(-1 if size is None else size)
-        if chunk:
-            self._done += len(chunk)
-            self._progress(self._done, self._size)
-        return chunk
-
-    def close(self) -> None:
-        self._source.close()
-        super().close()
+    return Upload(lambda: cast(IO[bytes], Watched(whole.open(), progress, whole.size)), whole.size)
 
 
 def upload_of(source: Source, copies: ExitStack) -> tuple[bytes | Upload, str]:
@@ -257,22 +235,9 @@ def _upload_of_file(source: IO[bytes], copies: ExitStack) -> tuple[Upload, str]:
 
     def rewound() -> IO[bytes]:
         source.seek(start)
-        return cast(IO[bytes], _Unclosed(source))
+        return cast(IO[bytes], Unclosed(source))
 
     return Upload(rewound, size), digest
-
-
-class _Unclosed(io.RawIOBase):
-    """A reader of the caller's file that leaves it open."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return self._source.read(-1 if size is None else size)
 
 
 def _digest(reader: IO[bytes]) -> str:
@@ -285,27 +250,6 @@ def _digest(reader: IO[bytes]) -> str:
 
 
 # Download
-
-
-class _Sink(io.RawIOBase):
-    """Takes a download's bytes and their hash on the way to a file, and tells how far it is."""
-
-    def __init__(self, file: IO[bytes], progress: Progress | None, whole: int | None) -> None:
-        import hashlib
-
-        self._file = file
-        self._progress = progress
-        self._whole = whole
-        self.digest: _Hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: Any, /) -> int:
-        self.digest.update(data)
-        self.size += len(data)
-        written = self._file.write(data)
-        if self._progress is not None:
-            self._progress(self.size, self._whole)
-        return written
 
 
 def fetch(
@@ -322,6 +266,7 @@ def fetch(
     """
     from tempfile import NamedTemporaryFile
 
+    _check_target(to)
     request = api_request("get_twin_doc", [twin, name], {"download": True})
     doc = yield from perform(connection, request)
     url = member(doc, "download").get("url")
@@ -335,13 +280,25 @@ def fetch(
     folder = Path(to).parent if isinstance(to, (str, os.PathLike)) else None
     with NamedTemporaryFile(dir=folder, prefix=".ttorm-", delete=False) as file:
         try:
-            sink = _Sink(file, progress, member(doc, "creation_certificate").get("size"))
+            sink = Sink(file, progress, member(doc, "creation_certificate").get("size"))
             response = yield from download(connection, str(url), cast(IO[bytes], sink))
             file.flush()
             _check(doc, name, response, sink, file)
             return _deliver(file, to)
         finally:
             Path(file.name).unlink(missing_ok=True)
+
+
+def _check_target(to: object) -> None:
+    """Refuse what bytes cannot be written to, before anything is asked."""
+    if to is None or isinstance(to, (str, os.PathLike)):
+        return
+    if isinstance(to, io.TextIOBase) or not hasattr(to, "write"):
+        raise ValidationError(
+            "a Doc is written to a path or a file opened for writing bytes (mode 'wb'), found "
+            f"{type(to).__name__}",
+            code="bad-argument",
+        )
 
 
 def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResponse]:
@@ -367,7 +324,7 @@ def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResp
 
 
 def _check(
-    doc: Mapping[str, Any], name: str, response: HttpResponse, sink: _Sink, file: IO[bytes]
+    doc: Mapping[str, Any], name: str, response: HttpResponse, sink: Sink, file: IO[bytes]
 ) -> None:
     expected = str(member(doc, "creation_certificate").get("hash") or "").lower()
     if not expected or sink.digest.hexdigest() == expected:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from ttorm.api.codec import JSONValue
+from ttorm.api.errors import ValidationError
 from ttorm.pairs import twin_of
 from ttorm.records.attributes import touch_field, write_field
 from ttorm.records.bulk import part_named
@@ -24,6 +25,7 @@ from ttorm.records.signatures import ConstructorSignature
 from ttorm.records.state import PERSONAL, TwinState
 from ttorm.records.stickers import Stickers
 from ttorm.records.timeline import Timeline
+from ttorm.records.values import check_dictionary
 from ttorm.results import Plan, SaveResult
 from ttorm.sessions import current_session
 
@@ -107,6 +109,14 @@ class Twin(Finders):
         identities: Iterable[str],
         values: Mapping[str, Any],
     ) -> None:
+        for what, given in (("description=", description), ("entries=", entries)):
+            if given is not None:
+                check_dictionary(given, what)
+        if isinstance(identities, str):
+            raise ValidationError(
+                f"identities={identities!r}: expected a list, such as [{identities!r}]",
+                code="bad-argument",
+            )
         meta = type(self).__meta__
         if meta.kind is not None:
             self._state.description.cell(meta.kind_key).assign(meta.kind)
@@ -311,11 +321,20 @@ class Twin(Finders):
 
     @property
     def description(self) -> Description:
-        """The description: a dictionary, loaded when it is looked at."""
+        """The description: a dictionary, loaded when it is looked at.
+
+        Assigning a dictionary replaces the whole, but for the mark of the kind.
+        """
         return Description(self._state)
 
     @description.setter
     def description(self, value: Mapping[str, JSONValue]) -> None:
+        check_dictionary(value, "a description")
+        meta = type(self).__meta__
+        if meta.kind is not None and meta.kind_key not in value:
+            known = self._state.description.current(meta.kind_key)
+            kind = known if isinstance(known, str) else meta.kind
+            value = {meta.kind_key: kind, **value}
         Description(self._state).replace(value)
 
     @property

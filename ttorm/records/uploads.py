@@ -11,6 +11,7 @@ from ttorm.api.names import check_description_key, check_doc_name
 from ttorm.flows import Flow
 from ttorm.records.telling import tell_of_upload
 from ttorm.records.transfer import Progress, Source, attach
+from ttorm.records.values import check_dictionary
 
 if TYPE_CHECKING:
     from ttorm.records.doc import Doc
@@ -40,6 +41,8 @@ class Wish(NamedTuple):
         Raises:
             ValidationError: The description or the storage class is not allowed.
         """
+        if self.description is not None:
+            check_dictionary(self.description, f"the description of {name!r}")
         for key in self.description or ():
             check_description_key(key)
         check_json(dict(self.description or {}), f"the description of {name!r}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ttorm.api.codec import JSONValue, check_json, decode, encode
+from ttorm.api.errors import ValidationError
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState
@@ -17,6 +18,7 @@ __all__ = [
     "Codec",
     "Need",
     "PlainCodec",
+    "check_dictionary",
     "is_exact",
     "is_scalar",
     "loses",
@@ -139,3 +141,15 @@ def short(value: object) -> str:
     """Show a value in a message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_dictionary(value: object, what: str) -> None:
+    """Refuse what is no dictionary.
+
+    Raises:
+        ValidationError: It is something else.
+    """
+    if not isinstance(value, Mapping):
+        raise ValidationError(
+            f"{what} is a dictionary, found {type(value).__name__}", code="invalid-value"
+        )
