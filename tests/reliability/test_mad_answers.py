@@ -149,7 +149,7 @@ async def _edit(do, uuid, **options):
 
 
 async def _increment(do, uuid):
-    return await do(Twin.at(uuid).ledger["flow"], "update", lambda flow: flow + 1)
+    return await do(Twin.at(uuid).ledger["flow"], "update", lambda flow: repr(flow)[:9])
 
 
 PROGRAMS["save"] = _edit
