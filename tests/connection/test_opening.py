@@ -175,7 +175,7 @@ def test_a_file_that_is_no_store(connect, tmp_path):
 def test_services_need_a_credential():
     with pytest.raises(ConfigurationError, match=r"needs a cred.*TTORM_SECRET or TTORM_TOKEN"):
         ttorm.connect("https://rest.example.org")
-    with pytest.raises(ConfigurationError, match="needs a credential"):
+    with pytest.raises(ConfigurationError, match="is empty: leave it out"):
         ttorm.connect("https://rest.example.org", secret="")
 
 

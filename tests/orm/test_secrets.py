@@ -319,6 +319,14 @@ async def test_nothing_is_lost_when_storing_fails(do, secret, signed):
     await do(connection, "call", "trace")
 
 
+async def test_what_cannot_store_is_refused_before_the_old_secret_ends(do, secret, signed):
+    connection = signed(secret)
+    before = connection.requests
+    with pytest.raises(ValidationError, match=r"store='vault': expected a function"):
+        await do(connection, "rotate", store="vault")
+    assert (connection.secret, connection.requests) == (secret, before)
+
+
 async def test_the_store_may_use_the_connection(do, world, secret, signed):
     connection, kept = signed(secret), []
 

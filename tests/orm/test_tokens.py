@@ -228,6 +228,32 @@ async def test_a_connection_makes_its_tokens(do, door, signed, secret, emulator)
     assert door.take() == ["POST /token", "POST /trace"]
 
 
+async def test_a_connection_that_renews_makes_tokens_for_others(do, door, signed, secret):
+    options = TokenOptions(secret_dict={"company": "acme"})
+    connection = signed(secret=secret, tokens=options)
+    async with do.block(ttorm.session(connection)):
+        await do(connection, "call", "trace")
+        token = await do(Token, "create", secret_dict={"company": "other", "hall": 4})
+        plain = await do(Token, "create")
+    assert door.take() == ["POST /token", "POST /trace", "POST /token", "POST /token"]
+    # What its own tokens carry nobody sheds.
+    same = [{"company": "acme", "hall": 4}, {"company": "acme"}]
+    async with do.block(ttorm.session(signed(secret=secret))):
+        others = [await do(Token, "create", secret_dict=carried) for carried in same]
+    scopes = [signed(token=one).scope() for one in (token, plain)]
+    assert scopes == [signed(token=one).scope() for one in others]
+    assert scopes[1] == connection.scope()
+
+
+async def test_tokens_for_others_after_somebody_else_has_rotated(do, door, signed, secret):
+    connection = signed(secret=secret, tokens=TokenOptions())
+    await do(connection, "call", "trace")
+    await do(signed(secret=secret), "rotate")
+    async with do.block(ttorm.session(connection)):
+        with pytest.raises(UnauthorizedError):
+            await do(Token, "create")
+
+
 async def test_a_token_is_renewed_ahead_of_its_end(do, door, signed, secret, emulator):
     async with do.block(ttorm.session(signed(secret=secret))):
         token = await do(Token, "create", options=["refresh"])
@@ -294,6 +320,11 @@ def test_options_that_do_not_fit(signed):
         signed(token=Token("a.b.c"), tokens=TokenOptions())
     with pytest.raises(ConfigurationError, match="secret_dict"):
         signed(token=Token("a.b.c", options=["refresh"]), tokens=TokenOptions(secret_dict={"a": 1}))
+    with pytest.raises(ConfigurationError, match="tokens= is a dict"):
+        signed(secret="s", tokens={"lifetime": 900})
+    for empty in ("secret", "token"):
+        with pytest.raises(ConfigurationError, match="is empty: leave it out"):
+            signed(**{empty: ""})
     with pytest.raises(ConfigurationError, match="not both"):
         signed(secret="s", token=Token("a.b.c"))
     with pytest.raises(ConfigurationError, match="ahead to be shorter"):

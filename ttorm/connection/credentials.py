@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from os import getpid
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +15,7 @@ from ttorm.api.codec import JSONValue, check_json
 from ttorm.api.credentials import HeldToken, Secret, credential_scope, derived_key
 from ttorm.api.errors import ConfigurationError, TtormError, UnauthorizedError
 from ttorm.api.names import check_description_key
-from ttorm.api.request import api_request
+from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import ask
 from ttorm.connection.flights import SingleFlight
 from ttorm.flows import Flow, wait
@@ -120,6 +121,7 @@ class Credentials:
     Attributes:
         current: What signs the next request.
         secret: The secret, if there is one.
+        makes_tokens: Whether the secret signs nothing but the making of tokens.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class Credentials:
     ) -> None:
         self.secret = secret
         self._tokens = tokens or TokenOptions()
-        self._makes_tokens = secret is not None and tokens is not None
+        self.makes_tokens = secret is not None and tokens is not None
         self._clock = time
         self._pause_until = 0.0
         self._renewal = SingleFlight()
@@ -143,7 +145,7 @@ class Credentials:
             self.current, self._root = Credential.of(token), _Root(token.key)
 
     def _take(self, secret: Secret | None, key: Secret) -> None:
-        if secret is None or not self._makes_tokens:
+        if secret is None or not self.makes_tokens:
             self._root = _Root(secret or key)
             self.current = Credential(secret)
         else:
@@ -158,6 +160,16 @@ class Credentials:
     def key(self) -> Secret:
         """What the scopes of answers are made from."""
         return self._root.key
+
+    def carried(self, secret_dict: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Give what a token carries that is made here: at least what those of its own do."""
+        own = self._tokens.secret_dict
+        return {**(secret_dict or {}), **own} if own else secret_dict
+
+    def token_key(self, secret_dict: Mapping[str, Any] | None) -> Secret:
+        """Return the key of a token that is made here."""
+        maker = self.secret if self.makes_tokens and self.secret else self.key
+        return derived_key(maker, secret_dict)
 
     def scope(self, address: str, dictionary: Mapping[str, Any] | None) -> str:
         """Name what may be read with a request dictionary."""
@@ -177,7 +189,7 @@ class Credentials:
     def is_due(self) -> bool:
         """Whether what signs requests is to be renewed before the next one."""
         current = self.current
-        if current.ends is None or not (current.refreshes or self._makes_tokens):
+        if current.ends is None or not (current.refreshes or self.makes_tokens):
             return False
         soon = self._clock() >= max(current.ends - self._tokens.ahead, self._pause_until)
         return soon or self._is_over(current)
@@ -212,7 +224,7 @@ class Credentials:
 
     @property
     def _lacks_token(self) -> bool:
-        return self._makes_tokens and self.current.text is None
+        return self.makes_tokens and self.current.text is None
 
     def after_refusal(self, connection: Connection, refused: Credential) -> Flow[Credential | None]:
         """Give what may sign a request that was refused with 401; None when there is nothing.
@@ -222,7 +234,7 @@ class Credentials:
             TransportError: The service was not reached.
         """
         yield from self._swapped()
-        if self.current is refused and self._makes_tokens:
+        if self.current is refused and self.makes_tokens:
             yield from self._renewal.do(
                 lambda: self._renew(connection, refused, refresh=False),
                 lambda: self.current is refused,
@@ -237,29 +249,36 @@ class Credentials:
         new: Credential | None = None
         if self.secret is None or (refresh and old.refreshes and not self._is_over(old)):
             try:
-                new = yield from self._new_token(connection, "refresh_user_token", old)
+                refreshed = partial(ask, connection, credential=old)
+                new = yield from self._new_token("refresh_user_token", refreshed)
             except TtormError:
                 if self.secret is None:
                     raise
         if new is None:
-            new = yield from self._made_token(connection)
+            new = yield from self._new_token(
+                "create_user_token", partial(self.by_secret, connection)
+            )
         if self.current is old:
             self.current = new
 
-    def _made_token(self, connection: Connection) -> Flow[Credential]:
+    def by_secret(self, connection: Connection, request: ApiRequest) -> Flow[dict[str, Any]]:
+        """Send what the secret signs even where tokens made of it sign all else.
+
+        Raises:
+            ApiError: The service refused.
+            TransportError: It was not reached.
+        """
         secret = self.secret
         try:
-            return (yield from self._new_token(connection, "create_user_token", Credential(secret)))
+            return (yield from ask(connection, request, Credential(secret)))
         except UnauthorizedError:
             yield from self._swapped()
             if self.secret is secret:
                 raise
-        return (
-            yield from self._new_token(connection, "create_user_token", Credential(self.secret))
-        )
+        return (yield from ask(connection, request, Credential(self.secret)))
 
     def _new_token(
-        self, connection: Connection, operation: str, signer: Credential
+        self, operation: str, send: Callable[[ApiRequest], Flow[dict[str, Any]]]
     ) -> Flow[Credential]:
         end = round(self._clock() + self._tokens.lifetime, 3)
         body: dict[str, Any] = {"validity_ts": end}
@@ -267,7 +286,7 @@ class Credentials:
             body["options"] = ["refresh"]
             if self._tokens.secret_dict is not None:
                 body["secret_dict"] = dict(self._tokens.secret_dict)
-        answer = yield from ask(connection, api_request(operation, body=body), signer)
+        answer = yield from send(api_request(operation, body=body))
         told = answer.get("validity_ts")
         ends = float(told) if isinstance(told, (int, float)) else end
         return Credential(Secret(needed(answer, "token")), ends, refreshes=True)

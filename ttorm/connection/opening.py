@@ -221,7 +221,11 @@ def _unsigned(
     return Connection(credentials=Credentials(principal=parts.pop("principal")), **parts)
 
 
-def _check_tokens(tokens: TokenOptions, held: Secret | HeldToken | None) -> None:
+def _check_tokens(tokens: object, held: Secret | HeldToken | None) -> None:
+    if not isinstance(tokens, TokenOptions):
+        raise ConfigurationError(
+            f"tokens= is a {type(tokens).__name__}: expected ttorm.TokenOptions(lifetime=900)"
+        )
     if isinstance(held, HeldToken) and ("refresh" not in held.options or tokens.secret_dict):
         raise ConfigurationError(
             "tokens= renews a Token with the option 'refresh', and leaves its secret_dict as it "
@@ -276,6 +280,11 @@ def _credential(
     """Find the credential: what was given, or what the environment has."""
     if secret is not None and token is not None:
         raise ConfigurationError("give secret= or token=, not both")
+    if "" in (secret, token):
+        # An emulator would let in who has none as the account's first user.
+        raise ConfigurationError(
+            "the secret or token is empty: leave it out to have TTORM_SECRET or TTORM_TOKEN count"
+        )
     text = None if token else secret or _wrapped(os.environ.get("TTORM_SECRET"))
     given = token or text or _wrapped(os.environ.get("TTORM_TOKEN"))
     if not given:

@@ -82,6 +82,12 @@ def rotated(
 ) -> Flow[Secret]:
     """Replace a connection's secret, or wait for who does, and have the new one stored."""
     end = coming(valid_until, "the new secret")
+    if store is not None and not callable(store):
+        # Once the old secret has ended it is too late to find out.
+        raise ValidationError(
+            f"store={store!r}: expected a function that is given the new secret",
+            code="bad-argument",
+        )
     credentials = connection.credentials
     old = credentials.secret
     if old is None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue
-from ttorm.api.credentials import HeldToken, Secret, TokenOption, derived_key
+from ttorm.api.credentials import HeldToken, Secret, TokenOption
 from ttorm.api.errors import StateError, ValidationError
 from ttorm.api.moments import coming, moment, timestamp
 from ttorm.api.request import api_request
@@ -93,6 +93,8 @@ class Token(HeldToken):
     ) -> Self:
         """Make a token of the connection's secret, or of a token with the option ``"create"``.
 
+        Where the connection's own tokens carry something (see `TokenOptions`), this one does, too.
+
         Args:
             options: ``"refresh"`` lets its holder make longer copies of it, ``"create"`` make
                 tokens.
@@ -129,8 +131,18 @@ class Token(HeldToken):
     @classmethod
     def _create(cls, body: dict[str, Any]) -> Flow[Self]:
         connection = current_session().connection
-        key = derived_key(connection.credentials.key, body.get("secret_dict"))
-        answer = yield from perform(connection, api_request("create_user_token", body=body))
+        credentials = connection.credentials
+        carried = credentials.carried(body.get("secret_dict"))
+        if carried is not None:
+            body = {**body, "secret_dict": carried}
+        key = credentials.token_key(carried)
+        request = api_request("create_user_token", body=body)
+        if credentials.makes_tokens:
+            # Its tokens make no others.
+            spend(connection, request)
+            answer = yield from credentials.by_secret(connection, request)
+        else:
+            answer = yield from perform(connection, request)
         return cls._of(connection, answer, body, key)
 
     def refresh(self, valid_until: datetime | float | None = None) -> Self:
