@@ -98,7 +98,8 @@ def read(
         fresh = not (yield from wait(flight.done))
         # What is shared may have been dropped elsewhere after a read began, and before it was
         # joined; the second one that is joined has begun later.
-        if (waited or not cache.is_shared) and not (fresh or flight.stale or flight.answer is None):
+        late = cache.is_shared and not waited
+        if not (late or fresh or flight.stale or flight.answer is None):
             cache.count_hit()
             return _kept(connection, flight.answer, request)
         waited = True
@@ -179,7 +180,6 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
     except ApiError as error:
         if cache is not None:
             after_failure(cache, scope, request, error.status)
-            yield from cache.deliver()
             yield from _tell_of_stale(connection, request, error.status)
         if isinstance(error, ServerError) and request.operation.repeat is Repeat.UNSAFE:
             raise _unknown(request, error.attempts, error) from error
@@ -189,12 +189,10 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
         if cache is not None:
             after_failure(cache, scope, request, None)
             if isinstance(error, Exception):
-                yield from cache.deliver()
                 yield from _tell_of_stale(connection, request)
         raise
     if cache is not None:
         after_write(cache, scope, request, answer)
-        yield from cache.deliver()
         yield from _tell_of_stale(connection, request)
     return answer
 
@@ -267,6 +265,8 @@ def _tell_of_stale(
     connection: Connection, request: ApiRequest, status: int | None = None
 ) -> Flow[None]:
     stale = request.operation.method != "GET" or status in (401, 403)
+    if stale and connection.cache is not None:
+        yield from connection.cache.deliver()
     if stale and signals.cache_invalidated.receivers:
         yield from signals.emit(
             signals.cache_invalidated, connection, **_about(connection, request)
