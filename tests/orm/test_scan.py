@@ -362,3 +362,12 @@ def test_a_hundred_thousand_records_need_no_more_memory_than_a_page(connection, 
     assert max(alive) <= 2_000
     # After the second page nothing is added but what the identity map gives up now and then.
     assert max(memory[2:]) <= 1.1 * memory[1] + 1_000_000
+
+
+async def test_nothing_is_the_first_of_none(do, connection, sent):
+    await do(Twin, "create")
+    sent.clear()
+    none = Twin.scan().limit(0)
+    assert await do(none, "first") is None
+    assert not await do(none, "exists")
+    assert sent == []

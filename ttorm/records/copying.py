@@ -13,7 +13,7 @@ from ttorm.records.state import TwinState
 if TYPE_CHECKING:
     from ttorm.records.record import Record
 
-__all__ = ["duplicate", "revive", "snapshot"]
+__all__ = ["duplicate", "ordinary", "revive", "snapshot"]
 
 _Snapshot = dict[str, Any]
 
@@ -43,6 +43,12 @@ def snapshot(state: TwinState) -> _Snapshot:
         "identities": _items(state.identities),
         "docs": _items(state.docs),
     }
+
+
+def ordinary(record: Record) -> dict[str, Any]:
+    """Give the attributes of a record that are none of its fields."""
+    of_fields = {*type(record).__fields__, "_state", "_row"}
+    return {name: value for name, value in vars(record).items() if name not in of_fields}
 
 
 def revive(model: type[Record], taken: _Snapshot) -> Record:

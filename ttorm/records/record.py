@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -14,7 +15,7 @@ from ttorm.connection.core import Connection
 from ttorm.display import Displayed, Sheet
 from ttorm.records.attributes import delete_field, write_field
 from ttorm.records.cells import NOTHING, UNKNOWN
-from ttorm.records.copying import duplicate, revive, snapshot
+from ttorm.records.copying import duplicate, ordinary, revive, snapshot
 from ttorm.records.display import line, record_sheet
 from ttorm.records.dumping import Dumps
 from ttorm.records.listing import Row, first_look, wake
@@ -30,10 +31,13 @@ __all__ = ["Record"]
 R = TypeVar("R", bound="Record")
 
 
+_MISSING = object()
+
+
 def _assignable(model: type, name: str) -> bool:
     """Tell whether a name of the class is meant to be assigned on its records."""
-    known = getattr_static(model, name, None)
-    return known is not None and (hasattr(known, "__set__") or not _is_verb(known))
+    known = getattr_static(model, name, _MISSING)
+    return known is not _MISSING and (hasattr(known, "__set__") or not _is_verb(known))
 
 
 def _is_verb(known: object) -> bool:
@@ -254,13 +258,18 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
         return hash((Record, self._state.address, self._state.uuid))
 
     def __copy__(self) -> Self:
-        return cast(Self, duplicate(self))
+        copied = cast(Self, duplicate(self))
+        vars(copied).update(ordinary(self))
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return cast(Self, duplicate(self))
+        # Attributes may lead back here.
+        memo[id(self)] = copied = cast(Self, duplicate(self))
+        vars(copied).update(deepcopy(ordinary(self), memo))
+        return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return revive, (type(self), snapshot(self._state))
+        return revive, (type(self), snapshot(self._state)), ordinary(self) or None
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *type(self).__fields__]

@@ -263,6 +263,9 @@ class Scan(Displayed, Generic[T]):
 
     # Answers
 
+    def _one(self) -> Self:
+        return self if self._options.limit == 0 else self.limit(1)
+
     def first(self) -> T | None:
         """Return the first one, or None.
 
@@ -270,11 +273,11 @@ class Scan(Displayed, Generic[T]):
             >>> Twin.scan("TWIN.kind == 'unicorn'").first() is None
             True
         """
-        return next(iter(self.limit(1)), None)
+        return next(iter(self._one()), None)
 
     @twin_of(first)
     async def afirst(self) -> T | None:
-        async for record in self.limit(1):
+        async for record in self._one():
             return record
         return None
 
@@ -311,11 +314,11 @@ class Scan(Displayed, Generic[T]):
             >>> Twin.scan("TWIN.kind == 'unicorn'").exists()
             False
         """
-        return any(page.records for page in self.limit(1).pages())
+        return any(page.records for page in self._one().pages())
 
     @twin_of(exists)
     async def aexists(self) -> bool:
-        async for page in self.limit(1).pages():
+        async for page in self._one().pages():
             if page.records:
                 return True
         return False

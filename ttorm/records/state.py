@@ -120,6 +120,10 @@ class TwinState(Parts):
 
     # Views
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What belongs to a Twin, such as an Entry, is copied and pickled with its record.
+        return getattr, (self.record(), "_state")
+
     @property
     def _state(self) -> TwinState:
         # A session knows states, and records that have not made theirs yet: both are asked alike.
