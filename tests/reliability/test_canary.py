@@ -728,6 +728,61 @@ async def atour(url, secret):
     return Cage(token=token.value.reveal(), longer=longer.value.reveal())
 
 
+def work(world):
+    """Use credentials once more, by a connection of their own; returns those that were made."""
+    connection = world.connect()
+    with ttorm.session(connection):
+        ann = User.create(name="Ann", role=Role.at(connection.whoami()["role"]))
+        invitation = ann.invite()
+        claimed = ttorm.claim(invitation.account, invitation.pin, connection=connection)
+        token = Token.create(secret_dict={"serial": "A1"})
+        subscription = Subscription.create("hot", HOOK, connection=connection)
+        with pytest.raises(TtormError):
+            subscription.confirm(f"{HOOK}?token={token.value.reveal()}")
+    return Cage(
+        secret=world.secret.reveal(),
+        claimed=claimed.reveal(),
+        pin=invitation.pin.reveal(),
+        token=token.value.reveal(),
+        client_secret=subscription.export()["client_secret"],
+        server_secret=subscription.export()["server_secret"],
+    )
+
+
+def test_the_request_log_of_the_emulator_shows_no_canary(world):
+    with world.emulator.recording() as made:
+        known = work(world)
+    assert "create_user_secret" in [request.operation for request in made]
+    for request in made:
+        known.check("the request log", f"{request!r} {request} {request.path} {request.query}")
+        known.check("a body in the request log", repr(request.body))
+
+
+def test_hooks_and_spans_show_no_canary(world):
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from ttorm.contrib import otel
+
+    told, exporter, provider = [], InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    hooks = otel.Telemetry(tracer_provider=provider)
+
+    class Notes(ttorm.Hooks):
+        def after(self, call):
+            told.append(f"{call!r} {call.path} {call.template} {call.request!r} {call.headers}")
+
+    make = world.connect
+    world.connect = lambda **options: make(hooks=[Notes(), hooks], **options)
+    known = work(world)
+    spans = [span.to_json() for span in exporter.get_finished_spans()]
+    assert len(spans) >= len(told) >= 6
+    for text in (*told, *spans):
+        known.check("a hook or span", text)
+    provider.shutdown()
+
+
 # Cassettes
 
 
