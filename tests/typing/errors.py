@@ -240,3 +240,6 @@ for weather in Weather.rows():
     weather.city = "Rome"  # error
 for low in LowBattery.twins():
     low.batery  # error
+ttorm.RedisBackend(5)  # error
+ttorm.RedisBackend("redis://localhost", key=5)  # error
+ttorm.Cache(negative="5")  # error
