@@ -328,7 +328,7 @@ def test_nobody_listens(closed_port, connect, do):
 
 def test_no_such_host(connect, do):
     with pytest.raises(TransportError) as caught:
-        do(connect("http://no-such-host.invalid"), "call", "create_twin")
+        do(connect("https://no-such-host.invalid"), "call", "create_twin")
     assert not caught.value.sent
 
 

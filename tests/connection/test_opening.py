@@ -210,10 +210,10 @@ def test_bad_options():
 
 
 def test_the_environment_gives_what_is_left_out(connect, monkeypatch):
-    monkeypatch.setenv("TTORM_URL", "http://from.environment")
+    monkeypatch.setenv("TTORM_URL", "https://from.environment")
     monkeypatch.setenv("TTORM_SECRET", "secret-of-environment")
     connection = connect()
-    assert connection.base_url == "http://from.environment"
+    assert connection.base_url == "https://from.environment"
     recorder = Recorder()
     connection = connect(transport=recorder)
     assert sent_credential(connection, recorder) == "secret-of-environment"
@@ -310,7 +310,14 @@ def test_transports_of_the_http_library(connect, compressed):
     assert seen == ["http://x.test/whoami"] * 2
 
 
+def test_a_credential_that_others_could_read_is_warned_of(connect):
+    with pytest.warns(UserWarning, match="http:// is not encrypted: .* http://x.test can read"):
+        connect("http://x.test", secret=SECRET)
+    for url in ("https://x.test", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"):
+        connect(url, secret=SECRET)  # warnings are errors here
+
+
 def test_nothing_shows_the_credential(connect):
-    connection = connect("http://x.test", secret=SECRET, dictionary={"pin": "77"})
+    connection = connect("https://x.test", secret=SECRET, dictionary={"pin": "77"})
     assert SECRET not in f"{connection} {connection!r} {vars(connection)}"
     assert SECRET not in json.dumps(vars(connection), default=repr)

@@ -310,16 +310,26 @@ def _served(url: str, network: _Network) -> dict[str, Any]:
     from ttorm.connection.http import HttpTransport
 
     base = url.rstrip("/")
-    if network.tls is not None and not network.tls.verify_mode:
+    unchecked = network.tls is not None and not network.tls.verify_mode
+    if unchecked or not _is_private(base):
         import warnings
 
+        reason = "certificates are not checked" if unchecked else "http:// is not encrypted"
         warnings.warn(
-            f"certificates are not checked: whoever is between here and {base} can read the "
-            "credential and answer in its place",
+            f"{reason}: whoever is between here and {base} can read the credential and answer in "
+            "its place",
             stacklevel=4,
         )
     transport = HttpTransport(network.limits, tls=network.tls, proxy=network.proxy)
     return {"url": url, "address": base.lower(), "base_url": base, "transport": transport}
+
+
+def _is_private(url: str) -> bool:
+    """Tell whether nobody can listen: it is encrypted, or does not leave this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    here = host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
+    return parts.scheme.lower() == "https" or here
 
 
 def _check_address(url: str) -> None:
