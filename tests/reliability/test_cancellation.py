@@ -119,7 +119,7 @@ def test_a_storm_of_cancelled_requests():
             tasks = len(asyncio.all_tasks())
             await connection.aclose()
             deadline = time.monotonic() + 10
-            while sockets() > before and time.monotonic() < deadline:
+            while sockets() > before and time.monotonic() < deadline:  # noqa: ASYNC110 # no event
                 await asyncio.sleep(0.05)  # the server's ends close, too
             return cancelled, answers, tasks, sockets() - before
 

@@ -281,17 +281,17 @@ def _check_publish(publish: Mapping[Any, Any] | None) -> dict[str, list[str]] | 
         )
     found: dict[str, list[str]] = {}
     for occasion, topics in publish.items():
-        several = [topics] if isinstance(topics, str) else topics
+        several: object = [topics] if isinstance(topics, str) else topics
         if not isinstance(several, Iterable):
             raise ValidationError(
                 f"{occasion}={topics!r}: expected a topic or a list of topics", code="bad-argument"
             )
-        found[occasion] = list(dict.fromkeys(map(check_topic, several)))
+        found[occasion] = list(dict.fromkeys(map(check_topic, cast("Iterable[object]", several))))
     return found
 
 
 def _topics(told: Any) -> tuple[str, ...]:
-    return tuple(map(str, told)) if isinstance(told, list) else (str(told),)
+    return tuple(map(str, cast("list[object]", told))) if isinstance(told, list) else (str(told),)
 
 
 def named_context(context: object) -> str:
