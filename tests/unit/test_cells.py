@@ -517,6 +517,16 @@ def test_typed_containers_changed_to_what_their_type_cannot_hold(annotation, bas
     assert cell.change() is NOTHING
 
 
+def test_what_another_thread_has_forgotten_is_still_what_was_looked_at():
+    cell = Cell([1], "here")
+    raw = cell.current()
+    cell.rebase(UNKNOWN)
+    value = cell.read(PLAIN, None, raw)
+    assert value == [1]
+    value.append(2)
+    assert cell.change() == [1, 2]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

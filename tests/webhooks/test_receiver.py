@@ -148,6 +148,21 @@ def test_what_is_no_message(receiver, body, status, caplog):
     assert caplog.text.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "text"),
+    [
+        ("{}", JSON, "the body as it came, in bytes, found str"),
+        (None, JSON, "the body as it came, in bytes, found NoneType"),
+        (b"{}", [("content-type", "application/json")], "headers with items"),
+    ],
+)
+def test_slips_of_whoever_calls_are_no_replies(receiver, body, headers, text):
+    with pytest.raises(TypeError, match=text):
+        receiver.handle(body, headers)
+    with pytest.raises(TypeError, match=text):
+        asyncio.run(receiver.ahandle(body, headers))
+
+
 def test_a_small_limit(new_receiver, sender):
     body = sender.sign(sender.notification())
     assert new_receiver(max_body=len(body) - 1).handle(body, JSON).status == 413

@@ -40,7 +40,7 @@ def read_field(state: TwinState, spec: FieldSpec) -> Any:
         now = item.current(attribute)
     cell = item.cell(attribute)
     if now is not ABSENT:
-        value = cell.read(spec.codec, state)
+        value = cell.read(spec.codec, state, now)
     elif spec.required:
         raise MissingEntryError(
             f"{state.model.__name__} {state.uuid} has no {spec.kind} {spec.target!r}, and "

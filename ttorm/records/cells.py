@@ -114,12 +114,20 @@ class Cell:
         """Have the value written by the next save even if it is the service's."""
         self._forced = True
 
-    def read(self, codec: Codec = PLAIN, near: TwinState | None = None) -> Any:
-        """Give the value to a user. Call only when there `holds` one."""
+    def read(
+        self, codec: Codec = PLAIN, near: TwinState | None = None, raw: JSONValue = NOTHING
+    ) -> Any:
+        """Give the value to a user. Call only when there `holds` one.
+
+        Args:
+            codec: What makes the value of JSON.
+            near: The Twin it belongs to.
+            raw: What `current` has said, which other threads may have had forgotten since.
+        """
         for handout in self._handouts:
             if handout.codec is codec and not self._is_behind(handout):
                 return handout.value
-        raw = self.current()
+        raw = self.current() if raw is NOTHING else raw
         # What was changed so far is the common start of all views.
         self._compare_with(self.base)
         return self.lend(codec.load(raw, self.where, near), codec)

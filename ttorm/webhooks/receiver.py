@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from math import inf
 from time import time
+from typing import cast
 
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import ConfigurationError, NotFoundError
@@ -101,14 +102,17 @@ class Receiver:
 
         Returns:
             Body, status and headers: what Flask takes as it is.
+
+        Raises:
+            TypeError: The body is no bytes, or the headers are no mapping.
         """
-        return blocking.run(self._handle(body, headers), 1)
+        return blocking.run(self._handle(*_given(body, headers)), 1)
 
     @twin_of(handle)
     async def ahandle(self, body: bytes, headers: Headers) -> Reply:
         from ttorm.connection import tasks
 
-        return await tasks.run(self._handle(body, headers), 1)
+        return await tasks.run(self._handle(*_given(body, headers)), 1)
 
     def _handle(self, body: bytes, headers: Headers) -> Flow[Reply]:
         try:
@@ -348,3 +352,21 @@ class Receiver:
         """Give the seconds until the next subscription is due: not too few, and not too many."""
         ends = [one._validity_ts - one.expires / 4 for one in self.store.all()]
         return min(max(1.0, min(ends, default=inf) - self._clock()), _LONGEST_REST)
+
+
+def _given(body: object, headers: object) -> tuple[bytes, Headers]:
+    """Refuse what no stranger sends: a slip of whoever calls, which no reply should hide.
+
+    Raises:
+        TypeError: The body is no bytes, or the headers are no mapping.
+    """
+    if not isinstance(body, (bytes, bytearray)):
+        raise TypeError(
+            f"expected the body as it came, in bytes, found {type(body).__name__}: signatures are "
+            "made of it undecoded"
+        )
+    if not hasattr(headers, "items"):
+        raise TypeError(
+            f"expected headers with items(), found {type(headers).__name__}: write dict(headers)"
+        )
+    return bytes(body), cast(Headers, headers)
