@@ -219,9 +219,11 @@ def test_the_limit_of_an_answer_is_exact(serve, connect, do, size):
         (b"\x1f\x8bbroken", "gzip", "compression is broken"),
         (b"not compressed", "gzip", "compression is broken"),
         (gzip.compress(b'{"a": 1}' * 1000)[:-12], "gzip", "cut short"),
+        (gzip.compress(b"{}") + b"more", "gzip", "goes on after the end"),
+        (gzip.compress(b"{}") + bytes(8 << 20), "gzip", "goes on after the end"),
         (b"x", "br", "compressed as 'br'"),
     ],
-    ids=["broken", "none", "cut", "other"],
+    ids=["broken", "none", "cut", "more", "much more", "other"],
 )
 def test_broken_compression(serve, connect, do, body, encoding, text):
     serve(Response(body, headers={"content-encoding": encoding}))

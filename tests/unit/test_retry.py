@@ -29,6 +29,10 @@ def http_date(seconds):
         (" 7 ", 7.0),
         (http_date(NOW + 90), 90.0),
         (http_date(NOW), 0.0),
+        ("90000", 90_000.0),
+        (http_date(NOW + 10 * 86_400), 864_000.0),
+        ("inf", 31_536_000.0),
+        ("99999999999999999999", 31_536_000.0),
     ],
 )
 def test_retry_after_in_both_forms(value, seconds):
@@ -38,9 +42,8 @@ def test_retry_after_in_both_forms(value, seconds):
 @pytest.mark.parametrize(
     "value",
     [
-        *(None, "", "soon", "-1", "nan", "inf", "1e99", "99999999999999999999"),
+        *(None, "", "soon", "-1", "-inf", "nan"),
         *("Wed, 21 Oct", "Mon, 99 Foo 2024 10:00:00 GMT", http_date(NOW - 5)),
-        http_date(NOW + 10 * 86_400),
     ],
 )
 def test_senseless_retry_after_is_ignored(value):
@@ -50,7 +53,7 @@ def test_senseless_retry_after_is_ignored(value):
 @given(st.text(max_size=40))
 def test_no_header_breaks_it(value):
     seconds = retry_after(value, NOW)
-    assert seconds is None or 0 <= seconds < 86_400
+    assert seconds is None or 0 <= seconds <= 31_536_000
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,10 @@ __all__ = [
 ]
 
 
+_YEAR = 31_536_000.0
+"""Seconds."""
+
+
 class Failure(Enum):
     """What is known of a request that failed."""
 
@@ -44,7 +48,7 @@ def retry_after(value: str | None, now: float) -> float | None:
         now: Unix seconds.
 
     Returns:
-        Seconds from now, or None when the header is missing or senseless.
+        Seconds from now, a year at most; None when the header is missing or senseless.
 
     Example:
         >>> retry_after("2", 0.0), retry_after("soon", 0.0), retry_after("-1", 0.0)
@@ -61,7 +65,7 @@ def retry_after(value: str | None, now: float) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - now
         except (TypeError, ValueError, OverflowError):
             return None
-    return seconds if 0 <= seconds < 86_400 else None
+    return min(seconds, _YEAR) if seconds >= 0 else None
 
 
 class RetryQuota(NamedTuple):

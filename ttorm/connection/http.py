@@ -428,6 +428,9 @@ class _Reader:
             self._take(chunk)
             return
         self._begun = True
+        if self._inflate.eof:
+            # zlib would put it all aside.
+            raise ResponseFormatError("the answer goes on after the end of its compressed body")
         try:
             while chunk:
                 self._take(self._inflate.decompress(chunk, _CHUNK))
@@ -452,4 +455,6 @@ class _Reader:
             self._take(self._inflate.flush())
             if self._begun and not self._inflate.eof:
                 raise ResponseFormatError("the answer's compressed body is cut short")
+            if self._inflate.unused_data:
+                raise ResponseFormatError("the answer goes on after the end of its compressed body")
         return HttpResponse(self._status, self._headers, b"".join(self._parts))

@@ -37,6 +37,7 @@ def snapshot(state: TwinState) -> _Snapshot:
         "facts": state.facts,
         "fresh": state.fresh,
         "replaced": state.replaced,
+        "in_doubt": state.in_doubt,
         "identity_fields": dict(state.identity_fields),
         "description": _item(state.description),
         "ledgers": {alias: _items(ledger) for alias, ledger in state.ledgers.items()},
@@ -65,6 +66,7 @@ def duplicate(record: Record) -> Record:
 def _show(model: type[Record], state: TwinState, taken: _Snapshot) -> Record:
     state.address = taken["address"]
     state.facts, state.fresh = taken["facts"], taken["fresh"]
+    state.in_doubt = taken["in_doubt"]
     state.replaced, state.identity_fields = taken["replaced"], taken["identity_fields"]
     _restore_item(state.description, taken["description"])
     for alias, ledger in taken["ledgers"].items():

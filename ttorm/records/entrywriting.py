@@ -55,8 +55,13 @@ class EntryWriting(Writing):
                 # Its value arrives after this answer: whoever looks asks again.
                 ledger.forget(name)
         self.fail(step, failed)
-        checked = [name for name in failed if overwrites(step.sent[name])]
-        if checked and patience.attempt > 1:
+        again = patience.attempt > 1
+        checked = [
+            name
+            for name in failed
+            if overwrites(step.sent[name]) or (again and step.does == "create")
+        ]
+        if checked and again:
             # The guard of a repeat: what was sent before may have arrived late.
             yield from self.clear_entries(step._replace(sent=_only(step.sent, checked)), patience)
         elif checked and self.check:
@@ -70,28 +75,10 @@ class EntryWriting(Writing):
 
         What moved without getting in the way is written over what is there now.
         """
-        state, ledger = self.state, self.state.ledger
-        before = {name: ledger.base.get(name, {}) for name in failed}
-        self.requests += 1
-        yield from load_part(state, "ledger", fresh=True)
-        after = {name: ledger.base.get(name, {}) for name in failed}
-        moved = [name for name in failed if value_moment(before[name]) != value_moment(after[name])]
-        sides = [
-            Lost(
-                "ledger",
-                name,
-                before[name].get("value", ABSENT),
-                step.sent[name].get("value", ABSENT),
-                after[name].get("value", ABSENT),
-            )
-            for name in moved
-        ]
-        # Equal values from both sides are no agreement: each may have added one to the same.
-        lost = [
-            one
-            for one in sides
-            if not alike(one.base, one.theirs) and (one.mine, one.theirs) != (ABSENT, ABSENT)
-        ]
+        state = self.state
+        sides = yield from self._moved(_only(step.sent, failed))
+        moved = [one.name for one in sides]
+        lost = [one for one in sides if _is_lost(one)]
         self._rounds += 1
         if lost or self._rounds > _ROUNDS:
             raise conflict(state, lost or sides)
@@ -101,6 +88,39 @@ class EntryWriting(Writing):
             del self.errors[attribute_name(state, "ledger", name)]
         for again in repeated(state, step, names):
             yield from self.execute(again._replace(request=self.guarded(again)))
+
+    def read_checked(self, writes: Iterable[Step]) -> Flow[None]:
+        """Read Entries that an earlier save has left in doubt.
+
+        Raises:
+            ConflictError: Some were written since they were seen, here or by somebody else.
+        """
+        seen = self.state.ledger.base
+        sent = [one for step in writes for one in step.sent.items()]
+        sides = yield from self._moved(
+            {name: one for name, one in sent if name in seen and overwrites(one)}
+        )
+        if lost := [one for one in sides if _is_lost(one)]:
+            raise conflict(self.state, lost)
+
+    def _moved(self, sent: Sent) -> Flow[list[Lost]]:
+        """Read the Ledger, and give what has moved of some Entries since they were seen."""
+        ledger = self.state.ledger
+        before = {name: ledger.base.get(name, {}) for name in sent}
+        self.requests += 1
+        yield from load_part(self.state, "ledger", fresh=True)
+        after = {name: ledger.base.get(name, {}) for name in sent}
+        return [
+            Lost(
+                "ledger",
+                name,
+                before[name].get("value", ABSENT),
+                sent[name].get("value", ABSENT),
+                after[name].get("value", ABSENT),
+            )
+            for name in sent
+            if value_moment(before[name]) != value_moment(after[name])
+        ]
 
     def clear_entries(
         self,
@@ -151,6 +171,11 @@ class EntryWriting(Writing):
         self.fail(step, {name: text for name in names if name not in told})
         if lost:
             raise conflict(self.state, lost)
+
+
+def _is_lost(one: Lost) -> bool:
+    # Equal values from both sides are no agreement: each may have added one to the same.
+    return not alike(one.base, one.theirs) and (one.mine, one.theirs) != (ABSENT, ABSENT)
 
 
 def _only(sent: Sent, names: Iterable[str]) -> Sent:

@@ -152,21 +152,25 @@ class _Saving(EntryWriting):
         super().__init__(state, check=check, atomic=atomic)
         self.recover = recover
         self.changes: dict[str, Change] | None = None
+        self.only: tuple[Part, str] | None = None
+        self.without: Spots = frozenset()
 
     def run(self, only: tuple[Part, str] | None, without: Spots) -> Flow[None]:
         state = self.state
         # Everything is checked before anything is sent.
         self.requests += yield from ask_account(state)
-        for part in sorted(state.in_doubt):
-            self.requests += 1
-            yield from load_part(state, part, fresh=True)
+        self.only, self.without = only, without
+        doubtful = state.in_doubt
+        for part in sorted(doubtful):
+            yield from self._read_doubtful(part)
         self._steps(only, without)
         if state.uuid is None:
             created = creation(state, without | keys_about_itself(state))
             created.encode_body()
             yield from self._create(created)
         elif only is None and (
-            description_needs_reading(state) or (self.check and state.redescribed())
+            description_needs_reading(state)
+            or (self.check and "description" not in doubtful and state.redescribed())
         ):
             yield from self._read_description(check=self.check)
         if only is None and identities_need_reading(state):
@@ -182,6 +186,17 @@ class _Saving(EntryWriting):
             # Where more is saved, what somebody else has removed already holds up nothing.
             gone_is_fine = only is None and step.does == "delete" and step.part != "ledger"
             yield from self.execute(step, gone_is_fine=gone_is_fine)
+
+    def _read_doubtful(self, part: str) -> Flow[None]:
+        """Read what an earlier save has left in doubt; what others write is not taken for seen."""
+        if part == "description":
+            yield from self._read_description(check=self.check and self.only is None)
+        elif part == "ledger" and self.check:
+            writes = steps(self.state, str(self.state.uuid), self.only, self.without)
+            yield from self.read_checked([step for step in writes if step.part == "ledger"])
+        else:
+            self.requests += 1
+            yield from load_part(self.state, part, fresh=True)
 
     def _steps(self, only: tuple[Part, str] | None, without: Spots) -> list[Step]:
         found = steps(self.state, self.state.uuid or "new", only, without)
@@ -268,7 +283,7 @@ class _Saving(EntryWriting):
             case "ledger":
                 yield from self.settle_entries(step, answer, patience)
             case "identities":
-                self._settle_identities(step, answer)
+                yield from self._settle_identities(step, answer, patience)
             case "docs":
                 self._settle_docs(step, answer)
         self.state.forget_values()
@@ -296,20 +311,40 @@ class _Saving(EntryWriting):
                     self._settle_description(step.sent["description"], self.state.facts or {})
             case "identities":
                 yield from self.look("identities", error)
-        left = steps(self.state, str(self.state.uuid))
-        again = [one for one in left if (one.part, one.does) == (step.part, step.does)]
+        again = self._left_of(step)
         still = {name for one in again for name in one.sent.get("description", one.sent)}
         sent = step.sent.get("description", step.sent)
         self.note(step.does, step.part, [name for name in sent if name not in still])
         for one in again:
             yield from self.pause(error, patience)
-            yield from self.execute(one, patience=patience)
+            # What was sent before may arrive at last.
+            yield from self.execute(one, gone_is_fine=one.does == "delete", patience=patience)
 
-    def _settle_identities(self, step: Step, answer: Mapping[str, Any]) -> None:
+    def _left_of(self, step: Step) -> list[Step]:
+        """Give what a look has left of a step, and nothing else that is to be saved."""
+        left = steps(self.state, str(self.state.uuid), self.only, self.without)
+        return [
+            one
+            for one in left
+            if (one.part, one.does) == (step.part, step.does)
+            and not one.sent.keys().isdisjoint(step.sent)
+        ]
+
+    def _settle_identities(
+        self, step: Step, answer: Mapping[str, Any], patience: Patience
+    ) -> Flow[None]:
         identities = self.state.identities
+        failed = {text: refusal(answer, "identities", text) for text in step.sent}
+        refused = {text: why for text, why in failed.items() if why is not None}
+        if refused and patience.attempt > 1:
+            # What was sent before may have arrived late.
+            yield from self.look("identities", None)
+            still = {text for one in self._left_of(step) for text in one.sent}
+            self.note(step.does, "identities", [text for text in refused if text not in still])
+            refused = {text: why for text, why in refused.items() if text in still}
+        self.fail(step, refused)
         for text, sent in step.sent.items():
-            if (refused := refusal(answer, "identities", text)) is not None:
-                self.fail(step, {text: refused})
+            if failed[text] is not None:
                 continue
             if step.does == "delete":
                 identities.settle(text, {}, ABSENT)

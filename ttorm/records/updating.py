@@ -10,6 +10,7 @@ from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ConflictError, MissingEntryError, StateError, ValidationError
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
+from ttorm.records.loading import load_part
 from ttorm.records.retrying import backoff
 from ttorm.records.saving import save
 from ttorm.records.turns import turn
@@ -44,7 +45,9 @@ def update(
     state = entry._attached()
     item = state.ledger.item(entry.name)
     for attempt in count(1):
-        if item.present is None:
+        if "ledger" in state.in_doubt:
+            yield from load_part(state, "ledger", fresh=True)
+        elif item.present is None:
             yield from entry._refresh()
         # Others who share this record change nothing from here until the save has begun.
         yield from turn(state)

@@ -1,0 +1,176 @@
+"""Records in doubt: what the next save makes of them, and of requests that arrive late."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+import ttorm
+from ttorm import Entry, Twin
+
+EASY = ttorm.RetryPolicy(attempts=3, base=0.0)
+LOOKS = {"ledger": "get_twin_ledger_entry", "description": "get_twin"}
+WRITES = {"ledger": "update_twin_ledger_entry_value", "description": "update_twin"}
+
+
+@pytest.fixture
+def connection(connect):
+    return connect(default=True, retry=EASY)
+
+
+@pytest.fixture
+def faults(connection):
+    return connection.emulator.faults
+
+
+@pytest.fixture
+def doubt(faults, do):
+    """Have a verb fail without anybody knowing what it did."""
+
+    async def doubt(part, moment, owner, verb, *arguments):
+        lost = faults.add(WRITES[part], drop=moment)
+        blind = faults.add(LOOKS[part], drop="before")
+        with pytest.raises(ttorm.OutcomeUnknownError):
+            await do(owner, verb, *arguments)
+        lost.remove()
+        blind.remove()
+
+    return doubt
+
+
+@pytest.fixture
+def late(wire):
+    """Have the first request of a method arrive only when it is sent again."""
+
+    def late(method, times=1):
+        held = []
+
+        def meddle(request):
+            if request.method != method:
+                return
+            if len(held) < times:
+                held.append(request)
+                raise ttorm.TransportError("late", sent=True)
+            wire.meddle = lambda request: None
+            wire.transport.send(held[0])
+
+        wire.meddle = meddle
+
+    return late
+
+
+def raised(value):
+    return value + 1
+
+
+@pytest.mark.parametrize(("moment", "result"), [("before", 6), ("after", 7)])
+async def test_an_increment_begins_from_what_the_one_in_doubt_has_left(
+    do, connection, doubt, others, moment, result
+):
+    twin = await do(Twin, "create", entries={"n": 5})
+    await doubt("ledger", moment, twin.ledger["n"], "update", raised)
+    assert await do(twin.ledger["n"], "update", raised) == result
+    assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == result
+
+
+async def test_an_increment_after_one_in_doubt_goes_on_from_somebody_elses(
+    do, connection, doubt, others
+):
+    twin = await do(Twin, "create", entries={"n": 5})
+    await doubt("ledger", "before", twin.ledger["n"], "update", raised)
+    body = {"entries": {"n": {"value": 50}}}
+    others.call("update_twin_ledger_entry_value", twin.uuid, body=body)
+    assert await do(twin.ledger["n"], "update", raised) == 51
+
+
+async def test_a_checked_save_takes_nothing_for_seen_that_it_read_in_doubt(
+    do, connection, doubt, others
+):
+    twin = await do(Twin, "create", entries={"n": 5, "m": 1})
+    twin.ledger["n"] = 6
+    await doubt("ledger", "before", twin, "save")
+    body = {"entries": {"n": {"value": 50}}}
+    others.call("update_twin_ledger_entry_value", twin.uuid, body=body)
+    with pytest.raises(ttorm.ConflictError) as caught:
+        await do(twin, "save", check=True)
+    [lost] = caught.value.conflicts
+    assert (lost.base, lost.mine, lost.theirs) == (5, 6, 50)
+    caught.value.resolve("mine")
+    await do(twin, "save", check=True)
+    assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == 6
+
+
+async def test_a_checked_save_of_a_description_in_doubt_takes_nothing_for_seen(
+    do, connection, doubt, others, sent
+):
+    twin = await do(Twin, "create", description={"k": 1})
+    twin.description["k"] = 2
+    await doubt("description", "before", twin, "save")
+    others.call("update_twin", twin.uuid, body={"description": {"k": 50}})
+    sent.clear()
+    with pytest.raises(ttorm.ConflictError):
+        await do(twin, "save", check=True)
+    assert [request.method for request in sent] == ["GET"]
+    assert others.call("get_twin", twin.uuid)["description"] == {"k": 50}
+
+
+@pytest.mark.parametrize(
+    "taken", [copy.copy, copy.deepcopy, lambda twin: pickle.loads(pickle.dumps(twin))]
+)
+async def test_copies_are_in_doubt_as_well(do, connection, doubt, sent, taken):
+    twin = await do(Twin, "create", entries={"n": 5})
+    twin.ledger["n"] = 6
+    await doubt("ledger", "after", twin, "save")
+    other = taken(twin)
+    assert [step.method for step in other.plan()][:1] == ["GET"]
+    sent.clear()
+    await do(other, "save")
+    assert [request.method for request in sent] == ["GET"]
+
+
+async def test_a_new_reference_that_arrives_late_is_there(do, connection, late, others):
+    source = await do(Twin, "create", entries={"a": 1})
+    twin = await do(Twin, "create")
+    twin.ledger["link"] = Entry(ref=source.ledger["a"])
+    late("POST")
+    assert (await do(twin, "save")).created == ("ledger['link']",)
+    assert ttorm.inspect(twin).state == "clean"
+
+
+async def test_a_new_identity_that_arrives_late_is_there(do, connection, late):
+    twin = await do(Twin, "create")
+    twin.identities.add("SN#1")
+    late("POST")
+    assert (await do(twin, "save")).created == ("identities['SN#1']",)
+    assert ttorm.inspect(twin).state == "clean"
+
+
+async def test_a_removal_that_arrives_late_is_done(do, connection, late):
+    twin = await do(Twin, "create", identities=["SN#1"])
+    del twin.identities["SN#1"]
+    late("DELETE", times=3)
+    assert (await do(twin, "save")).deleted == ("identities['SN#1']",)
+    assert ttorm.inspect(twin).state == "clean"
+
+
+async def test_what_is_to_be_removed_at_once_takes_nothing_else_along(
+    do, connection, faults, others
+):
+    twin = await do(Twin, "create", identities=["SN#1", "SN#2", "SN#3"])
+    del twin.identities["SN#1"]
+    faults.add("delete_twin_identity", drop="before", times=3)
+    result = await do(twin.identities["SN#2"], "delete")
+    assert result.deleted == ("identities['SN#2']",)
+    assert list(others.call("get_twin_identities", twin.uuid)["identities"]) == ["SN#1", "SN#3"]
+
+
+async def test_each_change_of_an_identity_is_sent_once_more_at_most(do, connection, faults):
+    twin = await do(Twin, "create", identities=["SN#1", "SN#2"])
+    for identity in twin.identities.values():
+        identity.visibility = "true"
+    faults.add("update_twin_identity", drop="before", times=3)
+    result = await do(twin, "save")
+    assert result.updated == ("identities['SN#1']", "identities['SN#2']")
+    assert ttorm.inspect(twin).state == "clean"
