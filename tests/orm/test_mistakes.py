@@ -117,6 +117,20 @@ async def test_a_constructor_of_ones_own(do, connection):
         assert not hasattr(found, "_seen")
 
 
+def test_options_of_a_class_statement():
+    class Vessel(Twin):
+        def __init_subclass__(cls, liquid=None, **options):
+            super().__init_subclass__(**options)
+            cls.liquid = liquid
+
+    class Keg(Vessel, liquid="beer"):
+        level: Field[int] = entry(default=0)
+
+    assert Keg.liquid == "beer"
+    with pytest.raises(TypeError, match="keyword"):
+        type("Jug", (Twin,), {}, kind="jug")
+
+
 def test_a_constructor_that_forgets_the_record(connection):
     class Tank(Twin):
         level: Field[int] = entry()

@@ -412,3 +412,20 @@ async def test_of_two_classes_of_one_kind_the_one_made_last_shows_its_twins(do, 
         assert type(await do(Twin, "get", kiln.uuid)) is second
     async with do.block(ttorm.session()):
         assert type(await do(first, "get", kiln.uuid)) is first
+
+
+async def test_a_property_tells_what_it_lacks(do, connection):
+    class Cart(Twin):
+        limit: Field[float] = entry()
+
+        @property
+        def room(self):
+            return self.limit - self.weight
+
+    cart = await do(Cart.at((await do(Twin, "create")).uuid), "load")
+    with pytest.raises(ttorm.MissingEntryError, match="has no entry 'limit'"):
+        _ = cart.room
+    cart.limit = 5.0
+    with pytest.raises(AttributeError, match="Cart has no attribute 'weight'"):
+        _ = cart.room
+    assert not hasattr(cart, "room")

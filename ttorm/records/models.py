@@ -54,8 +54,16 @@ class ModelMeta(type):
     __meta__: Meta
     __options__: Mapping[str, Any]
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> ModelMeta:
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> ModelMeta:
         """Make a model class of a class body.
+
+        Args:
+            name: Its name.
+            bases: Its bases.
+            namespace: Its body.
+            **options: What an `__init_subclass__` of a base takes.
 
         Raises:
             TypeError: A declaration is wrong; the message says how to mend it.
@@ -63,7 +71,7 @@ class ModelMeta(type):
         own = {key: value for key, value in namespace.items() if isinstance(value, FieldSpec)}
         check_body(name, bases, namespace, own)
         body = {key: value for key, value in namespace.items() if key not in own}
-        cls = super().__new__(mcs, name, bases, body)
+        cls = super().__new__(mcs, name, bases, body, **options)
         scope = _enclosing_names(namespace, own)
         for attribute, spec in own.items():
             spec.bind(cls, attribute, scope)

@@ -184,6 +184,9 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
                 raise AttributeError(name)
             spec = type(self).__fields__.get(name)
             if spec is None:
+                if getattr_static(type(self), name, _MISSING) is not _MISSING:
+                    # A property that failed with an AttributeError: have it say so itself.
+                    return object.__getattribute__(self, name)
                 raise AttributeError(
                     f"{type(self).__name__} has no attribute {name!r}"
                     f"{did_you_mean(name, [*type(self).__fields__, *dir(type(self))])}"
