@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from io import BytesIO
 
@@ -190,6 +192,18 @@ class TestFiles:
             folder = emulator.blobs.folder
             assert folder.exists()
         assert not folder.exists()
+
+    def test_a_program_that_closes_nothing_leaves_nothing_behind_quietly(self, tmp_path):
+        program = (
+            "import ttorm; connection = ttorm.connect('memory:'); "
+            "ttorm.Twin.create().docs.upload('a', b'x'); "
+            "print(connection.emulator.blobs.folder.parent)"
+        )
+        command = [sys.executable, "-W", "error", "-c", program]
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, str(tmp_path), "")
+        assert [*tmp_path.iterdir()] == []
 
     def test_nothing_is_removed_for_a_change_that_did_not_happen(
         self, api, emulator, twin, new_doc, files, monkeypatch, caplog

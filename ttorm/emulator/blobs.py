@@ -10,12 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from time import time
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, Any, NamedTuple
+from weakref import finalize
 
 from ttorm.emulator.store import Transaction
-
-if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
 
 __all__ = ["LOST", "PIECE", "Blobs", "Folder", "Received"]
 
@@ -103,7 +101,8 @@ class Folder(Blobs):
 
     def __init__(self, store: Path | None) -> None:
         self._beside = None if store is None else store.with_name(store.name + ".docs")
-        self._temporary: TemporaryDirectory[str] | None = None
+        self._temporary: finalize[..., Any] | None = None
+        self._name = ""
         self._lock = Lock()
         self._swept = False
 
@@ -113,12 +112,16 @@ class Folder(Blobs):
         if self._beside is not None:
             self._beside.mkdir(mode=0o700, exist_ok=True)
             return self._beside
-        from tempfile import TemporaryDirectory
+        from shutil import rmtree
+        from tempfile import mkdtemp
 
         with self._lock:
             if self._temporary is None:
-                self._temporary = TemporaryDirectory(prefix="ttorm-docs-")
-            return Path(self._temporary.name)
+                # Scripts end without closing anything; TemporaryDirectory warns of that.
+                name = mkdtemp(prefix="ttorm-docs-")
+                self._temporary = finalize(self, rmtree, name, ignore_errors=True)
+                self._name = name
+            return Path(self._name)
 
     def write(self, pieces: Iterable[bytes]) -> Received:
         """See `Blobs.write`."""
@@ -176,7 +179,7 @@ class Folder(Blobs):
         """See `Blobs.close`."""
         with self._lock:
             if self._temporary is not None:
-                self._temporary.cleanup()
+                self._temporary()
                 self._temporary = None
 
     def _path(self, content: str) -> Path:
