@@ -155,6 +155,16 @@ class TestVerbs:
             await do(subscription, "refresh")
         await do(subscription, "cancel")
 
+    async def test_ending_twice_is_harmless(self, do, sent, confirmed):
+        subscription = await confirmed()
+        await do(subscription, "cancel")
+        sent.clear()
+        assert await do(subscription, "cancel") is subscription
+        assert repr(subscription) == "<Subscription hot: ended>"
+        with pytest.raises(StateError, match="was cancelled: make another one"):
+            await do(subscription, "refresh")
+        assert sent == []
+
     @pytest.mark.parametrize("verb", ["refresh", "cancel"])
     async def test_not_before_it_is_confirmed(self, do, sent, posted, verb):
         subscription = await do(Subscription, "create", "hot", HOOK)

@@ -68,6 +68,7 @@ class Subscription(Displayed):
     __slots__ = (
         "_client_secret",
         "_connection",
+        "_ended",
         "_former_secret",
         "_former_until",
         "_refresh_token",
@@ -107,6 +108,7 @@ class Subscription(Displayed):
         self._unsubscribe_token: Secret | None = None
         self._validity_ts = 0.0
         self._settling_until = 0.0
+        self._ended = False
 
     # Verbs
 
@@ -169,6 +171,7 @@ class Subscription(Displayed):
                 self.connection, api_request("webhook_subscribe", body=body)
             )
             self._absorb(answer)
+            self._ended = False
         finally:
             self._settling_until = 0.0
 
@@ -204,7 +207,7 @@ class Subscription(Displayed):
             expires: Seconds until it ends; as long as at first when left out.
 
         Raises:
-            StateError: It was not confirmed yet, as far as is known here.
+            StateError: It was not confirmed yet, as far as is known here, or was cancelled.
             NotFoundError: It is over: make another one.
         """
         self.connection.run(self._refresh(expires))
@@ -246,12 +249,15 @@ class Subscription(Displayed):
         return self
 
     def _cancel(self) -> Flow[None]:
+        if self._ended:
+            return
         token = self._known(self._unsubscribe_token, "cancelled")
         try:
             yield from self._ask("webhook_unsubscribe", token)
         except NotFoundError:
             self._validity_ts = 0.0
         self._forget()
+        self._ended = True
 
     def _forget(self) -> None:
         """Be as before it was made: what it was told belongs to one that has ended."""
@@ -298,6 +304,11 @@ class Subscription(Displayed):
             self._unsubscribe_token = token_of(shown.get("unsubscribe_url"))
 
     def _known(self, token: Secret | None, done: str) -> Secret:
+        if self._ended:
+            raise StateError(
+                f"the subscription to {self.topic!r} was cancelled: make another one by "
+                "Subscription.create"
+            )
         if token is None:
             raise StateError(
                 f"the subscription to {self.topic!r} cannot be {done}: it was not confirmed yet as "
@@ -400,7 +411,7 @@ class Subscription(Displayed):
 
     def _status(self) -> str:
         if not self.confirmed:
-            return "not confirmed"
+            return "ended" if self._ended else "not confirmed"
         return f"until {self.expires_at:%Y-%m-%d %H:%M} UTC"
 
     def _sheet(self) -> Sheet:
