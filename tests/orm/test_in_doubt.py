@@ -174,3 +174,47 @@ async def test_each_change_of_an_identity_is_sent_once_more_at_most(do, connecti
     result = await do(twin, "save")
     assert result.updated == ("identities['SN#1']", "identities['SN#2']")
     assert ttorm.inspect(twin).state == "clean"
+
+
+async def test_a_checked_save_does_not_take_what_it_finds_for_its_own(
+    do, connection, doubt, others
+):
+    twin = await do(Twin, "create", entries={"n": 5})
+    twin.ledger["n"] = 6
+    await doubt("ledger", "after", twin, "save")
+    with pytest.raises(ttorm.OutcomeUnknownError, match="does not tell whether"):
+        await do(twin, "save", check=True)
+    assert (await do(twin, "save", check=True)).requests == 0
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+async def test_a_creation_that_was_cut_off_is_told_before_another_twin_is_made(
+    do, connection, wire, others, sent, arrives
+):
+    def cut(request):
+        wire.meddle = lambda request: None
+        if arrives:
+            wire.transport.send(request)
+        raise KeyboardInterrupt
+
+    twin = Twin(description={"k": 1})
+    wire.meddle = cut
+    with pytest.raises(KeyboardInterrupt):
+        await do(twin, "save")
+    sent.clear()
+    for one in (copy.copy(twin), twin):
+        with pytest.raises(ttorm.OutcomeUnknownError, match="was cut off"):
+            await do(one, "save")
+    assert sent == []
+    await do(twin, "save")
+    assert len(others.call("scan_twins")["twins"]) == 1 + arrives
+
+
+async def test_a_repeated_write_gives_back_what_it_has_cost(do, connection, faults):
+    twin = await do(Twin, "create", entries={"n": 5})
+    tokens = connection.strain.tokens
+    for value in range(40):
+        twin.ledger["n"] = value
+        faults.add("update_twin_ledger_entry_value", drop="before", times=1)
+        await do(twin, "save")
+    assert tokens.left == tokens.quota.capacity

@@ -52,7 +52,6 @@ def connected(*answers):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda do: do(Twin, "create"),
         lambda do: do(Twin, "get", UUID),
         lambda do: do(Twin.at(UUID), "load", "description"),
         lambda do: do(Twin.at(UUID).docs, "upload", "a.txt", b"1"),
@@ -62,6 +61,13 @@ async def test_what_is_no_answer_of_the_api_is_refused(do, world, ask, odd):
     async with world.block(ttorm.session(connected(odd))):
         with pytest.raises(ttorm.ResponseFormatError, match="is this address the Trusted Twin API"):
             await ask(do)
+
+
+@pytest.mark.parametrize("odd", [None, {}, {"creation_certificate": []}, [], "<html>"])
+async def test_a_creation_that_is_answered_by_nothing_known_may_have_happened(do, world, odd):
+    async with world.block(ttorm.session(connected(odd))):
+        with pytest.raises(ttorm.OutcomeUnknownError, match="is this address the Trusted Twin API"):
+            await do(Twin, "create")
 
 
 @pytest.mark.parametrize("odd", [1, None, "x", {}, {"creation_certificate": {"uuid": 1}}])

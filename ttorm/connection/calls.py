@@ -12,6 +12,7 @@ from ttorm.api.errors import (
     ApiError,
     NotFoundError,
     OutcomeUnknownError,
+    ResponseFormatError,
     ServerError,
     TransportError,
 )
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ttorm.connection.core import Connection
     from ttorm.connection.credentials import Credential
 
-__all__ = ["Answer", "ask", "kept_answer", "perform", "read"]
+__all__ = ["Answer", "ask", "kept_answer", "outcome_unknown", "perform", "read"]
 
 R = TypeVar("R")
 _CARRIED = ("twins", "ledgers", "identities", "docs")
@@ -182,7 +183,7 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
             after_failure(cache, scope, request, error.status)
             yield from _tell_of_stale(connection, request, error.status)
         if isinstance(error, ServerError) and request.operation.repeat is Repeat.UNSAFE:
-            raise _unknown(request, error.attempts, error) from error
+            raise outcome_unknown(request, error.attempts, error) from error
         raise
     except BaseException as error:
         # Also a cancelled task: the request may have arrived.
@@ -190,6 +191,8 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
             after_failure(cache, scope, request, None)
             if isinstance(error, Exception):
                 yield from _tell_of_stale(connection, request)
+        if isinstance(error, ResponseFormatError) and request.operation.repeat is Repeat.UNSAFE:
+            raise outcome_unknown(request, call.attempts, error) from error
         raise
     if cache is not None:
         after_write(cache, scope, request, answer)
@@ -368,13 +371,14 @@ def _give_up(call: Call, tried: _Attempt) -> HttpResponse:
         return tried.response
     error = tried.error or TransportError("no answer")
     if tried.failure is Failure.AMBIGUOUS and request.operation.repeat is not Repeat.SAFE:
-        raise _unknown(request, call.attempts, error) from error
+        raise outcome_unknown(request, call.attempts, error) from error
     error.operation, error.request = request.operation.name, request.label
     error.attempts = call.attempts
     raise error
 
 
-def _unknown(request: ApiRequest, attempts: int, error: Exception) -> OutcomeUnknownError:
+def outcome_unknown(request: ApiRequest, attempts: int, error: Exception) -> OutcomeUnknownError:
+    """Make the error of a write of which nobody knows whether it has happened."""
     return OutcomeUnknownError(
         f"{request.label} was sent and may or may not have happened ({error}): "
         "read the object afresh before you decide to send it again",

@@ -144,3 +144,9 @@ class Patience:
         """Give back what repeats have cost."""
         if self._strain.tokens is not None:
             self._strain.tokens.give_back(self._paid)
+
+    def repay(self) -> None:
+        """Give back what repeats of others' calls have cost: each call tells of itself."""
+        if self._paid:
+            self.succeed()
+            self._paid = 0

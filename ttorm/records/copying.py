@@ -38,6 +38,7 @@ def snapshot(state: TwinState) -> _Snapshot:
         "fresh": state.fresh,
         "replaced": state.replaced,
         "in_doubt": state.in_doubt,
+        "perhaps_created": state.perhaps_created,
         "identity_fields": dict(state.identity_fields),
         "description": _item(state.description),
         "ledgers": {alias: _items(ledger) for alias, ledger in state.ledgers.items()},
@@ -66,7 +67,7 @@ def duplicate(record: Record) -> Record:
 def _show(model: type[Record], state: TwinState, taken: _Snapshot) -> Record:
     state.address = taken["address"]
     state.facts, state.fresh = taken["facts"], taken["fresh"]
-    state.in_doubt = taken["in_doubt"]
+    state.in_doubt, state.perhaps_created = taken["in_doubt"], taken["perhaps_created"]
     state.replaced, state.identity_fields = taken["replaced"], taken["identity_fields"]
     _restore_item(state.description, taken["description"])
     for alias, ledger in taken["ledgers"].items():

@@ -93,15 +93,20 @@ class EntryWriting(Writing):
         """Read Entries that an earlier save has left in doubt.
 
         Raises:
-            ConflictError: Some were written since they were seen, here or by somebody else.
+            ConflictError: Somebody else has written something else since they were seen.
+            OutcomeUnknownError: They show what was to be written; who did it nobody can tell.
         """
+        writes = list(writes)
         seen = self.state.ledger.base
         sent = [one for step in writes for one in step.sent.items()]
         sides = yield from self._moved(
             {name: one for name, one in sent if name in seen and overwrites(one)}
         )
-        if lost := [one for one in sides if _is_lost(one)]:
-            raise conflict(self.state, lost)
+        lost = [one for one in sides if _is_lost(one)]
+        if others := [one for one in lost if not alike(one.mine, one.theirs)]:
+            raise conflict(self.state, others)
+        if lost:
+            raise _undecided(self.state, writes[0], [one.name for one in lost])
 
     def _moved(self, sent: Sent) -> Flow[list[Lost]]:
         """Read the Ledger, and give what has moved of some Entries since they were seen."""

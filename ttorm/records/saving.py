@@ -14,13 +14,14 @@ from ttorm.api.errors import (
     ItemError,
     NotFoundError,
     OutcomeUnknownError,
+    ResponseFormatError,
     SaveError,
     ServerError,
     StateError,
     TransportError,
 )
 from ttorm.api.request import ApiRequest, api_request
-from ttorm.connection.calls import perform
+from ttorm.connection.calls import outcome_unknown, perform
 from ttorm.connection.hooks import at_work
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow
@@ -211,19 +212,37 @@ class _Saving(EntryWriting):
         answer = yield from self._created(request)
         self.requests += 1
         self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
-        state.uuid = needed(answer, "creation_certificate", "uuid")
+        state.uuid = member(answer, "creation_certificate")["uuid"]
         state.session.known[state.uuid] = state
         self._settle_description(sent, answer)
 
     def _created(self, request: ApiRequest) -> Flow[dict[str, Any]]:
-        answer: dict[str, Any] | None = None
-        while answer is None:
-            try:
-                answer = yield from perform(self.state.connection, request)
-            except OutcomeUnknownError as error:
-                if self.recover is None:
-                    raise
-                answer = yield from self.recover(error)
+        state, answer = self.state, None
+        if state.perhaps_created:
+            state.perhaps_created = False
+            raise _cut_off(request)
+        state.perhaps_created = True
+        try:
+            while answer is None:
+                try:
+                    answer = yield from self._create_once(request)
+                except OutcomeUnknownError as error:
+                    if self.recover is None:
+                        raise
+                    answer = yield from self.recover(error)
+        except Exception:
+            # Whoever asked is told.
+            state.perhaps_created = False
+            raise
+        state.perhaps_created = False
+        return answer
+
+    def _create_once(self, request: ApiRequest) -> Flow[dict[str, Any]]:
+        answer = yield from perform(self.state.connection, request)
+        try:
+            needed(answer, "creation_certificate", "uuid")
+        except ResponseFormatError as error:
+            raise outcome_unknown(request, 1, error) from error
         return answer
 
     def _read_description(self, *, check: bool, after: Doubtful | None = None) -> Flow[None]:
@@ -276,6 +295,7 @@ class _Saving(EntryWriting):
             answer = {}
         state.in_doubt -= {step.part}
         self.requests += 1
+        patience.repay()
         match step.part:
             case "description":
                 self._settle_description(step.sent["description"], answer)
@@ -359,6 +379,15 @@ class _Saving(EntryWriting):
             base = ABSENT if step.does == "delete" else {"description": None, **answer}
             self.state.docs.settle(name, sent, base)
             self.note(step.does, "docs", [name])
+
+
+def _cut_off(request: ApiRequest) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        "an earlier save of this new record was cut off while it created the Twin, which may exist "
+        "or not: look for it; saving once more creates another one",
+        operation=request.operation.name,
+        request=request.label,
+    )
 
 
 def _refused(

@@ -52,6 +52,8 @@ class TwinState(Parts):
     stuck = False
     # Parts of which a write was sent that nobody knows the outcome of.
     in_doubt: frozenset[str] = frozenset()
+    # Whether its creation was cut off, and nobody was told of that yet.
+    perhaps_created = False
     listing: Listing | None = None
     fresh = False
     _session: Session | None = None
