@@ -346,3 +346,13 @@ async def test_looking_at_what_is_loaded_hands_nothing_out(do, uuid, sent, what)
 def test_pickling_never_asks(uuid, sent, what):
     pickle.loads(pickle.dumps(OBJECTS[what](Robot.at(uuid))))
     assert sent == []
+
+
+def test_an_identity_is_shown_as_what_its_field_reads(connection):
+    class Slot(Twin):
+        number: Field[int] = identity("NO")
+
+    slot = Slot.create(number=5)
+    assert "number=5>" in repr(slot)
+    slot.number = 6
+    assert "number=5 -> 6>" in repr(slot)

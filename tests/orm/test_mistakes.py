@@ -28,6 +28,10 @@ MISTAKES = {
     "save: Field[int] = entry()": r'other = entry\(name="save"\)',
     "find: Field[int] = entry()": r'other = entry\(name="find"\)',
     "create: Field[int] = entry()": r'other = entry\(name="create"\)',
+    "entries: Field[int] = entry()": r'argument of Wrong\(\).* other = entry\(name="entries"\)',
+    "self: Field[int] = entry()": r'argument of Wrong\(\).* other = entry\(name="self"\)',
+    "cls: Field[int] = entry()": r'argument of Wrong\(\).* other = entry\(name="cls"\)',
+    "strict: Field[str] = identity('ST')": r'argument of Wrong.find\(\).* other = identity\("ST"\)',
     "_x: Field[int] = entry()": "starts with an underscore",
     "Meta = {'kind': 'x'}": "write class Meta: kind",
 }

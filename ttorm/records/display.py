@@ -6,10 +6,12 @@ Nothing is loaded, handed out or changed for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 from ttorm.api.answers import member
+from ttorm.api.errors import ValidationError
 from ttorm.display import Sheet, limited, shortened
 from ttorm.records.cells import Cell
 from ttorm.records.dumping import dumped_fields, is_known
@@ -96,7 +98,10 @@ def _field(state: TwinState, spec: FieldSpec, width: int) -> Shown:
 
 def _identity(state: TwinState, spec: FieldSpec) -> Shown:
     def after(text: str | None) -> str:
-        return repr(None if text is None else text.partition("#")[2])
+        value = None if text is None else text.partition("#")[2]
+        with suppress(ValidationError):
+            value = value if value is None else spec.codec.load(value, spec.attribute)
+        return repr(value)
 
     old = [text for text in state.identities.base if text.startswith(f"{spec.target}#")]
     if spec.target in state.identity_fields:

@@ -12,6 +12,10 @@ from ttorm.records.fields import Field, FieldSpec, Reference
 __all__ = ["check_body", "check_targets"]
 
 _DECLARED = "entry(), description() or identity()"
+_MAKING = ("entries", "self", "cls")
+"""Arguments of what makes records, beside the fields."""
+_FINDING = ("context", "strict")
+"""Arguments of `find`, beside identity fields."""
 
 
 def check_body(
@@ -76,14 +80,16 @@ def _check_name(name: str, bases: tuple[type, ...], attribute: str, spec: FieldS
             f"the field {name}.{attribute} {why}: give it another name in Python and keep the "
             f"platform's, as in other = {_renamed(spec, attribute.lstrip('_'))}"
         )
-    if attribute == "entries":
+    verb = f"{name}.find" if spec.kind == "identity" and attribute in _FINDING else name
+    if attribute in _MAKING or verb != name:
         raise TypeError(
-            f"the field {name}.entries has the name of an argument of {name}(): give it another "
-            f'name in Python and keep the platform\'s, as in other = {spec.kind}(name="entries")'
+            f"the field {name}.{attribute} has the name of an argument of {verb}(): give it "
+            f"another name in Python and keep the platform's, as in other = {_renamed(spec, attribute)}"
         )
 
 
 def _renamed(spec: FieldSpec, name: str) -> str:
+    name = spec.target or name
     argument = f'"{name}"' if spec.kind in ("identity", "doc") else f'name="{name}"'
     return f"{spec.kind}({argument})"
 
