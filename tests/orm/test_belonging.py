@@ -7,7 +7,20 @@ import copy
 import pytest
 
 import ttorm
-from ttorm import Database, Role, StoredIndex, Subscription, TopicAccess, User
+from ttorm import (
+    Column,
+    Database,
+    Field,
+    IndexTable,
+    Role,
+    StoredIndex,
+    Subscription,
+    TopicAccess,
+    Twin,
+    User,
+    column,
+    entry,
+)
 
 PARTNER = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 
@@ -73,6 +86,25 @@ async def test_the_database_of_a_table_is_that_of_its_service(do, sent, stranger
         )
     await do(table.database, "load")
     assert sent == []
+
+
+async def test_the_twin_of_a_row_is_read_where_the_row_was(do, sent, stranger):
+    class Pump(Twin):
+        heat: Field[float] = entry()
+
+    class Hot(IndexTable[Pump]):
+        heat: Column[float] = column()
+
+        class Meta:
+            rule = Pump.heat > 9
+
+    async with do.block(ttorm.session(stranger)):
+        await do(Hot, "create")
+        await do(Pump, "create", heat=10.0)
+        row = await do(Hot.rows(), "first")
+    twin = row.twin
+    await do(twin, "load")
+    assert (twin.heat, sent) == (10.0, [])
 
 
 async def test_topics_and_their_access_are_those_of_the_block(do, connection, sent, stranger):

@@ -327,8 +327,9 @@ def test_options_that_do_not_fit(signed):
             signed(**{empty: ""})
     with pytest.raises(ConfigurationError, match="not both"):
         signed(secret="s", token=Token("a.b.c"))
-    with pytest.raises(ConfigurationError, match="ahead to be shorter"):
-        TokenOptions(lifetime=60.0)
+    for times in ((60.0, 60.0), (HOUR, 60.0), (900.0, float("nan")), (float("inf"), 60.0)):
+        with pytest.raises(ConfigurationError, match="expected two numbers, ahead shorter"):
+            TokenOptions(*times)
     with pytest.raises(ValidationError):
         TokenOptions(secret_dict={"No": 1})
     with pytest.raises(ConfigurationError, match="no header can carry"):

@@ -6,9 +6,10 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from os import getpid
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue, check_json
@@ -54,10 +55,14 @@ class TokenOptions:
     secret_dict: Mapping[str, JSONValue] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ahead < self.lifetime:
+        numbers = all(
+            isinstance(one, (int, float)) and isfinite(one)
+            for one in (cast(object, self.lifetime), cast(object, self.ahead))
+        )
+        if not (numbers and 0 <= self.ahead < self.lifetime):
             raise ConfigurationError(
-                f"tokens of {self.lifetime} seconds that are renewed {self.ahead} seconds ahead: "
-                "expected ahead to be shorter than lifetime, and not negative"
+                f"tokens of {self.lifetime!r} seconds that are renewed {self.ahead!r} seconds "
+                "ahead: expected two numbers, ahead shorter than lifetime and not negative"
             )
         check_secret_dict(self.secret_dict)
 

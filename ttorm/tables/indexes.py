@@ -11,6 +11,7 @@ from ttorm.api.errors import ValidationError
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.collection import Collection
+from ttorm.records.lookup import state_at
 from ttorm.records.members import RULE, CheckedCodec, Writable
 from ttorm.records.meta import Expected, did_you_mean
 from ttorm.records.models import ModelMeta
@@ -18,6 +19,7 @@ from ttorm.records.resource import Operations
 from ttorm.records.twin import Twin
 from ttorm.results import SaveResult
 from ttorm.rules import Expression, rule_text
+from ttorm.sessions import current_session
 from ttorm.tables.alterations import named_in
 from ttorm.tables.columns import Column, ColumnRole, key
 from ttorm.tables.conditions import Condition
@@ -342,7 +344,9 @@ class IndexTable(DeclaredTable, Generic[M]):
     def twin(self) -> M:
         """The Twin of the row; it is loaded when it is looked at."""
         model = cast("type[M]", type(self).__model__ or Twin)
-        return model.at(self.uuid)
+        session = current_session(self._connection)
+        found: M = state_at(model, names.check_uuid(self.uuid), session).view(model)
+        return found
 
     @classmethod
     def twins(

@@ -34,6 +34,8 @@ class Row(Displayed):
     _columns: Mapping[str, Column[Any]]
     _raw: tuple[Any, ...]
     _read: dict[str, Any]
+    _connection: Connection | None = None
+    """Where it was read; None for one of a pickle."""
 
     def __init__(self) -> None:
         raise TypeError(
@@ -188,12 +190,12 @@ class Rows(Collection[R]):
     def _found(self) -> tuple[Mapping[str, Column[Any]], Iterator[R]]:
         connection = self._source.connection()
         (columns, make), query, reader = connection.run(self._ready(connection))
-        return columns, map(make, reader.read(query))
+        return columns, _made(make, reader.read(query), connection)
 
     async def _afound(self) -> tuple[Mapping[str, Column[Any]], Iterator[R]]:
         connection = self._source.connection()
         (columns, make), query, reader = await connection.arun(self._ready(connection))
-        return columns, map(make, await reader.aread(query))
+        return columns, _made(make, await reader.aread(query), connection)
 
     def __iter__(self) -> Iterator[R]:
         yield from self._found()[1]
@@ -247,6 +249,15 @@ class Rows(Collection[R]):
     def __repr__(self) -> str:
         where = "all" if self._asked.where is None else self._asked.where
         return f"<Rows of {self._source.place.table}: {where}>"
+
+
+def _made(
+    make: Callable[[Iterable[Any]], R], raw: Iterable[Any], connection: Connection
+) -> Iterator[R]:
+    for cells in raw:
+        row = make(cells)
+        row._connection = connection
+        yield row
 
 
 def _number(rows: Iterable[Sequence[Any]]) -> int:
