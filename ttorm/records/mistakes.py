@@ -84,7 +84,8 @@ def _check_name(name: str, bases: tuple[type, ...], attribute: str, spec: FieldS
     if attribute in _MAKING or verb != name:
         raise TypeError(
             f"the field {name}.{attribute} has the name of an argument of {verb}(): give it "
-            f"another name in Python and keep the platform's, as in other = {_renamed(spec, attribute)}"
+            "another name in Python and keep the platform's, as in other = "
+            f"{_renamed(spec, attribute)}"
         )
 
 
