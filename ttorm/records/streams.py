@@ -77,13 +77,25 @@ class Sink(io.RawIOBase):
     """Takes a download's bytes and their hash on the way to a file, and tells how far it is."""
 
     def __init__(self, file: IO[bytes], progress: Progress | None, whole: int | None) -> None:
-        import hashlib
-
         self._file = file
         self._progress = progress
         self._whole = whole
+        self._begin()
+
+    def _begin(self) -> None:
+        import hashlib
+
         self.digest: _Hash = hashlib.sha256()
         self.size = 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Begin anew: no other place can be gone to."""
+        self._begin()
+        return self._file.seek(offset, whence)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Forget what was written."""
+        return self._file.truncate(size)
 
     def write(self, data: Any, /) -> int:
         """Write bytes, and tell of them."""

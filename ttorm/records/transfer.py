@@ -24,10 +24,13 @@ from ttorm.api.errors import (
     api_error,
 )
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
-from ttorm.api.request import api_request
+from ttorm.api.request import ApiRequest, api_request
+from ttorm.api.retry import Failure
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
-from ttorm.flows import Flow, send, sleep
+from ttorm.connection.files import exchange
+from ttorm.connection.patience import Patience
+from ttorm.flows import Flow, sleep
 from ttorm.records.streams import Progress, Sink, Told, Unclosed, Watched
 
 __all__ = [
@@ -98,13 +101,8 @@ def attach(
             raise
     wanted = {"handler": handler, **wish, "hash": digest}
     body = {"docs": {name: {key: value for key, value in wanted.items() if value is not None}}}
-    try:
-        answer = yield from perform(connection, api_request("attach_twin_doc", [twin], body=body))
-    except (OutcomeUnknownError, ServerError) as error:
-        yield from _check_attached(connection, twin, name, digest, error)
-        answer = {}
-    if (text := refusal(answer, "docs", name)) is not None:
-        raise _refused(name, text, "attach_twin_doc")
+    request = api_request("attach_twin_doc", [twin], body=body)
+    yield from _attached(connection, request, name, digest)
     doc = yield from copied(connection, twin, name, _PATIENCE if wait else 0.0)
     if doc.get("status") in FAILED:
         # Nothing of it is stored, but it would keep its name from the next attempt.
@@ -114,32 +112,55 @@ def attach(
     return doc
 
 
-def _check_attached(
-    connection: Connection,
-    twin: str,
-    name: str,
-    digest: str,
-    error: OutcomeUnknownError | ServerError,
-) -> Flow[None]:
-    """Make sure that a Doc is there although no answer told so: the same content, at least.
+def _attached(connection: Connection, request: ApiRequest, name: str, digest: str) -> Flow[None]:
+    """Attach a Doc; when no answer comes, look whether it is there, and if not attach it again.
 
     Raises:
-        OutcomeUnknownError: It is not, or nobody can tell.
+        OutcomeUnknownError: Nobody can tell.
+        SaveError: The service refused it.
     """
+    patience = Patience(connection.strain)
+    while True:
+        try:
+            answer = yield from perform(connection, request)
+        except (OutcomeUnknownError, ServerError) as error:
+            try:
+                there = yield from _is_there(connection, request, name, digest)
+            except (ApiError, TransportError) as failure:
+                raise error from failure
+            if there:
+                return
+            pause = patience.pause(Failure.AMBIGUOUS)
+            if pause is None:
+                raise
+            yield from sleep(pause)
+            continue
+        patience.repay()
+        text = refusal(answer, "docs", name)
+        if text is None:
+            return
+        # What was sent before may have arrived late.
+        late = patience.attempt > 1
+        if late and (yield from _is_there(connection, request, name, digest)):
+            return
+        raise _refused(name, text, "attach_twin_doc")
+
+
+def _is_there(connection: Connection, request: ApiRequest, name: str, digest: str) -> Flow[bool]:
+    """Tell whether a Doc is there with the same content, at least."""
+    look = api_request("get_twin_doc", [*request.arguments, name])
     try:
-        found = yield from perform(connection, api_request("get_twin_doc", [twin, name]))
-    except (ApiError, TransportError) as failure:
-        raise error from failure
-    if member(found, "creation_certificate").get("hash") != digest:
-        raise error
+        found = yield from perform(connection, look)
+    except NotFoundError:
+        return False
+    return str(member(found, "creation_certificate").get("hash")).lower() == digest
 
 
 def store(connection: Connection, upload: bytes | Upload) -> Flow[str]:
     """Upload content, and return the handler by which other requests name it."""
     place = yield from perform(connection, api_request("create_upload_url"))
-    response = yield from send(
-        connection.transport, HttpRequest("PUT", needed(place, "url"), {}, upload)
-    )
+    request = HttpRequest("PUT", needed(place, "url"), {}, upload)
+    response = yield from exchange(connection, lambda: request, "PUT (upload)")
     if not 200 <= response.status < 300:
         raise api_error(
             response.status, None, operation="create_upload_url", request="PUT (upload)"
@@ -304,18 +325,24 @@ def _check_target(to: object) -> None:
 def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResponse]:
     """Write what is at a temporary address of the service's into a file."""
     # The address is the credential: neither secret nor dictionary go along, wherever it leads.
-    url = urljoin(connection.base_url + "/", url)
+    request = HttpRequest(
+        "GET", urljoin(connection.base_url + "/", url), {"accept-encoding": "identity"}, sink=sink
+    )
+
+    def make() -> HttpRequest:
+        # What an earlier sending has brought is not all of it.
+        sink.seek(0)
+        sink.truncate()
+        return request
+
     for _ in range(_REDIRECTS + 1):
-        headers = {"accept-encoding": "identity"}
-        response = yield from send(
-            connection.transport, HttpRequest("GET", url, headers, sink=sink)
-        )
+        response = yield from exchange(connection, make, "GET (download)")
         if response.status not in (301, 302, 303, 307, 308):
             break
-        target = urljoin(url, response.headers.get("location", ""))
-        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+        target = urljoin(request.url, response.headers.get("location", ""))
+        if urlsplit(request.url).scheme == "https" and urlsplit(target).scheme != "https":
             raise ResponseFormatError("the download leads from https to an unencrypted address")
-        url = target
+        request = request._replace(url=target)
     else:
         raise ResponseFormatError(f"the download leads through more than {_REDIRECTS} redirects")
     if not 200 <= response.status < 300:
