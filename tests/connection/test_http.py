@@ -640,3 +640,12 @@ def test_no_error_and_no_log_shows_anything_secret(
 
 def test_the_library_in_use_is_named():
     assert LIBRARY in {"httpx", "httpx2"}
+
+
+def test_nobody_there_is_told_with_the_address(do, connect):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with pytest.raises(ttorm.TransportError, match=f"is a service running at {address}") as told:
+        do(connect(address), "call", "get_account")
+    assert not told.value.sent

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 from ttorm.api.errors import (
     ConfigurationError,
@@ -120,7 +121,7 @@ class HttpTransport:
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            failure = _translate(error)
+            failure = _translate(error, request.url)
         except RuntimeError:
             self._check_process()  # it may have been closed in the meantime
             raise
@@ -176,7 +177,7 @@ class HttpTransport:
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
-            failure = _translate(error)
+            failure = _translate(error, request.url)
         # Raised out here, so that the library's exception, which holds the request, stays behind.
         raise failure
 
@@ -391,11 +392,14 @@ async def _achunks(upload: Upload) -> AsyncIterator[bytes]:
         reader.close()
 
 
-def _translate(error: httpx.HTTPError) -> TransportError:
+def _translate(error: httpx.HTTPError, url: str = "") -> TransportError:
     sent = not isinstance(error, _UNSENT)
     what = str(error) or type(error).__name__
     if isinstance(error, httpx.PoolTimeout):
         what = "all connections are busy: raise limits.connections, or lower the concurrency"
+    elif not sent:
+        place = urlsplit(url)
+        what = f"{what}: is a service running at {place.scheme}://{place.netloc}, as the URL says?"
     if isinstance(error, httpx.TimeoutException):
         return RequestTimeoutError(f"no answer in time ({what})", sent=sent)
     return TransportError(f"no answer ({what})", sent=sent)
