@@ -324,3 +324,12 @@ async def test_twins_of_others_need_a_rule(do, world, stranger, connection):
     own = await do(Role, "create")
     told = await do(own, "allows", "get_twin", twin=theirs)
     assert told.reason == "the role has no twin rule, and the Twin belongs to another account"
+
+
+async def test_a_rule_that_cannot_be_read_here_is_unknown(do, connection):
+    twin = await do(Twin, "create")
+    role = Role(rules=Rules(twin="TWIN.a ==="))
+    told = await do(role, "allows", "get_twin", twin=twin)
+    assert told
+    (gap,) = told.unknown
+    assert gap.startswith("the twin rule, which cannot be read here: ")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from ttorm.api.answers import member
+from ttorm.api.answers import items, member
 from ttorm.api.errors import NotLoadedError
 from ttorm.api.names import check_uuid
 from ttorm.api.request import ApiRequest, api_request
@@ -84,10 +84,10 @@ class Database(KeyedResource):
     @classmethod
     def _listed(cls, connection: Connection, place: Any) -> Flow[tuple[Any, Any]]:  # noqa: ARG003 # one page
         answer = yield from perform(connection, api_request("get_databases"))
-        found = member(answer, "databases")
+        default = answer.get("default")
         return [
-            cls._at(uuid, {"uuid": uuid, "default": uuid == answer.get("default"), **facts})
-            for uuid, facts in found.items()
+            cls._at(uuid, {"uuid": uuid, "default": uuid == default, **facts}, connection)
+            for uuid, facts in items(answer, "databases").items()
         ], None
 
     @property

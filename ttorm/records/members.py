@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar, overload
 
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ValidationError
+from ttorm.api.errors import ResponseFormatError, TtormError, ValidationError
 from ttorm.api.moments import moment, timestamp
+from ttorm.display import shortened
 from ttorm.records.values import PLAIN, Codec, PlainCodec
 from ttorm.rules import rule_text
 
@@ -92,7 +93,14 @@ class CheckedCodec(PlainCodec):
         """Make the value."""
         if raw is None or self._load is None:
             return super().load(raw, where)
-        return self._load(raw)
+        try:
+            return self._load(raw)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, TtormError):
+                raise
+            raise ResponseFormatError(
+                f"{where}: the service gave {shortened(raw)}, which has not the form it should have"
+            ) from None
 
     def dump(self, value: Any, where: str) -> JSONValue:
         """Check again: a container may have been changed since."""

@@ -112,6 +112,8 @@ def _gap(kind: str, rule: str | None, question: Question) -> str | None:
         names = _compiled(rule).names
     except ImportError:
         return f"the {kind} rule, which the extra 'local' evaluates: pip install 'ttorm[local]'"
+    except ValueError as error:
+        return f"the {kind} rule, which cannot be read here: {error}"
     if question.user is None and not names.isdisjoint({"USER", "user"}):
         return f"the {kind} rule, which speaks of the user: give user="
     if question.dictionary is None and "DICT" in names:

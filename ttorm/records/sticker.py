@@ -123,12 +123,12 @@ class Sticker(Displayed):
     @property
     def valid_until(self) -> datetime:
         """When it expires, in UTC."""
-        return moment(self._wire["validity_ts"])
+        return moment(self._wire.get("validity_ts"))
 
     @property
     def created_at(self) -> datetime:
         """When it was put, in UTC."""
-        return moment(self._wire["created_ts"])
+        return moment(self._wire.get("created_ts"))
 
     @property
     def is_expired(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from ttorm.api.answers import listed, member
 from ttorm.api.errors import StateError, ValidationError
 from ttorm.api.names import check_table_name
 from ttorm.records.meta import did_you_mean
@@ -60,7 +61,8 @@ def names_and_types(columns: Mapping[str, str]) -> _Wire:
 
 def types_of(wire: Any) -> dict[str, str]:
     """Read columns as the API has them; the types by name."""
-    return dict(zip(wire.get("names", ()), wire.get("types", ()), strict=False))
+    names, types = map(str, listed(wire, "names")), map(str, listed(wire, "types"))
+    return dict(zip(names, types, strict=False))
 
 
 def named_in(wire: Any) -> list[str]:
@@ -70,8 +72,8 @@ def named_in(wire: Any) -> list[str]:
         >>> named_in({"names": ["city", ["ozone", "ppb"]], "types": ["varchar", "real"]})
         ['city', 'ppb']
     """
-    names: list[str | list[str]] = wire["names"] if wire else []
-    return [name if isinstance(name, str) else name[-1] for name in names]
+    names: list[Any] = listed(wire, "names")
+    return [str(name[-1] if isinstance(name, list) and name else name) for name in names]
 
 
 def extended(
@@ -122,18 +124,18 @@ def altered(wanted: Definition, known: Mapping[str, Any]) -> _Wire:
             moved to another database.
     """
     body: _Wire = {}
-    for member, value in wanted.wire.items():
-        if member in COLUMN_GROUPS:
-            found = _columns(wanted, types_of(known.get(member) or {}), types_of(value))
-            body |= {} if found is None else {member: found}
-        elif member == "database":
-            if value != known.get(member):
+    for part, value in wanted.wire.items():
+        if part in COLUMN_GROUPS:
+            found = _columns(wanted, types_of(member(known, part)), types_of(value))
+            body |= {} if found is None else {part: found}
+        elif part == "database":
+            if value != known.get(part):
                 raise StateError(
-                    f"the table {wanted.name!r} is in the database {known.get(member)}, and "
+                    f"the table {wanted.name!r} is in the database {known.get(part)}, and "
                     f"tables cannot be moved: declare that one, not {value}"
                 )
-        elif value != known.get(member):
-            body[member] = value
+        elif value != known.get(part):
+            body[part] = value
     return body
 
 

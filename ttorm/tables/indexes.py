@@ -204,7 +204,7 @@ class StoredIndex(StoredTable):
         return self._altered(rename, {"properties": properties}, members, templates or {})
 
     def _check(self, wire: Mapping[str, Any]) -> None:
-        known = named_in(wire.get("properties"))
+        known = named_in(member(wire, "properties"))
         templates = member(member(wire, "templates"), "properties")
         # What was not read yet is not known to be missing.
         if not known or "templates" not in wire:
@@ -225,7 +225,7 @@ class StoredIndex(StoredTable):
                 )
 
     def _renamed(self, rename: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
-        known = member(self._item.known.get("templates"), "properties")
+        known = member(member(self._item.known, "templates"), "properties")
         renamed = {rename.get(name, name): text for name, text in known.items()}
         wanted = {**renamed, **templates}
         return {} if wanted == known else {"templates": {"properties": wanted}}

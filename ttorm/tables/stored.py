@@ -298,7 +298,7 @@ class StoredTable(Deletable):
         self, rename: Mapping[str, str], added: Mapping[str, Mapping[str, str]]
     ) -> dict[str, Any]:
         """Give the lists of columns in which some are renamed, or new."""
-        known = {name: types_of(self._item.known.get(name) or {}) for name in self._groups}
+        known = {name: types_of(member(self._item.known, name)) for name in self._groups}
         check_renames(self.name, [name for group in known.values() for name in group], rename)
         for columns in added.values():
             for kind in columns.values():

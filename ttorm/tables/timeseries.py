@@ -219,7 +219,7 @@ class StoredTimeseries(StoredTable):
         return await self._connection.arun(self._altered(rename, added, members))
 
     def _check(self, wire: Mapping[str, Any]) -> None:
-        known = named_in(wire.get("dimensions"))
+        known = named_in(member(wire, "dimensions"))
         for name in member(member(wire, "defaults"), "dimensions"):
             if known and name not in known:
                 raise ValidationError(
