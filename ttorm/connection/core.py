@@ -94,7 +94,7 @@ class Connection:
         self.base_url = base_url
         self.transport = transport
         self.cache = cache
-        self.retry = retry or RetryPolicy()
+        self.retry = RetryPolicy() if retry is None else retry
         self._strain = Strain(self.retry)
         self.concurrency = concurrency
         self.emulator = emulator

@@ -15,6 +15,7 @@ import weakref
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -235,6 +236,8 @@ class HttpTransport:
             "limits": limits,
             "verify": self._tls or _tls(),
             "proxy": self._proxy,
+            # None is ever sent, so none is kept.
+            "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
             # What a service redirects to has no business with the credential.
             "follow_redirects": False,
         }
@@ -316,6 +319,8 @@ class _LoopClient:
         def ended(task: Any) -> None:
             self._under_way.discard(task)
             self._slots.release()
+            # Nobody else looks at what became of it when who asked is gone.
+            _ = task.cancelled() or task.exception()
 
         if sys.version_info >= (3, 12):
             # It begins at once, not in the loop's next round.

@@ -15,6 +15,7 @@ from ttorm.api.credentials import HeldToken, Secret, masked
 from ttorm.api.errors import ConfigurationError
 from ttorm.api.http import Limits, Transport
 from ttorm.api.retry import RetryPolicy
+from ttorm.connection.bounds import check_limits, check_time_out
 from ttorm.connection.cache import Cache
 from ttorm.connection.core import Connection
 from ttorm.connection.credentials import Credentials, TokenOptions
@@ -111,7 +112,11 @@ def connect(
     held = _credential(secret, token)
     if tokens is not None:
         _check_tokens(tokens, held)
-    network = _Network(limits or Limits(read=timeout, write=timeout), tls, proxy)
+    if limits is None:
+        check_time_out("timeout", timeout)
+        limits = Limits(read=timeout, write=timeout)
+    check_limits(limits)
+    network = _Network(limits, tls, proxy)
     parts = _open(url or _EMULATED, signed=held is not None, network=network, transport=transport)
     connection = Connection(
         credentials=_credentials(held, parts.pop("principal"), tokens),

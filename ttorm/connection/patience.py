@@ -8,6 +8,7 @@ from time import monotonic
 
 from ttorm.api.errors import CircuitOpenError
 from ttorm.api.retry import CircuitBreaker, Failure, RetryPolicy, RetryQuota
+from ttorm.connection.bounds import check_policy
 
 __all__ = ["Circuit", "Patience", "Strain", "Tokens"]
 
@@ -91,6 +92,7 @@ class Strain:
     """What the calls of one connection share: their quota of repeats and their circuit."""
 
     def __init__(self, policy: RetryPolicy) -> None:
+        check_policy(policy)
         self.policy = policy
         self.tokens = None if policy.quota is None else Tokens(policy.quota)
         self.circuit = None if policy.breaker is None else Circuit(policy.breaker)
