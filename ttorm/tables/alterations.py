@@ -72,8 +72,9 @@ def named_in(wire: Any) -> list[str]:
         >>> named_in({"names": ["city", ["ozone", "ppb"]], "types": ["varchar", "real"]})
         ['city', 'ppb']
     """
-    names: list[Any] = listed(wire, "names")
-    return [str(name[-1] if isinstance(name, list) and name else name) for name in names]
+    # A pair is a column's old name and its new one.
+    several: list[list[Any]] = [listed({"": name}, "") or [name] for name in listed(wire, "names")]
+    return [str(names[-1]) for names in several]
 
 
 def extended(
