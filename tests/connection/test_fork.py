@@ -200,3 +200,23 @@ def test_a_store_in_a_file(tmp_path):
         """,
         tmp_path,
     )
+
+
+def test_a_record_that_a_thread_of_the_parent_saves():
+    run(
+        """
+        from ttorm.records.turns import alone
+        with ttorm.connect("memory:"):
+            twin = ttorm.Twin.create(entries={{"a": 1}})
+        state = twin._state
+        def saving():
+            yield from ()
+            in_children(1, lambda number: None if number < 0 else check())
+        def check():
+            from ttorm.records.turns import turn
+            for _ in turn(state):
+                raise AssertionError("it waits for what the parent does")
+        for _ in alone(state, saving()):
+            pass
+        """
+    )

@@ -218,3 +218,33 @@ async def test_a_repeated_write_gives_back_what_it_has_cost(do, connection, faul
         faults.add("update_twin_ledger_entry_value", drop="before", times=1)
         await do(twin, "save")
     assert tokens.left == tokens.quota.capacity
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_what_is_set_back_in_doubt_is_written_where_it_has_to_be(
+    do, connection, doubt, others, moment
+):
+    twin = await do(Twin, "create", entries={"n": 5}, description={"k": 5})
+    twin.ledger["n"] = 6
+    await doubt("ledger", moment, twin, "save")
+    twin.ledger["n"] = 5
+    assert (await do(twin, "save")).requests == (1 if moment == "before" else 2)
+    assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == 5
+    twin.description["k"] = 6
+    await doubt("description", moment, twin, "save")
+    twin.description["k"] = 5
+    await do(twin, "save")
+    assert others.call("get_twin", twin.uuid)["description"] == {"k": 5}
+    assert ttorm.inspect(twin).state == "clean"
+
+
+async def test_a_checked_save_of_what_is_set_back_in_doubt(do, connection, doubt, others):
+    twin = await do(Twin, "create", entries={"n": 5})
+    twin.ledger["n"] = 6
+    await doubt("ledger", "after", twin, "save")
+    twin.ledger["n"] = 5
+    with pytest.raises(ttorm.ConflictError) as caught:
+        await do(twin, "save", check=True)
+    caught.value.resolve("mine")
+    await do(twin, "save", check=True)
+    assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == 5

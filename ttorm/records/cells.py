@@ -244,6 +244,11 @@ class Cell:
             self._handouts = [held for held in self._handouts if self._follows(held, base)]
         self.base = base
 
+    def doubt(self) -> None:
+        """Have what was assigned count as a change, whatever the service is found to hold."""
+        if self._assigned is not NOTHING:
+            self.base = UNKNOWN
+
     def _compare_with(self, known: JSONValue) -> bool:
         """Tell what is here now from a value of the service's, whatever it was compared with.
 

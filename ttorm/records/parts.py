@@ -142,6 +142,13 @@ class Parts:
             or self.docs.is_modified()
         )
 
+    def doubt(self, part: str) -> None:
+        """Have what was assigned in the description or the Ledger be compared with what is read."""
+        entries = [item for _, item in self.ledger] if part == "ledger" else []
+        for item in [self.description] if part == "description" else entries:
+            for cell in item.cells.values():
+                cell.doubt()
+
     def _cells(self) -> Iterator[Cell]:
         yield from self.description.cells.values()
         for several in (*self.ledgers.values(), self.identities, self.docs):

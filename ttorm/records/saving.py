@@ -190,6 +190,8 @@ class _Saving(EntryWriting):
 
     def _read_doubtful(self, part: str) -> Flow[None]:
         """Read what an earlier save has left in doubt; what others write is not taken for seen."""
+        if part != "description" or not self.check:
+            self.state.doubt(part)
         if part == "description":
             yield from self._read_description(check=self.check and self.only is None)
         elif part == "ledger" and self.check:

@@ -48,7 +48,7 @@ class TwinState(Parts):
     """
 
     # Class attributes, and not made for each: listings give thousands of Twins that change nothing.
-    saving: tuple[object, Future[None]] | None = None
+    saving: tuple[object, Future[None], int] | None = None
     stuck = False
     # Parts of which a write was sent that nobody knows the outcome of.
     in_doubt: frozenset[str] = frozenset()
@@ -188,7 +188,8 @@ class TwinState(Parts):
             return True
         if not self._touched and (self._lent is None or self._lent.is_unchanged()):
             return False
-        modified = self._has_changes()
+        # What was set back to how it was is no change, unless that is in doubt.
+        modified = self._has_changes() or bool(self.in_doubt)
         if not modified:
             self._rest()
         return modified

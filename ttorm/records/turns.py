@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import getpid
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from ttorm.api.errors import StateError
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Saver", "alone", "turn"]
 
 R = TypeVar("R")
-Saver: TypeAlias = "tuple[object, Future[None]]"
-"""Who saves, and what to wait for until that is done."""
+Saver: TypeAlias = "tuple[object, Future[None], int]"
+"""Who saves, what to wait for until that is done, and in which process."""
 
 
 class _Place(Protocol):
@@ -33,8 +34,11 @@ def turn(place: _Place) -> Flow[None]:
         StateError: Waiting would never end.
     """
     while place.saving is not None:
-        saver, done = place.saving
-        if saver == runner() or not (yield from wait(done)):
+        saver, done, process = place.saving
+        if process != getpid():
+            # Of what the parent's threads were doing, a forked child sees no end.
+            place.saving = None
+        elif saver == runner() or not (yield from wait(done)):
             raise StateError(
                 f"{place.record()!r} is being saved right here: a receiver cannot save the record "
                 "that it is told about, and save() cannot wait for an asave() of the same loop"
@@ -48,7 +52,7 @@ def alone(place: _Place, saving: Flow[R]) -> Flow[R]:
     # A receiver of pre_save may have let another save begin.
     yield from turn(place)
     done: Future[None] = Future()
-    place.saving = (runner(), done)
+    place.saving = (runner(), done, getpid())
     try:
         return (yield from saving)
     finally:
