@@ -212,10 +212,9 @@ def server():
     ("minutes", "growth"), [(0.4, 0.10), pytest.param(30, 0.02, marks=pytest.mark.full)]
 )
 def test_nothing_grows(server, minutes, growth):
-    heard = []
-    signals.changed.connect(lambda *_, **__: heard.clear(), weak=False)
     before = look(0)
-    looks, done = soak(*server, minutes * 60)
+    with signals.changed.connected_to(lambda *_, **__: None):
+        looks, done = soak(*server, minutes * 60)
     third = len(looks) // 3
     counted = looks[third:]
     part = max(1, len(counted) // 10)
