@@ -33,7 +33,8 @@ def exchange(
     """
     patience = Patience(connection.strain)
     while True:
-        lost: TransportError | None = None
+        response: HttpResponse | None = None
+        lost = TransportError("no answer")
         try:
             response = yield from send(connection.transport, make())
         except TransportError as error:
@@ -49,7 +50,7 @@ def exchange(
             failure = known
         pause = patience.pause(failure, floor)
         if pause is None:
-            if lost is None:
+            if response is not None:
                 return response
             lost.request, lost.attempts = label, patience.attempt
             raise lost

@@ -214,8 +214,8 @@ class _Saving(EntryWriting):
         answer = yield from self._created(request)
         self.requests += 1
         self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
-        state.uuid = member(answer, "creation_certificate")["uuid"]
-        state.session.known[state.uuid] = state
+        uuid = needed(answer, "creation_certificate", "uuid")
+        state.uuid, state.session.known[uuid] = uuid, state
         self._settle_description(sent, answer)
 
     def _created(self, request: ApiRequest) -> Flow[dict[str, Any]]:
