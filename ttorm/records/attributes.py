@@ -124,7 +124,7 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     if state.has_several_views:
         state.forget_value(spec)
     elif state.joined is not None and _holds_again(state, cell, value, spec):
-        again = Again(state.joined, cell, spec.codec, type(value))
+        again = Again(state.joined, cell, spec.codec, value.__class__)
         state.again = {**state.again, spec.attribute: again}
     state.touch()
     return value
