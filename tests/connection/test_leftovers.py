@@ -31,6 +31,8 @@ def test_cookies_are_neither_kept_nor_sent(httpserver):
 
 
 @pytest.mark.skipif(ttorm.connection.http.LIBRARY != "httpx", reason="nothing goes on unseen there")
+# What other tests have left behind is collected here as well.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_request_that_fails_after_its_task_was_cancelled_is_no_news():
     reported = []
 

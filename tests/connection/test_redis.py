@@ -100,7 +100,9 @@ def program(service, prefix, clock):
     made = []
 
     def program(secret="one", url=SERVER, cache=None, **options):
-        backend = RedisBackend(url, **{"prefix": prefix, "clock": clock, **options})
+        # Patient: a busy machine is no server that hangs.
+        patient = {"prefix": prefix, "clock": clock, "timeout": 20.0}
+        backend = RedisBackend(url, **{**patient, **options})
         made.append(backend)
         return ttorm.connect(
             "http://service.test",

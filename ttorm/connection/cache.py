@@ -39,7 +39,7 @@ class CacheStatistics(NamedTuple):
     dropped: int
 
 
-class _Flight:
+class Flight:
     """A read under way, which others asking for the same may wait for."""
 
     __slots__ = ("answer", "done", "key", "lease", "left", "listener", "stale")
@@ -102,7 +102,7 @@ class Cache:
         self._renew()
 
     def _renew(self) -> None:
-        self._flights: dict[CacheKey, _Flight] = {}
+        self._flights: dict[CacheKey, Flight] = {}
         self._process, self._lock = os.getpid(), threading.Lock()
 
     def _alone(self) -> threading.Lock:
@@ -191,7 +191,7 @@ class Cache:
 
     # Reads
 
-    def board(self, key: CacheKey, *, fresh: bool = False) -> tuple[_Flight, bool]:
+    def board(self, key: CacheKey, *, fresh: bool = False) -> tuple[Flight, bool]:
         """Join the read under way for a key, or lead a new one.
 
         Args:
@@ -207,10 +207,10 @@ class Cache:
                 return flight, False
             if flight is not None:
                 flight.stale = True
-            flight = self._flights[key] = _Flight(key)
+            flight = self._flights[key] = Flight(key)
             return flight, True
 
-    def look(self, flight: _Flight, *, fresh: bool = False) -> Flow[Mapping[str, Any] | None]:
+    def look(self, flight: Flight, *, fresh: bool = False) -> Flow[Mapping[str, Any] | None]:
         """Look for an answer where other processes keep theirs; the leader does.
 
         Args:
@@ -230,7 +230,7 @@ class Cache:
         return found.answer
 
     def land(
-        self, flight: _Flight, answer: Mapping[str, Any] | None, ttl: float | None = None
+        self, flight: Flight, answer: Mapping[str, Any] | None, ttl: float | None = None
     ) -> None:
         """End a read: keep its answer unless a write made it stale, and wake who waits."""
         heard = None if self._following is None else self._following.follow()
@@ -244,7 +244,7 @@ class Cache:
         flight.done.set_result(None)
 
     def _keep_here(
-        self, flight: _Flight, answer: Mapping[str, Any], ttl: float, heard: Listener | None
+        self, flight: Flight, answer: Mapping[str, Any], ttl: float, heard: Listener | None
     ) -> None:
         if self._shared is None:
             self._stored += 1
@@ -254,7 +254,7 @@ class Cache:
             self._backend.put(flight.key, answer, min(left, self._shared.local))
 
     def share(
-        self, flight: _Flight, answer: Mapping[str, Any], ttl: float | None = None
+        self, flight: Flight, answer: Mapping[str, Any], ttl: float | None = None
     ) -> Flow[None]:
         """Keep an answer for other processes, too."""
         if self._shared is not None and flight.lease is not None and not flight.stale:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import time
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from ttorm import signals
 from ttorm.api.errors import (
@@ -28,6 +28,7 @@ from ttorm.connection.patience import Circuit, Patience
 from ttorm.flows import Flow, carry, collecting, send, sleep, wait
 
 if TYPE_CHECKING:
+    from ttorm.connection.cache import Cache, Flight
     from ttorm.connection.core import Connection
     from ttorm.connection.credentials import Credential
 
@@ -109,22 +110,32 @@ def read(
         cache.land(flight, None)
         return _kept(connection, kept, request)
     try:
-        kept = yield from cache.look(flight, fresh=fresh)
-        body = (yield from perform(connection, request)) if kept is None else {}
-    except NotFoundError as error:
-        missing = absence(error) if cache.negative else None
-        cache.land(flight, missing, cache.negative)
-        if missing is not None:
-            yield from cache.share(flight, missing, cache.negative)
-        raise
+        return (yield from _lead(connection, request, flight, fresh=fresh, ttl=ttl))
     except BaseException:
-        cache.land(flight, None)
+        if not flight.done.done():
+            cache.land(flight, None)
         raise
+
+
+def _lead(
+    connection: Connection, request: ApiRequest, flight: Flight, *, fresh: bool, ttl: float | None
+) -> Flow[Answer]:
+    """Read what others wait for; they are woken when it can be found where it is shared."""
+    cache = cast("Cache", connection.cache)
+    kept = yield from cache.look(flight, fresh=fresh)
     if kept is not None:
         cache.land(flight, kept)
         return _kept(connection, kept, request)
-    cache.land(flight, body, ttl)
+    try:
+        body = yield from perform(connection, request)
+    except NotFoundError as error:
+        if cache.negative:
+            missing = absence(error)
+            yield from cache.share(flight, missing, cache.negative)
+            cache.land(flight, missing, cache.negative)
+        raise
     yield from cache.share(flight, body, ttl)
+    cache.land(flight, body, ttl)
     return Answer(dict(body), kept=False)
 
 
