@@ -19,7 +19,15 @@ from ttorm import Twin
 from ttorm.cli.listen import lines, objects
 from ttorm.webhooks import Notification
 
-PYTHON = [sys.executable, "-m", "ttorm.cli"]
+# Where tests run in the background, programs would inherit that they ignore SIGINT.
+START = """
+import signal
+from ttorm.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+PYTHON = [sys.executable, "-c", START]
 
 
 @pytest.fixture(scope="module")
