@@ -181,7 +181,9 @@ def test_reads_wait_for_the_next_write(api, user, usage, emulator, twin, stateme
 
     for _ in range(5):
         api("get_twin", twin)
-    assert not [sql for sql in statements if not sql.startswith("SELECT")]
+    # What is done in the background meanwhile is no matter here.
+    written = [sql for sql in statements if not sql.startswith("SELECT")]
+    assert not [sql for sql in written if "usage" in sql]
     assert (stored(), usage()["task_get_twin_count"]) == (0, 5)
     statements.clear()
     api("update_twin", twin, body={})
