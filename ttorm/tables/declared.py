@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from ttorm.api import names
 from ttorm.api.errors import ValidationError
@@ -14,6 +14,7 @@ from ttorm.connection.readers import Kind
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.annotations import annotations_of
+from ttorm.records.collection import Collection
 from ttorm.records.meta import Expected, options_of
 from ttorm.results import Plan, SaveResult
 from ttorm.sessions import current_session
@@ -23,6 +24,8 @@ from ttorm.tables.conditions import Condition, Place
 from ttorm.tables.migrations import migrate, plan_of
 from ttorm.tables.rows import Asked, OrderBy, Prepared, Row, Rows, Source, asked_for
 from ttorm.tables.stored import StoredTable
+
+S = TypeVar("S", bound=StoredTable)
 
 __all__ = ["COMMON_OPTIONS", "DeclaredTable", "is_text"]
 
@@ -48,8 +51,11 @@ COMMON_OPTIONS: Mapping[str, Expected] = {
 """Options that every ``class Meta`` of a table may have."""
 
 
-class DeclaredTable(Row):
-    """What classes of tables have in common: a class describes a table, its objects are rows."""
+class DeclaredTable(Row, Generic[S]):
+    """What classes of tables have in common: a class describes a table, its objects are rows.
+
+    In brackets stands what the service's own view of such a table is.
+    """
 
     __kind__: ClassVar[Kind]
     __roles__: ClassVar[tuple[ColumnRole, ...]]
@@ -179,6 +185,71 @@ class DeclaredTable(Row):
     # The table itself
 
     @classmethod
+    def _view(cls) -> type[S]:
+        return cast("type[S]", cls.__stored__)
+
+    @classmethod
+    def create(cls) -> S:
+        """Make the table that the class declares. Rows come with the next changes of Entries.
+
+        Raises:
+            SaveError: The service refused it, for example because there is one: see `migrate`.
+
+        Example:
+            >>> class Weather(TimeseriesTable):
+            ...     celsius: Column[float] = measurement()
+            >>> Weather.create().measurements
+            {'celsius': 'double precision'}
+        """
+        table = cls._view()._defined(cls._definition())
+        table.save()
+        return table
+
+    @classmethod
+    @twin_of(create)
+    async def acreate(cls) -> S:
+        table = cls._view()._defined(cls._definition())
+        await table.asave()
+        return table
+
+    @classmethod
+    def stored(cls, name: str | None = None) -> S:
+        """Return the table as the service has it, without asking.
+
+        Args:
+            name: Its name; the one that the class declares when left out.
+        """
+        return cls._view()._at(cls._key(name))
+
+    @classmethod
+    def get(cls, name: str | None = None, *, fresh: bool = False) -> S:
+        """Read the table as the service has it: its columns, templates and sizes.
+
+        Args:
+            name: Its name; the one that the class declares when left out.
+            fresh: Ask the service whatever the cache holds.
+
+        Raises:
+            NotFoundError: There is none.
+
+        Example:
+            >>> _ = StoredTimeseries.create("weather", measurements={"celsius": "real"})
+            >>> TimeseriesTable.get("weather").measurements
+            {'celsius': 'real'}
+        """
+        return cls._view().get(cls._key(name), fresh=fresh)
+
+    @classmethod
+    @twin_of(get)
+    async def aget(cls, name: str | None = None, *, fresh: bool = False) -> S:
+        return await cls._view().aget(cls._key(name), fresh=fresh)
+
+    @classmethod
+    def list(cls) -> Collection[S]:
+        """Go through the account's tables of this kind, whether classes declare them or not."""
+        return cls._view().list()
+
+    @classmethod
     def plan(cls) -> Plan:
         """Compare the declaration with the service's table, and give what `migrate` would send.
 
@@ -243,7 +314,7 @@ def _declared(cls: type) -> dict[str, Column[Any]]:
     return found
 
 
-def _check_body(cls: type[DeclaredTable], own: Mapping[str, Column[Any]]) -> None:
+def _check_body(cls: type[DeclaredTable[Any]], own: Mapping[str, Column[Any]]) -> None:
     for name, one in own.items():
         hidden = next((base for base in cls.__mro__[1:-1] if _hides(base, name)), None)
         if hidden is not None or name.startswith("_"):
@@ -276,7 +347,7 @@ def _hides(base: type, name: str) -> bool:
     return name in vars(base) and not (isinstance(member, Column) and member.role != "key")
 
 
-def _check_names(cls: type[DeclaredTable]) -> None:
+def _check_names(cls: type[DeclaredTable[Any]]) -> None:
     try:
         names.check_table_name(cls._own_place().table)
     except ValidationError as error:  # of a class whose name is not plain letters

@@ -10,7 +10,6 @@ from ttorm.api.answers import member
 from ttorm.api.errors import ValidationError
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
-from ttorm.records.collection import Collection
 from ttorm.records.lookup import state_at
 from ttorm.records.members import RULE, CheckedCodec, Writable
 from ttorm.records.meta import Expected, did_you_mean
@@ -235,7 +234,7 @@ def _is_rule(value: Any) -> bool:
     return isinstance(value, Expression) or is_text(value)
 
 
-class IndexTable(DeclaredTable, Generic[M]):
+class IndexTable(DeclaredTable[StoredIndex], Generic[M]):
     """The base of classes that declare index tables; their objects are rows, one for each Twin.
 
     Write the model in brackets, ``IndexTable[Scooter]``, or have the model name the table in its
@@ -375,55 +374,3 @@ class IndexTable(DeclaredTable, Generic[M]):
         """
         rows: Rows[Any] = cls._rows(asked_for(where, order_by, limit), ["uuid"])
         return Twins(rows, cast("type[M]", cls.__model__ or Twin))
-
-    # The table itself
-
-    @classmethod
-    def create(cls) -> StoredIndex:
-        """Make the table that the class declares; Ledgers enter it when they next change.
-
-        Raises:
-            SaveError: The service refused it, for example because there is one: see `migrate`.
-        """
-        table = StoredIndex._defined(cls._definition())
-        table.save()
-        return table
-
-    @classmethod
-    @twin_of(create)
-    async def acreate(cls) -> StoredIndex:
-        table = StoredIndex._defined(cls._definition())
-        await table.asave()
-        return table
-
-    @classmethod
-    def stored(cls, name: str | None = None) -> StoredIndex:
-        """Return the table as the service has it, without asking.
-
-        Args:
-            name: Its name; the one that the class declares when left out.
-        """
-        return StoredIndex._at(cls._key(name))
-
-    @classmethod
-    def get(cls, name: str | None = None, *, fresh: bool = False) -> StoredIndex:
-        """Read the table as the service has it: its rule, properties, templates and sizes.
-
-        Args:
-            name: Its name; the one that the class declares when left out.
-            fresh: Ask the service whatever the cache holds.
-
-        Raises:
-            NotFoundError: There is none.
-        """
-        return StoredIndex.get(cls._key(name), fresh=fresh)
-
-    @classmethod
-    @twin_of(get)
-    async def aget(cls, name: str | None = None, *, fresh: bool = False) -> StoredIndex:
-        return await StoredIndex.aget(cls._key(name), fresh=fresh)
-
-    @classmethod
-    def list(cls) -> Collection[StoredIndex]:
-        """Go through the account's index tables, whether classes declare them or not."""
-        return StoredIndex.list()

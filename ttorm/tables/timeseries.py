@@ -10,7 +10,6 @@ from ttorm.api import names
 from ttorm.api.answers import member
 from ttorm.api.errors import ValidationError
 from ttorm.pairs import twin_of
-from ttorm.records.collection import Collection
 from ttorm.records.fields import FieldSpec
 from ttorm.records.members import Writable
 from ttorm.records.meta import Expected, did_you_mean
@@ -257,7 +256,7 @@ def _is_template(value: Any) -> bool:
     return isinstance(value, Attribute) or is_text(value)
 
 
-class TimeseriesTable(DeclaredTable):
+class TimeseriesTable(DeclaredTable[StoredTimeseries]):
     """The base of classes that declare Timeseries tables; their objects are rows.
 
     A class has dimensions and measurements, and may have a ``class Meta`` with `name` (else it is
@@ -342,60 +341,3 @@ class TimeseriesTable(DeclaredTable):
                 by_name = cls._templates()["measurement"] == _BY_NAME and name == spec.target
                 return {cls._own_place().table: {} if by_name else {"measurement": name}}
         return {}
-
-    # The table itself
-
-    @classmethod
-    def create(cls) -> StoredTimeseries:
-        """Make the table that the class declares.
-
-        Raises:
-            SaveError: The service refused it, for example because there is one: see `migrate`.
-        """
-        table = StoredTimeseries._defined(cls._definition())
-        table.save()
-        return table
-
-    @classmethod
-    @twin_of(create)
-    async def acreate(cls) -> StoredTimeseries:
-        table = StoredTimeseries._defined(cls._definition())
-        await table.asave()
-        return table
-
-    @classmethod
-    def stored(cls, name: str | None = None) -> StoredTimeseries:
-        """Return the table as the service has it, without asking.
-
-        Args:
-            name: Its name; the one that the class declares when left out.
-        """
-        return StoredTimeseries._at(cls._key(name))
-
-    @classmethod
-    def get(cls, name: str | None = None, *, fresh: bool = False) -> StoredTimeseries:
-        """Read the table as the service has it: its columns, templates and sizes.
-
-        Args:
-            name: Its name; the one that the class declares when left out.
-            fresh: Ask the service whatever the cache holds.
-
-        Raises:
-            NotFoundError: There is none.
-
-        Example:
-            >>> _ = StoredTimeseries.create("weather", measurements={"celsius": "real"})
-            >>> TimeseriesTable.get("weather").measurements
-            {'celsius': 'real'}
-        """
-        return StoredTimeseries.get(cls._key(name), fresh=fresh)
-
-    @classmethod
-    @twin_of(get)
-    async def aget(cls, name: str | None = None, *, fresh: bool = False) -> StoredTimeseries:
-        return await StoredTimeseries.aget(cls._key(name), fresh=fresh)
-
-    @classmethod
-    def list(cls) -> Collection[StoredTimeseries]:
-        """Go through the account's Timeseries tables, whether classes declare them or not."""
-        return StoredTimeseries.list()

@@ -17,7 +17,7 @@ from ttorm.tables.migrations import Wanted, migrate
 __all__ = ["amigrate_all", "migrate_all"]
 
 
-def migrate_all(*classes: type[DeclaredTable | Twin]) -> SaveResult:
+def migrate_all(*classes: type[DeclaredTable[Any] | Twin]) -> SaveResult:
     """Bring the tables of several classes up to date: all that are missing by one request a kind.
 
     Args:
@@ -47,7 +47,7 @@ def migrate_all(*classes: type[DeclaredTable | Twin]) -> SaveResult:
 
 
 @twin_of(migrate_all)
-async def amigrate_all(*classes: type[DeclaredTable | Twin]) -> SaveResult:
+async def amigrate_all(*classes: type[DeclaredTable[Any] | Twin]) -> SaveResult:
     return await current_session().connection.arun(migrate(_wanted(classes)))
 
 
