@@ -68,4 +68,5 @@ def test_what_is_sensible_is_taken():
     policy = ttorm.RetryPolicy(deadline=inf, longest_retry_after=inf, base=0, quota=None)
     limits = ttorm.Limits(connect=None, read=None, write=0.5, pool=None, connections=1, body=1)
     with ttorm.connect("memory:", default=False, retry=policy, limits=limits) as connection:
-        connection.call("get_account")
+        assert connection.retry is policy
+        assert connection.call("get_account")["uuid"] == connection.whoami()["account"]

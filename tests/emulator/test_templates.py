@@ -309,10 +309,14 @@ def fuzz(count, seed):
 
 
 def test_no_text_takes_long():
-    fuzz(3_000, 1)
+    seconds, rendered = fuzz(3_000, 1)
+    assert seconds < SLOWEST
+    assert rendered > 150
 
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_texts():
-    fuzz(100_000, 2024)
+    seconds, rendered = fuzz(100_000, 2024)
+    assert seconds < SLOWEST
+    assert rendered > 5_000

@@ -480,7 +480,7 @@ def test_a_blocking_flow_does_not_wait_for_the_loop_it_runs_under():
     assert asyncio.run(main()) == (False, [False], True)
 
 
-def test_a_future_that_outlives_the_loop_of_its_waiter():
+def test_a_future_that_outlives_the_loop_of_its_waiter(caplog):
     future = Future()
 
     async def main():
@@ -489,7 +489,9 @@ def test_a_future_that_outlives_the_loop_of_its_waiter():
         task.cancel()
 
     asyncio.run(main())
-    future.set_result(None)  # wakes nobody, and complains to nobody
+    future.set_result("late")  # wakes nobody, and complains to nobody
+    assert caplog.messages == []
+    assert future.result() == "late"
 
 
 def test_loops_of_several_threads_wait_for_one_future():
