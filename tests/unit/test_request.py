@@ -265,6 +265,17 @@ def test_an_empty_success_is_an_empty_object(body):
     assert read_answer(REQUEST, HttpResponse(204, {}, body)) == {}
 
 
+def test_moments_of_a_history_are_not_kept_by_the_decoder():
+    """They would fill its store and drive the names of Entries out."""
+    body = HttpResponse(200, {}, b'{"1699999999.123": 1}')
+    history = api_request("get_twin_ledger_entry_history", [TWIN, "personal"])
+    [one], [two] = read_answer(history, body), read_answer(history, body)
+    assert one == two
+    assert one is not two
+    [one], [two] = read_answer(REQUEST, body), read_answer(REQUEST, body)
+    assert one is two
+
+
 @pytest.mark.parametrize(
     "body", [b"<html>Welcome to the hotel</html>", b"[1]", b'"text"', b"{", b"\xff{}", b"[" * 9999]
 )

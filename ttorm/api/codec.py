@@ -54,8 +54,13 @@ def encode(value: JSONValue) -> bytes:
         ) from None
 
 
-def decode(body: bytes) -> JSONValue:
+def decode(body: bytes, *, keys_recur: bool = True) -> JSONValue:
     """Decode UTF-8 JSON.
+
+    Args:
+        body: The text.
+        keys_recur: Whether keys of objects are likely to come again in other texts, so that it
+            pays to keep them in the decoder's store of 16,384 texts.
 
     Raises:
         ValueError: The bytes are not JSON.
@@ -66,7 +71,7 @@ def decode(body: bytes) -> JSONValue:
     """
     from pydantic_core import from_json
 
-    return from_json(body, allow_inf_nan=False, cache_strings="keys")
+    return from_json(body, allow_inf_nan=False, cache_strings="keys" if keys_recur else "none")
 
 
 def decode_finite(body: bytes) -> JSONValue:

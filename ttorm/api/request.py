@@ -239,7 +239,7 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
     """
     success = 200 <= response.status < 300
     try:
-        body: Any = codec.decode(response.body) if response.body.strip() else {}
+        body: Any = _decoded(request, response) if response.body.strip() else {}
     except (ValueError, RecursionError):
         body = None
     if not success:
@@ -263,3 +263,8 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
             attempts=attempts,
         )
     return cast("dict[str, Any]", body)
+
+
+def _decoded(request: ApiRequest, response: HttpResponse) -> Any:
+    # The keys of a history are moments, each of them another one.
+    return codec.decode(response.body, keys_recur=request.operation.category != "history")
