@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ import pytest
 from ttorm.api.errors import ConfigurationError, StateError
 from ttorm.api.http import HttpRequest
 from ttorm.emulator import Emulator
-from ttorm.emulator.store import open_store, schema
+from ttorm.emulator.store import open_store, schema, sqlite
 
 BASE = "http://emulator.localhost"
 COUNT = "SELECT COUNT(*) AS count FROM numbers"
@@ -46,6 +47,16 @@ def store(request, path):
 def count(store):
     with store.transaction(write=False) as tx:
         return tx.row(COUNT)["count"]
+
+
+def test_stores_in_memory_are_copies_of_tables_made_once(monkeypatch):
+    with closing(open_store("memory:")) as store:
+        monkeypatch.setattr(sqlite, "prepare", None)
+        with closing(open_store("memory:")) as other:
+            with store.transaction(write=True) as tx:
+                tx.run("INSERT INTO meta (name, value) VALUES ('mine', '1')")
+            with other.transaction(write=True) as tx:
+                assert [*tx.row("SELECT name, value FROM meta")] == ["version", str(schema.VERSION)]
 
 
 def create_twin(emulator, user):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,16 @@ def _opened(image: bytes) -> sqlite3.Connection:
     return connection
 
 
+@cache
+def _empty() -> sqlite3.Connection:
+    """Make the tables in memory: to copy them from there takes a tenth of the time."""
+    connection = _connect(":memory:")
+    atexit.register(connection.close)
+    with _within(connection, "BEGIN") as tx:
+        prepare(tx, new=True)
+    return connection
+
+
 class MemoryStore:
     """Data that ends with the process: one connection, one transaction at a time."""
 
@@ -109,8 +121,8 @@ class MemoryStore:
         self._connection = _connect(":memory:")
         self._lock = threading.RLock()
         self._closing = self._finalizer(self._connection)
-        with self.transaction(write=True) as tx:
-            prepare(tx, new=True)
+        with _GATE, _COPYING:
+            _empty().backup(self._connection)
 
     @contextmanager
     def transaction(self, write: bool) -> Generator[Transaction]:
@@ -308,6 +320,7 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 
 _GATE = Gate()
+_COPYING = threading.Lock()
 _STORES: weakref.WeakSet[FileStore] = weakref.WeakSet()
 _INHERITED: list[sqlite3.Connection] = []
 
