@@ -1,8 +1,9 @@
 """Signals: blinker signals that ttorm sends when records and requests do something.
 
-The sender of a record's signal is its model class; who asks for a class hears of its subclasses as
-well. Receivers take keyword arguments and should end in ``**extra``, since later versions may send
-more. They are called one after the other, in the order in which they were connected.
+The sender of a record's signal is its model class, that of a request's its connection; who asks for
+a class hears of its subclasses as well. Receivers take keyword arguments and should end in
+``**extra``, since later versions may send more. They are called one after the other, in the order
+in which they were connected.
 
 | signal | sent | arguments |
 | --- | --- | --- |
@@ -35,9 +36,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from inspect import iscoroutine
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from blinker import NamedSignal, Namespace
+from blinker import ANY, NamedSignal
 
 from ttorm.flows import Flow, finish
 
@@ -58,21 +59,71 @@ __all__ = [
     "terminated",
 ]
 
-_namespace = Namespace()
+F = TypeVar("F", bound=Callable[..., Any])
 
-pre_save = _namespace.signal("pre_save")
-post_save = _namespace.signal("post_save")
-created = _namespace.signal("created")
-changed = _namespace.signal("changed")
-terminated = _namespace.signal("terminated")
-loaded = _namespace.signal("loaded")
-entry_changed = _namespace.signal("entry_changed")
-identity_changed = _namespace.signal("identity_changed")
-doc_changed = _namespace.signal("doc_changed")
-conflict = _namespace.signal("conflict")
-notification = _namespace.signal("notification")
-request_sent = _namespace.signal("request_sent")
-cache_invalidated = _namespace.signal("cache_invalidated")
+
+class _Signal(NamedSignal):
+    """A signal that refuses receivers it would never call."""
+
+    def connect(self, receiver: F, sender: Any = ANY, weak: bool = True) -> F:
+        """Have a function called when the signal is sent.
+
+        Args:
+            receiver: The function.
+            sender: The one class, or connection, to hear of; all of them when left out.
+            weak: Whether it is forgotten when nobody else holds it: a local function, or a lambda.
+
+        Raises:
+            TypeError: The sender is none of this signal, or the receiver no function.
+        """
+        if not callable(receiver):
+            raise TypeError(
+                f"{self.name}.connect({receiver!r}): expected a function that takes "
+                "(sender, **extra)"
+            )
+        if sender is not ANY:
+            self._check_sender(sender)
+        return super().connect(receiver, sender, weak)
+
+    def _check_sender(self, sender: Any) -> None:
+        if not isinstance(sender, type):
+            named = sender if isinstance(sender, str) else type(sender).__name__
+            wanted = "Scooter" if hasattr(sender, "acall") else named
+            raise TypeError(
+                f"{self.name}.connect(..., sender={sender!r}): expected a class of records, as in "
+                f"sender={wanted}"
+            )
+
+
+class _RequestSignal(_Signal):
+    def _check_sender(self, sender: Any) -> None:
+        if isinstance(sender, type) or not hasattr(sender, "acall"):
+            raise TypeError(
+                f"{self.name}.connect(..., sender={sender!r}): expected the connection that sends "
+                "requests, such as ttorm.connect(...) returns"
+            )
+
+
+_namespace: dict[str, NamedSignal] = {}
+
+
+def _signal(name: str, kind: type[_Signal] = _Signal) -> NamedSignal:
+    return _namespace.setdefault(name, kind(name))
+
+
+pre_save = _signal("pre_save")
+post_save = _signal("post_save")
+created = _signal("created")
+changed = _signal("changed")
+terminated = _signal("terminated")
+loaded = _signal("loaded")
+entry_changed = _signal("entry_changed")
+identity_changed = _signal("identity_changed")
+doc_changed = _signal("doc_changed")
+conflict = _signal("conflict")
+notification = _signal("notification")
+request_sent = _signal("request_sent", _RequestSignal)
+cache_invalidated = _signal("cache_invalidated", _RequestSignal)
 
 _muted: ContextVar[frozenset[str]] = ContextVar("ttorm_muted", default=frozenset())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import ssl
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -204,6 +206,71 @@ def test_bad_options():
         ttorm.connect("memory:", concurrency=0)
     with pytest.raises(ttorm.ValidationError, match="'Serial' is no description key"):
         ttorm.connect("memory:", dictionary={"Serial": 1})
+
+
+class Deaf(ttorm.Hooks):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        ("url", 5),
+        ("url", Path("fleet.db")),
+        ("tokens", 5),
+        ("dictionary", 5),
+        ("dictionary", [("region", "north")]),
+        ("cache", 5),
+        ("cache", "redis://:hidden@host"),
+        ("cache", True),
+        ("cache", ttorm.Cache),
+        ("concurrency", "5"),
+        ("concurrency", 1.5),
+        ("concurrency", True),
+        ("blocking", "no"),
+        ("tls", False),
+        ("tls", "ca.pem"),
+        ("proxy", 5),
+        ("transport", 5),
+        ("transport", "http"),
+        ("default", "no"),
+        ("development", "yes"),
+        ("batch_codec", 5),
+        ("hooks", 5),
+        ("hooks", Deaf()),
+        ("hooks", [Deaf]),
+        ("hooks", [5]),
+        ("timeout", "5"),
+        ("limits", 5),
+        ("retry", 5),
+    ],
+)
+@pytest.mark.parametrize("url", ["memory:", "https://rest.example.org"])
+def test_options_of_the_wrong_kind(url, option, wrong):
+    options = {"url": url, "secret": "s", "default": False, option: wrong}
+    with pytest.raises(ConfigurationError, match=rf"^{option}= ?.*: expected \S+") as caught:
+        ttorm.connect(**options)
+    assert "hidden" not in str(caught.value)
+
+
+def test_options_as_they_should_be(connect):
+    hooks = (one for one in [Deaf(), Deaf()])
+    context = ssl.create_default_context()
+    connection = connect("memory:", hooks=hooks, tls=context, blocking=True, development=False)
+    assert len(connection.hooks) == 2
+    assert connect("memory:", cache=None).cache is None
+
+
+async def _claimed(**options):
+    await ttorm.aclaim("a" * 8, "ABC123", **options)
+
+
+@pytest.mark.parametrize("option", ["url", "connection"])
+def test_claims_check_whom_to_ask(option):
+    with pytest.raises(ConfigurationError, match=f"^{option}=.*: expected"):
+        ttorm.claim("a" * 8, "ABC123", **{option: 5})
+    with pytest.raises(ConfigurationError, match=f"^{option}=.*: expected"):
+        asyncio.run(_claimed(**{option: 5}))
 
 
 # The environment

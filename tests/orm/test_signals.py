@@ -484,6 +484,35 @@ async def test_without_receivers_nothing_is_computed(do, connection, monkeypatch
 # Parts
 
 
+@pytest.mark.parametrize("name", sorted(set(signals.__all__) - {"muted", *OF_REQUESTS}))
+def test_senders_that_would_never_be_heard_of(connection, name):
+    signal, pump = getattr(signals, name), Pump(flow=1.0)
+    for sender, cure in (("Pump", "Pump"), (pump, "Pump"), (connection, "Scooter")):
+        with pytest.raises(TypeError, match=rf"^{name}\.connect.* a class of .* sender={cure}$"):
+            signal.connect(print, sender=sender)
+        with pytest.raises(TypeError, match="expected a class"):
+            signal.connect_via(sender)(print)
+        with (
+            pytest.raises(TypeError, match="expected a class"),
+            signal.connected_to(print, sender=sender),
+        ):
+            raise AssertionError
+    with pytest.raises(TypeError, match=r"expected a function that takes \(sender, \*\*extra\)"):
+        signal.connect("print")
+    assert not signal.receivers
+
+
+@pytest.mark.parametrize("name", OF_REQUESTS)
+def test_senders_of_requests_are_connections(connection, name):
+    signal = getattr(signals, name)
+    for sender in ("memory:", Pump, type(connection), 5):
+        with pytest.raises(TypeError, match=rf"^{name}\.connect.* expected the connection that"):
+            signal.connect(print, sender=sender)
+    with signal.connected_to(print, sender=connection):
+        assert signal.receivers
+    assert not signal.receivers
+
+
 async def test_identities_and_docs_have_signals_of_their_own(do, connection, heard):
     pump = await do(Pump, "create")
     heard.clear()

@@ -320,7 +320,7 @@ def test_options_that_do_not_fit(signed):
         signed(token=Token("a.b.c"), tokens=TokenOptions())
     with pytest.raises(ConfigurationError, match="secret_dict"):
         signed(token=Token("a.b.c", options=["refresh"]), tokens=TokenOptions(secret_dict={"a": 1}))
-    with pytest.raises(ConfigurationError, match="tokens= is a dict"):
+    with pytest.raises(ConfigurationError, match="tokens= is a dict: expected"):
         signed(secret="s", tokens={"lifetime": 900})
     for empty in ("secret", "token"):
         with pytest.raises(ConfigurationError, match="is empty: leave it out"):

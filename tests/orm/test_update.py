@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -211,3 +213,65 @@ def test_tasks_that_share_a_record_lose_nothing(connection, sent):
     assert asyncio.run(work()) == 25
     # They take turns, so that nobody is refused.
     assert [request.method for request in sent] == ["PATCH"] * 25
+
+
+class Brew(Twin):
+    due: Field[datetime] = entry()
+    tags: Field[set[str]] = entry(default_factory=set)
+    tastes: Field[list[str]] = entry(default_factory=list)
+    strength: Field[Decimal] = entry(default=Decimal("5.0"))
+
+
+async def test_the_function_works_with_the_fields_value(do, connection, others):
+    brew = await do(Brew, "create", due=datetime(2024, 6, 10, tzinfo=UTC), tags={"pale"})
+    written = await do(brew.ledger["due"], "update", lambda due: due + timedelta(days=1))
+    assert written == brew.due == datetime(2024, 6, 11, tzinfo=UTC)
+    assert await do(brew.ledger["tags"], "update", lambda tags: tags | {"dry"}) == {"pale", "dry"}
+    entries = others.call("get_twin_ledger_entry", brew.uuid)["entries"]
+    assert entries["due"]["value"] == "2024-06-11T00:00:00.000000Z"
+    assert sorted(entries["tags"]["value"]) == ["dry", "pale"]
+    assert brew.tags == {"pale", "dry"}
+    assert not ttorm.inspect(brew).is_modified
+
+
+@pytest.mark.parametrize("made", ["many", None, 5.5, [1]])
+async def test_what_the_field_refuses_is_not_written(do, connection, sent, made):
+    counter = await do(Counter, "create", count=5)
+    sent.clear()
+    with pytest.raises(ttorm.ValidationError, match="expects int, found"):
+        await do(counter.ledger["count"], "update", lambda _: made)
+    assert sent == []
+    assert counter.count == 5
+    assert not ttorm.inspect(counter).is_modified
+
+
+async def test_a_field_begins_with_its_default(do, connection, sent):
+    brew = await do(Twin, "create")
+    brew = brew.as_(Brew)
+    assert await do(brew.ledger["strength"], "update", lambda by: by + 1) == Decimal("6.0")
+    with pytest.raises(ttorm.MissingEntryError, match="or give default="):
+        await do(brew.ledger["due"], "update", lambda due: due)
+    sent.clear()
+    with pytest.raises(ttorm.ValidationError, match="default expects datetime, found 'soon'"):
+        await do(brew.ledger["due"], "update", lambda due: due, default="soon")
+    assert [request.method for request in sent if request.method != "GET"] == []
+
+
+async def test_the_default_is_not_the_functions_to_change(do, connection):
+    twin = await do(Twin, "create")
+    begin = ["a"]
+
+    def add(tastes):
+        tastes.append("b")
+        return tastes
+
+    assert await do(twin.ledger["tastes"], "update", add, default=begin) == ["a", "b"]
+    assert begin == ["a"]
+
+
+async def test_what_cannot_be_called_is_refused_before_anything(do, connection, sent):
+    counter = await do(Counter, "create", count=5)
+    sent.clear()
+    with pytest.raises(TypeError, match=r"expected a function of the value.*value \+ 1"):
+        await do(counter.ledger["count"], "update", 6)
+    assert sent == []

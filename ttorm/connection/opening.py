@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ttorm.api.batches import BatchCodec
@@ -20,6 +20,7 @@ from ttorm.connection.cache import Cache
 from ttorm.connection.core import Connection
 from ttorm.connection.credentials import Credentials, TokenOptions
 from ttorm.connection.hooks import Hooks
+from ttorm.connection.options import check_options, check_url, several
 from ttorm.connection.rotation import exchange
 from ttorm.connection.watch import Watch
 from ttorm.pairs import twin_of
@@ -90,7 +91,8 @@ def connect(
         hooks: Who is told of each call and save, see `Hooks`.
 
     Raises:
-        ConfigurationError: There is no URL, or no credential for a service that needs one.
+        ConfigurationError: There is no URL, or no credential for a service that needs one; or an
+            option is not what it should be.
 
     Example:
         >>> connection = ttorm.connect("memory:")
@@ -100,15 +102,27 @@ def connect(
     global _default  # noqa: PLW0603 # the default connection is process-wide by design
     # Before anything is raised here: tracebacks show locals.
     secret, token = _wrapped(secret), _wrapped(token)
+    check_url(url)
     url = _shown_safely(url or os.environ.get("TTORM_URL"))
+    check_options(
+        tokens=tokens,
+        dictionary=dictionary,
+        cache=cache,
+        concurrency=concurrency,
+        blocking=blocking,
+        tls=tls,
+        proxy=proxy,
+        transport=transport,
+        default=default,
+        development=development,
+        batch_codec=batch_codec,
+    )
     if not url and transport is None:
         raise ConfigurationError(
             "no URL: write ttorm.connect('sqlite:///file.db') for the embedded emulator, "
             "ttorm.connect('https://rest.trustedtwin.com', secret=...) for the service, "
             "or set TTORM_URL"
         )
-    if concurrency < 1:
-        raise ConfigurationError(f"concurrency={concurrency}: expected at least 1")
     held = _credential(secret, token)
     if tokens is not None:
         _check_tokens(tokens, held)
@@ -127,7 +141,7 @@ def connect(
         blocking=blocking,
         watch=_watch(development),
         batch_codec=batch_codec,
-        hooks=hooks,
+        hooks=several(hooks),
         **parts,
     )
     if default:
@@ -213,6 +227,12 @@ def _unsigned(
     url: str | None, connection: Connection | None
 ) -> Connection | nullcontext[Connection]:
     """Give a connection for a call without a credential; leaving it closes what is not shared."""
+    check_url(url)
+    if connection is not None and not isinstance(cast(object, connection), Connection):
+        raise ConfigurationError(
+            f"connection= is a {type(connection).__name__}: expected a Connection, such as "
+            "ttorm.connect(...) returns"
+        )
     shared = connection if url or connection else _default
     if shared is not None:
         return nullcontext(shared)
@@ -226,11 +246,7 @@ def _unsigned(
     return Connection(credentials=Credentials(principal=parts.pop("principal")), **parts)
 
 
-def _check_tokens(tokens: object, held: Secret | HeldToken | None) -> None:
-    if not isinstance(tokens, TokenOptions):
-        raise ConfigurationError(
-            f"tokens= is a {type(tokens).__name__}: expected ttorm.TokenOptions(lifetime=900)"
-        )
+def _check_tokens(tokens: TokenOptions, held: Secret | HeldToken | None) -> None:
     if isinstance(held, HeldToken) and ("refresh" not in held.options or tokens.secret_dict):
         raise ConfigurationError(
             "tokens= renews a Token with the option 'refresh', and leaves its secret_dict as it "

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
+from ttorm.records.unread import Unread
 from ttorm.sessions import current_session
 
 __all__ = ["Collection"]
@@ -15,7 +16,7 @@ __all__ = ["Collection"]
 T = TypeVar("T")
 
 
-class Collection(Generic[T]):
+class Collection(Unread, Generic[T]):
     """Objects that a listing names, in its order; iterable and async iterable, each time anew."""
 
     def __init__(

@@ -185,16 +185,20 @@ class Entry(Properties):
         return await state.connection.arun(save(state.record(), only=("ledger", self.name)))
 
     def update(
-        self, change: Callable[[Any], JSONValue], *, default: JSONValue = ABSENT, attempts: int = 20
-    ) -> JSONValue:
+        self, change: Callable[[Any], Any], *, default: Any = ABSENT, attempts: int = 20
+    ) -> Any:
         """Write what a function makes of the value, however many do so at the same time.
 
         The value is written on the condition that nobody else has written since it was read. When
         somebody has, it is read again and the function called again, after a short wait.
 
+        Of an Entry that the record's class declares as a field, the function gets the field's
+        value, a `datetime` say, and what it returns has to be one; of others, JSON.
+
         Args:
             change: Gets the value and returns the new one; it may be called several times.
-            default: The value to begin with when the Ledger has no such Entry.
+            default: The value to begin with when the Ledger has no such Entry; without it, the
+                field's.
             attempts: Most attempts.
 
         Returns:
@@ -204,6 +208,7 @@ class Entry(Properties):
             ConflictError: Somebody else was faster in each attempt; nothing was written.
             MissingEntryError: The Ledger has no such Entry, and there is no default.
             StateError: The Entry has unsaved changes, or belongs to another account.
+            ValidationError: The function has made what the field's type, or JSON, refuses.
 
         Example:
             >>> pump = Twin.create(entries={"starts": 1})
@@ -215,8 +220,8 @@ class Entry(Properties):
 
     @twin_of(update)
     async def aupdate(
-        self, change: Callable[[Any], JSONValue], *, default: JSONValue = ABSENT, attempts: int = 20
-    ) -> JSONValue:
+        self, change: Callable[[Any], Any], *, default: Any = ABSENT, attempts: int = 20
+    ) -> Any:
         check_own_ledger(self._alias)
         return await self._attached().connection.arun(update(self, change, default, attempts))
 

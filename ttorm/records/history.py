@@ -17,6 +17,7 @@ from ttorm.flows import Flow, gather
 from ttorm.pairs import twin_of
 from ttorm.records.changes import Change
 from ttorm.records.frames import Backend, frame
+from ttorm.records.unread import Unread
 
 __all__ = [
     "History",
@@ -196,7 +197,7 @@ class HistoryRecord(NamedTuple):
     value: Any
 
 
-class History:
+class History(Unread):
     """The values an Entry had; made by `Entry.history`.
 
     Iterate by ``for`` or ``async for``, any number of times; each time asks the service anew. A

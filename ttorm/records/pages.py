@@ -11,6 +11,7 @@ from ttorm.display import Sheet, displayed, limited, shortened
 from ttorm.records.listing import Listing
 from ttorm.records.models import model_of
 from ttorm.records.record import Record
+from ttorm.records.unread import Unread
 
 if TYPE_CHECKING:
     from ttorm.records.state import TwinState
@@ -38,8 +39,11 @@ class Page(NamedTuple, Generic[T]):
         return Sheet(f"Page of {len(rows)} records", ("", "record"), limited(rows), note)
 
 
-class Iteration(Generic[T]):
+class Iteration(Unread, Generic[T]):
     """What can be gone through by ``for`` and ``async for``, any number of times."""
+
+    _ANY = "next(iter(...), None) is not None"
+    _FEW = "next(iter(...), None) for the first"
 
     def __init__(
         self, items: Callable[[], Iterator[T]], aitems: Callable[[], AsyncIterator[T]]

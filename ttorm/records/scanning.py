@@ -16,6 +16,7 @@ from ttorm.records.links import holds_links, load_linked
 from ttorm.records.listing import Attention, Listing
 from ttorm.records.models import ALIVE
 from ttorm.records.pages import Iteration, Page, page_of
+from ttorm.records.unread import Unread
 from ttorm.rules import Expression, raw, rule_text
 from ttorm.sessions import Fetch, Session, check_fetch, current_session
 
@@ -38,7 +39,7 @@ class _Options(NamedTuple):
     cursor: str | None = None
 
 
-class Scan(Displayed, Generic[T]):
+class Scan(Displayed, Unread, Generic[T]):
     """The account's Twins of a class that fulfil a rule; made by `Twin.scan`.
 
     Iterate by ``for`` or ``async for``, any number of times; each time asks the service anew. A
@@ -52,6 +53,9 @@ class Scan(Displayed, Generic[T]):
         >>> [pump.ledger["pressure"].value for pump in scan]
         [2.5]
     """
+
+    _ANY = ".exists(), or .first() is not None"
+    _FEW = ".first() for the first, .limit(10).all() for the first ones"
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from ttorm.pairs import twin_of
 from ttorm.records.fields import FieldSpec
 from ttorm.records.frames import Backend, frame
 from ttorm.records.history import HistoryPage, Place, Span, read_page, values_at
+from ttorm.records.unread import Unread
 from ttorm.records.values import PLAIN
 
 __all__ = ["HistoryRow", "Timeline"]
@@ -35,13 +36,16 @@ class HistoryRow(NamedTuple):
     values: dict[str, Any]
 
 
-class Timeline:
+class Timeline(Unread):
     """Former values of several Entries in rows, one for each moment; made by `Twin.history`.
 
     Iterate by ``for`` or ``async for``, any number of times; each time asks the service anew, for
     all Entries at once. Values are those of the fields; one that the field's type refuses is shown
     as it was stored.
     """
+
+    _ANY = ".all() != []"
+    _FEW = ".all()[2:5] for some"
 
     def __init__(
         self, place: Place, fields: Mapping[str, FieldSpec], names: list[str], span: Span

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ConflictError, MissingEntryError, StateError, ValidationError
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
@@ -14,10 +13,11 @@ from ttorm.records.loading import load_part
 from ttorm.records.retrying import backoff
 from ttorm.records.saving import save
 from ttorm.records.turns import turn
-from ttorm.records.values import PLAIN
+from ttorm.records.values import PLAIN, Codec
 
 if TYPE_CHECKING:
     from ttorm.records.entry import Entry
+    from ttorm.records.fields import FieldSpec
     from ttorm.records.items import Item
     from ttorm.records.state import TwinState
 
@@ -27,10 +27,10 @@ _PAUSE, _LONGEST = 0.01, 0.1
 """Seconds of the longest wait after the first lost race, and after any of them."""
 
 
-def update(
-    entry: Entry, change: Callable[[Any], JSONValue], default: JSONValue, attempts: int
-) -> Flow[JSONValue]:
+def update(entry: Entry, change: Callable[[Any], Any], default: Any, attempts: int) -> Flow[Any]:
     """Write what a function makes of an Entry's value, however many do so at once.
+
+    The function sees the value as the declared field of the Entry does, if there is one.
 
     Returns:
         The value written.
@@ -39,7 +39,14 @@ def update(
         ConflictError: Somebody else was faster in each attempt.
         MissingEntryError: The Ledger has no such Entry, and no default is given.
         StateError: The Entry has unsaved changes.
+        TypeError: That is no function.
+        ValidationError: The field's type, or JSON, refuses what the function has made.
     """
+    if not callable(change):
+        raise TypeError(
+            f"update({change!r}): expected a function of the value that returns the new one, as in "
+            "update(lambda value: value + 1)"
+        )
     if attempts < 1:
         raise ValidationError(f"attempts={attempts}: expected at least 1", code="bad-argument")
     state = entry._attached()
@@ -61,20 +68,18 @@ def update(
 
 
 def _write(
-    state: TwinState,
-    name: str,
-    item: Item,
-    change: Callable[[Any], JSONValue],
-    default: JSONValue,
-) -> Flow[JSONValue]:
+    state: TwinState, name: str, item: Item, change: Callable[[Any], Any], default: Any
+) -> Flow[Any]:
     if item.is_modified():
         raise StateError(
             f"the Entry {name!r} has unsaved changes, which an update would send along: save() or "
             "discard() them first"
         )
-    value = change(_present(item, name, default))
+    spec = _field(state, name)
+    codec: Codec = PLAIN if spec is None else spec.codec
+    value = change(_present(state, item, name, codec, _or_declared(default, spec)))
     cell, stuck = item.cell("value"), state.stuck
-    cell.assign(value)
+    cell.assign(value, codec, state)
     state.forget_values()
     state.touch()
     try:
@@ -84,15 +89,30 @@ def _write(
         state.forget_values()
         state.stuck = stuck
         raise
-    return PLAIN.load(cell.current(), name)
+    return codec.load(cell.current(), name, state)
 
 
-def _present(item: Item, name: str, default: JSONValue) -> JSONValue:
+def _field(state: TwinState, name: str) -> FieldSpec | None:
+    """Return the field that declares an Entry's value."""
+    spec = state.model.__targets__.get(("ledger", name))
+    return spec if spec is not None and spec.plain else None
+
+
+def _or_declared(default: Any, spec: FieldSpec | None) -> Any:
+    """Give what an Entry that is not there begins with; ABSENT when nobody has said."""
+    if default is not ABSENT or spec is None or spec.required:
+        return default
+    return spec.default()
+
+
+def _present(state: TwinState, item: Item, name: str, codec: Codec, default: Any) -> Any:
     found = item.known.get("value", ABSENT)
-    if found is not ABSENT:
-        return PLAIN.load(found, name)
-    if default is ABSENT:
-        raise MissingEntryError(
-            f"the Ledger has no Entry {name!r} to update: assign a value first, or give default="
-        )
-    return default
+    if found is ABSENT:
+        if default is ABSENT:
+            raise MissingEntryError(
+                f"the Ledger has no Entry {name!r} to update: assign a value first, or give "
+                "default="
+            )
+        # The function may change it, and be called again.
+        found = codec.dump(codec.check(default, "default", state), "default")
+    return codec.load(found, name, state)
