@@ -7,6 +7,7 @@ import pickle
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -342,13 +343,25 @@ async def test_the_store_may_use_the_connection(do, world, secret, signed):
     assert kept == [new]
 
 
-def test_a_store_that_only_a_loop_can_run(secret, signed):
-    async def store(secret):
+class Vault:
+    async def __call__(self, secret):
         """Never gets here."""
 
+
+@pytest.mark.parametrize("wrap", [lambda store: store, partial])
+@pytest.mark.parametrize("store", [Vault(), Vault().__call__])
+def test_a_store_that_only_a_loop_can_run(secret, signed, store, wrap):
+    connection = signed(secret)
+    before = connection.requests
+    with pytest.raises(ttorm.StateError, match=r"coroutine function.* write await .*arotate"):
+        connection.rotate(store=wrap(store))
+    assert (connection.secret, connection.requests) == (secret, before)
+
+
+def test_a_store_that_turns_out_to_need_a_loop(secret, signed):
     connection = signed(secret)
     with pytest.raises(SecretNotStoredError) as caught:
-        connection.rotate(store=store)
+        connection.rotate(store=lambda secret: Vault().__call__(secret))
     assert caught.value.secret == connection.secret
 
 

@@ -26,7 +26,7 @@ from ttorm.connection.calls import perform, read
 from ttorm.connection.credentials import Credential, Credentials
 from ttorm.connection.hooks import Hooks
 from ttorm.connection.patience import Strain
-from ttorm.connection.rotation import Store, rotated
+from ttorm.connection.rotation import Store, check_blocking, rotated
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 
@@ -259,7 +259,8 @@ class Connection:
             The new secret.
 
         Raises:
-            StateError: The connection has no secret.
+            StateError: The connection has no secret; or `store` is a coroutine function, which only
+                `arotate` can run.
             ForbiddenError: The user may not make a PIN for itself; the old secret stays.
             SecretNotStoredError: `store` failed; the error has the new secret.
             OutcomeUnknownError: The answer with the new secret was lost.
@@ -276,6 +277,7 @@ class Connection:
             [Secret('***')]
             >>> admin.close()
         """
+        check_blocking(store)
         return self.run(rotated(self, valid_until, store))
 
     @twin_of(rotate)

@@ -25,7 +25,7 @@ from ttorm.flows import Flow, finish
 if TYPE_CHECKING:
     from ttorm.connection.core import Connection
 
-__all__ = ["Store", "exchange", "new_pin", "rotated"]
+__all__ = ["Store", "check_blocking", "exchange", "new_pin", "rotated"]
 
 Store: TypeAlias = Callable[[Secret], Awaitable[None] | None]
 """What keeps a new secret."""
@@ -102,6 +102,23 @@ def rotated(
     if store is not None:
         yield from _stored(store, new)
     return new
+
+
+def check_blocking(store: Store | None) -> None:
+    """Refuse a store that only an event loop can run, before there is a secret to be stored.
+
+    Raises:
+        StateError: It is a coroutine function; what only returns a coroutine is told from none.
+    """
+    from functools import partial
+    from inspect import iscoroutinefunction
+
+    function: Any = store.func if isinstance(store, partial) else store
+    if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+        raise StateError(
+            f"store={store!r} is a coroutine function, which rotate() cannot run: write await "
+            "connection.arotate(store=...), or give a plain function"
+        )
 
 
 def _rotate(connection: Connection, end: float | None) -> Flow[None]:
