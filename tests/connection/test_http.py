@@ -456,9 +456,10 @@ def test_pauses_in_a_loop_let_others_go_on(serve, connect):
 @pytest.mark.parametrize("policy", [RetryPolicy(longest_retry_after=60), RetryPolicy(deadline=10)])
 def test_a_long_retry_after_ends_the_attempts_at_once(serve, connect, do, policy):
     asked = serve(failing(503, retry_after="61"))
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(ttorm.BusyError) as caught:
         do(connect(retry=policy), "call", "get_twin", TWIN)
     assert len(asked) == caught.value.attempts == 1
+    assert caught.value.retry_after == 61
 
 
 # Signals, limits, end

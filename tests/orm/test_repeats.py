@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import pytest
 
 import ttorm
 from ttorm import Twin
+from ttorm.api.http import HttpResponse
+from ttorm.connection import patience
 
 EASY = ttorm.RetryPolicy(attempts=3, base=0.0)
 
@@ -14,6 +18,11 @@ EASY = ttorm.RetryPolicy(attempts=3, base=0.0)
 def patient(connect):
     """A connection that repeats without waiting, its emulator's faults at hand."""
     return connect(default=True, retry=EASY)
+
+
+@pytest.fixture
+def wire(patient):
+    return patient.transport
 
 
 def lose(connection, operation, *, moment="after", times=1):
@@ -93,6 +102,24 @@ async def test_an_open_circuit_sends_nothing(do, connect):
     assert fault.hits == 6
 
 
+async def test_a_circuit_is_tried_by_one_sending(do, connect, monkeypatch):
+    breaker = ttorm.CircuitBreaker(failures=1, pause=60)
+    connection = connect(default=True, retry=EASY._replace(breaker=breaker), cache=None)
+    twin = await do(Twin, "create")
+    fault = lose(connection, "get_twin", times=None)
+    with pytest.raises(ttorm.TransportError):
+        await do(Twin, "get", twin.uuid)
+    assert fault.hits == 3
+    later = monotonic() + 61
+    monkeypatch.setattr(patience, "monotonic", lambda: later)
+    with pytest.raises(ttorm.TransportError, match="no answer"):
+        await do(Twin, "get", twin.uuid)
+    assert fault.hits == 4
+    fault.remove()
+    monkeypatch.setattr(patience, "monotonic", lambda: later + 61)
+    assert await do(Twin, "get", twin.uuid) == twin
+
+
 async def test_a_new_policy_begins_with_a_full_quota(do, patient):
     twin = await do(Twin, "create")
     before = patient.strain
@@ -102,3 +129,57 @@ async def test_a_new_policy_begins_with_a_full_quota(do, patient):
     with pytest.raises(ttorm.TransportError):
         await do(Twin, "get", twin.uuid, fresh=True)
     assert fault.hits == 1
+
+
+def busy(status, **headers):
+    return lambda request: HttpResponse(status, headers, b"{}")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_wait_that_is_too_long_is_told_at_once(do, patient, wire, status):
+    asked = {"retry-after": "3600"}
+    wire.meddle = busy(status, **asked)
+    with pytest.raises(ttorm.BusyError, match="asks to wait 3,600 seconds") as caught:
+        await do(patient, "call", "get_account")
+    assert (caught.value.retry_after, caught.value.attempts) == (3_600.0, 1)
+
+
+async def test_what_a_busy_service_refuses_was_not_done(do, patient, wire, sent):
+    """It is in no doubt, whatever it is: nobody has to look."""
+    wire.meddle = busy(503, **{"retry-after": "3600"})
+    with pytest.raises(ttorm.BusyError):
+        await do(Twin, "create")
+    wire.meddle = lambda request: None
+    twin = await do(Twin, "create", entries={"n": 1})
+    twin.ledger["n"] = 2
+    wire.meddle = busy(503, **{"retry-after": "3600"})
+    sent.clear()
+    with pytest.raises(ttorm.BusyError):
+        await do(twin, "save")
+    assert [step.method for step in twin.plan()] == ["PATCH"]
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("last", ["not sent", "refused"])
+async def test_a_sending_in_vain_does_not_undo_the_one_before(do, patient, wire, last):
+    twin = await do(Twin, "create", identities=["SN#A1"])
+
+    def meddle(request):
+        if request.method != "DELETE":
+            return None
+        if not deleted:
+            deleted.append(wire.transport.send(request))
+            raise ttorm.TransportError("lost", sent=True)
+        if last == "refused":
+            return HttpResponse(429, {}, b"{}")
+        raise ttorm.TransportError("nobody there", sent=False)
+
+    deleted = []
+    wire.meddle = meddle
+    with pytest.raises(ttorm.OutcomeUnknownError) as caught:
+        await do(patient, "call", "delete_twin_identity", twin.uuid, "SN#A1")
+    assert caught.value.attempts == 3
+    # A read may fail as it likes.
+    wire.meddle = busy(429)
+    with pytest.raises(ttorm.BusyError):
+        await do(patient, "call", "get_account")

@@ -221,7 +221,7 @@ def test_known_subcodes(subcode, name, cls, form):
         (403, ttorm.ForbiddenError),
         (404, ttorm.NotFoundError),
         (405, ttorm.BadRequestError),
-        (429, ttorm.BadRequestError),
+        (429, ttorm.BusyError),
         (500, ttorm.ServerError),
         (504, ttorm.ServerError),
         (599, ttorm.ServerError),
@@ -231,6 +231,25 @@ def test_known_subcodes(subcode, name, cls, form):
 @pytest.mark.parametrize("subcode", [499999, "999999", None, "abc", [], 1e400, True])
 def test_unknown_subcodes_fall_back_to_the_status(status, cls, subcode):
     assert type(api_error(status, {"subcode": subcode, "trace": "t"})) is cls
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "cls", "wait"),
+    [
+        (429, {}, ttorm.BusyError, None),
+        (429, {"retry-after": "soon"}, ttorm.BusyError, None),
+        (429, {"retry-after": "3600"}, ttorm.BusyError, 3_600.0),
+        (503, {"retry-after": "7"}, ttorm.BusyError, 7.0),
+        (503, {}, ttorm.ServerError, None),
+        (500, {"retry-after": "7"}, ttorm.ServerError, None),
+        (404, {"retry-after": "7"}, ttorm.NotFoundError, None),
+    ],
+)
+def test_a_service_that_is_busy_says_for_how_long(status, headers, cls, wait):
+    error = api_error(status, {"trace": "t-1"}, headers)
+    assert type(error) is cls
+    assert getattr(error, "retry_after", None) == wait
+    assert ("it asks to wait" in str(error)) == (wait is not None)
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 5, True, {}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -114,3 +115,47 @@ def test_a_try_that_fails_opens_the_circuit_again(clock):
     clock.now += 9
     with pytest.raises(CircuitOpenError):
         circuit.check()
+
+
+def test_of_many_threads_one_tries(clock):
+    circuit = Circuit(CircuitBreaker(failures=1, pause=10))
+    circuit.note(failed=True)
+    clock.now += 10
+    start, through = threading.Barrier(8), []
+
+    def ask():
+        start.wait()
+        with suppress(CircuitOpenError):
+            circuit.check()
+            through.append(threading.get_ident())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(through) == 1
+
+
+def test_a_try_that_never_ends_is_followed_by_another(clock):
+    """As one whose task was cancelled."""
+    circuit = Circuit(CircuitBreaker(failures=1, pause=10))
+    circuit.note(failed=True)
+    clock.now += 10
+    circuit.check()
+    clock.now += 10
+    circuit.check()
+
+
+def test_a_policy_of_ones_own_decides():
+    class Steady(RetryPolicy):
+        def delay(self, attempt, floor, random):
+            return attempt - 2.0
+
+        def may_repeat(self, operation, failure):
+            return failure is Failure.NOT_SENT
+
+    policy = Steady(attempts=4)._replace(deadline=60)
+    call = Patience(Strain(policy))
+    assert isinstance(policy, Steady)
+    assert [call.pause(Failure.NOT_SENT) for _ in range(4)] == [0.0, 0.0, 1.0, None]

@@ -246,6 +246,7 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
         raise api_error(
             response.status,
             body,
+            response.headers,
             operation=request.operation.name,
             request=request.label,
             attempts=attempts,

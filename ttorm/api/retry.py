@@ -59,10 +59,14 @@ def retry_after(value: str | None, now: float) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
+        from datetime import UTC
         from email.utils import parsedate_to_datetime
 
         try:
-            seconds = parsedate_to_datetime(value).timestamp() - now
+            moment = parsedate_to_datetime(value)
+            # Dates of HTTP are in GMT, also in the form that does not say so.
+            aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            seconds = aware.timestamp() - now
         except (TypeError, ValueError, OverflowError):
             return None
     return min(seconds, _YEAR) if seconds >= 0 else None
@@ -97,7 +101,8 @@ class CircuitBreaker(NamedTuple):
 
     Attributes:
         failures: So many calls in a row that got no answer, or one of 5xx, open the circuit.
-        pause: Seconds in which calls then fail at once; after them one call may try.
+        pause: Seconds in which calls then fail at once; after them one call may try, and is sent
+            once.
     """
 
     failures: int = 10
@@ -107,6 +112,8 @@ class CircuitBreaker(NamedTuple):
 class RetryPolicy(NamedTuple):
     """How often and how long requests are repeated.
 
+    Where numbers do not say it, override `delay` or `may_repeat` in a class of your own.
+
     Attributes:
         attempts: Most sendings of one request.
         base: First back-off in seconds; doubles with each attempt.
@@ -115,6 +122,13 @@ class RetryPolicy(NamedTuple):
         longest_retry_after: A ``Retry-After`` of more seconds ends the attempts at once.
         quota: What all requests of a connection may spend on repeats; None sets no bound.
         breaker: When to stop asking at all; None never does.
+
+    Example:
+        >>> class Steady(ttorm.RetryPolicy):
+        ...     def delay(self, attempt, floor, random):
+        ...         return max(floor or 0.0, 0.5)
+        >>> ttorm.connect("memory:", retry=Steady(attempts=5)).retry.delay(3, None, 0.9)
+        0.5
     """
 
     attempts: int = 3

@@ -303,27 +303,27 @@ def _exchange(call: Call, http: HttpRequest) -> Flow[HttpResponse]:
         strain.circuit.check()
     if call.headers:
         http = http._replace(headers={**call.headers, **http.headers})
-    patience, doubtful = Patience(strain), False
+    patience = Patience(strain)
     while True:
         tried = yield from _try(call, http)
         failure = tried.failure
         if failure is None and tried.response is not None:
             break
         pause = None
-        if failure is not None and connection.retry.may_repeat(request.operation, failure):
+        if failure is not None and strain.policy.may_repeat(request.operation, failure):
             pause = patience.pause(failure, tried.floor)
         if pause is None:
             if strain.circuit is not None:
                 _note(call, strain.circuit, failed=failure is not Failure.REJECTED)
             return _give_up(call, tried)
-        doubtful = doubtful or failure is Failure.AMBIGUOUS
+        call.doubtful = call.doubtful or failure is Failure.AMBIGUOUS
         tell_of_repeat(call, pause)
         yield from sleep(pause)
     patience.succeed()
     if strain.circuit is not None:
         strain.circuit.note(failed=False)
     response = tried.response
-    if doubtful and _is_done_already(request, response):
+    if call.doubtful and _is_done_already(request, response):
         return response._replace(status=200, body=b"")
     return response
 
@@ -378,10 +378,15 @@ def _give_up(call: Call, tried: _Attempt) -> HttpResponse:
     request = call.request
     if call.attempts > 1:
         call.connection.log.given_up(call)
+    writes = request.operation.repeat is not Repeat.SAFE
     if tried.response is not None:
+        if writes and call.doubtful and tried.failure is Failure.REJECTED:
+            # This sending has done nothing, but an earlier one may have.
+            refused = _refusal(request, tried.response) or TransportError("no answer")
+            raise outcome_unknown(request, call.attempts, refused) from refused
         return tried.response
     error = tried.error or TransportError("no answer")
-    if tried.failure is Failure.AMBIGUOUS and request.operation.repeat is not Repeat.SAFE:
+    if writes and (call.doubtful or tried.failure is Failure.AMBIGUOUS):
         raise outcome_unknown(request, call.attempts, error) from error
     error.operation, error.request = request.operation.name, request.label
     error.attempts = call.attempts

@@ -63,6 +63,7 @@ class Call:
         connection: Whom it asks.
         request: What is asked, with its body; the credential is not in it.
         attempts: How often it was sent so far.
+        doubtful: Whether an earlier sending may have had its effect.
         status: Status of the last answer; None when there is none.
         error: What it has failed with, once it is over; or what the last sending has.
         seconds: How long it took, once it is over.
@@ -72,7 +73,7 @@ class Call:
     """
 
     __slots__ = (
-        *("attempts", "cached", "connection", "error", "headers"),
+        *("attempts", "cached", "connection", "doubtful", "error", "headers"),
         *("notes", "request", "seconds", "status"),
     )
 
@@ -80,6 +81,7 @@ class Call:
         self.connection = connection
         self.request = request
         self.attempts = 0
+        self.doubtful = False
         self.status: int | None = None
         self.error: BaseException | None = None
         self.seconds = 0.0

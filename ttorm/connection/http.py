@@ -44,8 +44,10 @@ LIBRARY: str = httpx.__name__
 
 _CHUNK = 1 << 16
 _UNSENT = (
-    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol
-)  # fmt: skip
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
+    # The proxy has not let it through.
+    *(httpx.ProxyError, httpx.UnsupportedProtocol),
+)
 
 
 class HttpTransport:
@@ -402,6 +404,8 @@ def _translate(error: httpx.HTTPError, url: str = "") -> TransportError:
     what = str(error) or type(error).__name__
     if isinstance(error, httpx.PoolTimeout):
         what = "all connections are busy: raise limits.connections, or lower the concurrency"
+    elif isinstance(error, httpx.ProxyError):
+        what = f"{what}: the proxy did not let it through"
     elif not sent:
         place = urlsplit(url)
         what = f"{what}: is a service running at {place.scheme}://{place.netloc}, as the URL says?"

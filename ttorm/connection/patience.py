@@ -56,6 +56,11 @@ class Circuit:
         self._failures = 0
         self._closed_from = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the service is left alone: what is sent nevertheless is sent once."""
+        return self._failures >= self.breaker.failures
+
     def check(self) -> None:
         """Let a call through, or not.
 
@@ -63,7 +68,7 @@ class Circuit:
             CircuitOpenError: The service has not answered for a while, and is left alone.
         """
         with self._lock:
-            if self._failures < self.breaker.failures:
+            if not self.is_open:
                 return
             now = monotonic()
             if now < self._closed_from:
@@ -126,10 +131,11 @@ class Patience:
         # Imported with the first failure: it brings half of the standard library along.
         from random import random
 
-        policy, tokens = self._strain.policy, self._strain.tokens
-        wait = policy.delay(self.attempt, floor, random())  # noqa: S311 # jitter is no secret
+        policy, tokens, circuit = self._strain.policy, self._strain.tokens, self._strain.circuit
+        wait = max(0.0, policy.delay(self.attempt, floor, random()))  # noqa: S311 # jitter is no secret
         if (
             self.attempt >= policy.attempts
+            or (circuit is not None and circuit.is_open)
             or (floor or 0) > policy.longest_retry_after
             or monotonic() + wait - self._started > policy.deadline
         ):

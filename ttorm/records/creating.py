@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 from ttorm.api.answers import listed, member, needed
 from ttorm.api.errors import (
     AlreadyDoneError,
+    BusyError,
     NotFoundError,
     OutcomeUnknownError,
     ServerError,
@@ -43,7 +44,7 @@ _LOOKS = (0.0, 0.5, 2.0)
 _ATTEMPTS = 8
 _PAUSE = 0.1
 """Seconds of the longest wait before a second attempt; doubles with each."""
-_DOUBTFUL = (OutcomeUnknownError, ServerError, TransportError)
+_DOUBTFUL = (BusyError, OutcomeUnknownError, ServerError, TransportError)
 
 
 def find_or_create(record: Any) -> Flow[tuple[Any, bool]]:

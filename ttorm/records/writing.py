@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ItemError, OutcomeUnknownError, ServerError, TransportError
+from ttorm.api.errors import (
+    BusyError,
+    ItemError,
+    OutcomeUnknownError,
+    ServerError,
+    TransportError,
+)
 from ttorm.api.request import ApiRequest
 from ttorm.api.retry import Failure
 from ttorm.connection.patience import Patience
@@ -105,7 +111,7 @@ class Writing(ABC):
         self.requests += 1
         try:
             yield from load_part(self.state, part, fresh=True)
-        except (TransportError, ServerError) as failure:
+        except (BusyError, ServerError, TransportError) as failure:
             raise (failure if error is None else error) from failure
 
     def pause(self, error: Doubtful, patience: Patience) -> Flow[None]:

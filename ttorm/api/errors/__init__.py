@@ -33,6 +33,7 @@ TtormError
     ├── UnauthorizedError (PermissionError)  401
     ├── ForbiddenError (PermissionError)     403
     ├── NotFoundError (LookupError)          404
+    ├── BusyError                            429, 503 with Retry-After: nothing was done
     └── ServerError                          5xx
         ├── ServerTimeoutError               500159 501159 502159 503159
         └── DatabaseUnavailableError         500314
@@ -70,6 +71,7 @@ from ttorm.api.errors.service import (
     AlreadyDoneError,
     ApiError,
     BadRequestError,
+    BusyError,
     DatabaseUnavailableError,
     ForbiddenError,
     InvalidRequestError,
@@ -101,6 +103,7 @@ __all__ = [
     "BatchError",
     "BrokenReferenceError",
     "BudgetExceededError",
+    "BusyError",
     "CircuitOpenError",
     "ConfigurationError",
     "Conflict",

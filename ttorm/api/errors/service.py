@@ -11,6 +11,7 @@ __all__ = [
     "AlreadyDoneError",
     "ApiError",
     "BadRequestError",
+    "BusyError",
     "DatabaseUnavailableError",
     "ForbiddenError",
     "InvalidRequestError",
@@ -108,6 +109,18 @@ class ServiceDisabledError(BadRequestError):
 
     code = "service-disabled"
     meaning = "this service is not enabled for the account"
+
+
+class BusyError(ApiError):
+    """The service takes no more requests for now, and did nothing (429, 503 with Retry-After).
+
+    Attributes:
+        retry_after: Seconds that it asks to wait, or None.
+    """
+
+    code = "busy"
+    meaning = "the service takes no more requests for now, and did nothing"
+    retry_after: float | None = None
 
 
 class UnauthorizedError(ApiError, PermissionError):

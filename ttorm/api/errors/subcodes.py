@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from time import time
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 from ttorm.api.errors.service import (
     AlreadyDoneError,
     ApiError,
     BadRequestError,
+    BusyError,
     DatabaseUnavailableError,
     ForbiddenError,
     InvalidRequestError,
@@ -21,6 +24,7 @@ from ttorm.api.errors.service import (
     ServiceDisabledError,
     UnauthorizedError,
 )
+from ttorm.api.retry import Failure, failure_of_status, retry_after
 
 __all__ = ["SUBCODES", "Subcode", "api_error"]
 
@@ -63,6 +67,9 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 def _class_of(status: int, subcode: int | None) -> type[ApiError]:
     if subcode in SUBCODES:
         return SUBCODES[subcode].error
@@ -80,6 +87,7 @@ def _text(value: object) -> str | None:
 def api_error(
     status: int,
     body: Any,
+    headers: Mapping[str, str] = _NO_HEADERS,
     *,
     operation: str | None = None,
     request: str | None = None,
@@ -90,6 +98,7 @@ def api_error(
     Args:
         status: HTTP status of the answer.
         body: Its decoded JSON object, or None when it was not JSON (a proxy's page).
+        headers: Its headers, with names in lower case.
         operation: Name of the operation.
         request: Method and path, without anything secret.
         attempts: How many times the request was sent.
@@ -103,7 +112,9 @@ def api_error(
     except (KeyError, TypeError, ValueError, OverflowError):
         subcode = None
     description, trace = _text(fields.get("description")), _text(fields.get("trace"))
-    error = _class_of(status, subcode)
+    asked = headers.get("retry-after")
+    busy = failure_of_status(status, asked is not None) is Failure.REJECTED
+    error = BusyError if busy else _class_of(status, subcode)
     said = description or (
         "" if fields else "the body is not the API's JSON, a proxy may have answered"
     )
@@ -113,9 +124,12 @@ def api_error(
     parts.append(f": {error.meaning}")
     if said:
         parts.append(f" ({said})")
+    wait = retry_after(asked, time()) if busy else None
+    if wait is not None:
+        parts.append(f"; it asks to wait {wait:,.0f} seconds")
     if trace:
         parts.append(f", trace {trace}")
-    return error(
+    made = error(
         "".join(parts),
         status=status,
         subcode=subcode,
@@ -125,3 +139,6 @@ def api_error(
         attempts=attempts,
         request=request,
     )
+    if isinstance(made, BusyError):
+        made.retry_after = wait
+    return made
