@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 
@@ -248,3 +249,124 @@ async def test_a_checked_save_of_what_is_set_back_in_doubt(do, connection, doubt
     caught.value.resolve("mine")
     await do(twin, "save", check=True)
     assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == 5
+
+
+async def test_a_checked_save_of_a_description_that_is_set_back_in_doubt(
+    do, connection, doubt, others
+):
+    twin = await do(Twin, "create", description={"k": 5, "other": 1})
+    twin.description["k"] = 6
+    await doubt("description", "after", twin, "save")
+    twin.description["k"] = 5
+    with pytest.raises(ttorm.ConflictError) as caught:
+        await do(twin, "save", check=True)
+    [lost] = caught.value.conflicts
+    assert (lost.base, lost.mine, lost.theirs) == (5, 5, 6)
+    caught.value.resolve("mine")
+    await do(twin, "save", check=True)
+    assert others.call("get_twin", twin.uuid)["description"] == {"k": 5, "other": 1}
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("part", ["ledger", "description"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_container_that_is_set_back_in_doubt_is_no_less_a_change(
+    do, connection, doubt, others, part, moment, check
+):
+    twin = await do(Twin, "create", entries={"n": [1]}, description={"n": [1]})
+    held = twin.ledger["n"].value if part == "ledger" else twin.description["n"]
+    held.append(2)
+    await doubt(part, moment, twin, "save")
+    held.pop()
+    try:
+        await do(twin, "save", check=check)
+    except ttorm.ConflictError as error:
+        assert (check, moment) == (True, "after")
+        error.resolve("mine")
+        await do(twin, "save", check=check)
+    entries = others.call("get_twin_ledger_entry", twin.uuid)["entries"]
+    assert entries["n"]["value"] == [1]
+    assert others.call("get_twin", twin.uuid)["description"] == {"n": [1]}
+    assert held == [1]
+    assert ttorm.inspect(twin).state == "clean"
+
+
+async def test_what_was_not_sent_is_no_change_in_doubt(do, connection, doubt, others):
+    """Equal to what was seen when it was assigned, it follows what others write."""
+    twin = await do(Twin, "create", entries={"n": 5, "m": 1})
+    twin.ledger["n"] = 6
+    twin.ledger["m"] = 1
+    await doubt("ledger", "before", twin, "save")
+    body = {"entries": {"m": {"value": 7}}}
+    others.call("update_twin_ledger_entry_value", twin.uuid, body=body)
+    assert (await do(twin, "save")).updated == ("ledger['n']",)
+    assert twin.ledger["m"].value == 7
+
+
+async def test_what_was_refused_is_not_in_doubt_for_ever(do, connection, doubt, faults, others):
+    twin = await do(Twin, "create", entries={"n": 5, "m": 1})
+    twin.ledger["m"] = 2
+    faults.add("update_twin_ledger_entry_value", status=403, times=1)
+    with pytest.raises(ttorm.ForbiddenError):
+        await do(twin, "save")
+    twin.ledger["m"] = 1
+    twin.ledger["n"] = 6
+    await doubt("ledger", "before", twin, "save")
+    body = {"entries": {"m": {"value": 7}}}
+    others.call("update_twin_ledger_entry_value", twin.uuid, body=body)
+    await do(twin, "save")
+    assert twin.ledger["m"].value == 7
+
+
+@pytest.mark.parametrize("part", ["ledger", "description"])
+@pytest.mark.parametrize(("moment", "result"), [("before", 5), ("after", 6)])
+async def test_what_is_discarded_in_doubt_is_read_when_it_is_looked_at(
+    do, connection, doubt, part, moment, result
+):
+    twin = await do(Twin, "create", entries={"n": 5}, description={"n": 5})
+    shown = twin.ledger if part == "ledger" else twin.description
+    shown["n"] = 6
+    await doubt(part, moment, twin, "save")
+    twin.discard()
+    assert not ttorm.inspect(twin).is_modified
+    if do.asynchronous:
+        with pytest.raises(ttorm.NotLoadedError):
+            shown["n"].value if part == "ledger" else shown["n"]
+        await twin.aload(part)
+    found = twin.ledger["n"].value if part == "ledger" else twin.description["n"]
+    assert found == result
+    assert (await do(twin, "save")).requests == 0
+
+
+def test_a_save_that_is_cut_off_before_its_repeat_leaves_a_record_that_looks_first(
+    connect, emulator, others
+):
+    """The first request may still be on its way when the second one is not sent any more."""
+    policy = ttorm.RetryPolicy(base=60.0)
+    connection = connect(default=True, retry=policy)
+
+    async def main():
+        twin = await Twin.acreate(entries={"n": 5}, description={"k": 5}, identities=["SN#1"])
+        twin.ledger["n"] = 6
+        fault = connection.emulator.faults.add("update_twin_ledger_entry_value", drop="before")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(twin.asave(), 0.2)
+        assert fault.hits == 1
+        fault.remove()
+        assert [step.method for step in twin.plan()] == ["GET", "PATCH"]
+        await twin.asave()
+        assert ttorm.inspect(twin).state == "clean"
+
+    asyncio.run(main())
+
+
+async def test_a_save_that_was_given_up_looks_first_the_next_time(do, connection, faults, sent):
+    twin = await do(Twin, "create", entries={"n": 5})
+    twin.ledger["n"] = 6
+    fault = faults.add("update_twin_ledger_entry_value", drop="before")
+    with pytest.raises(ttorm.OutcomeUnknownError):
+        await do(twin, "save")
+    fault.remove()
+    sent.clear()
+    assert (await do(twin, "save")).updated == ("ledger['n']",)
+    assert [request.method for request in sent] == ["GET", "PATCH"]

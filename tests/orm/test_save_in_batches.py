@@ -392,11 +392,8 @@ async def test_removing_what_is_gone_already_holds_up_nothing(do, connection, up
         await do(Pump, "find", serial="S0")
 
 
-def test_a_cancelled_save_leaves_everything_to_be_saved(connection, emulator, sent):
-    """The wait for a batch is where a cancellation comes; the next save says what is what."""
-    pumps = [Pump.create(hall=n) for n in range(2)]
-    for pump in pumps:
-        pump.hall = 9
+async def cancelled_save(connection, records):
+    """Cancel a save while it waits for its batch."""
     looking = asyncio.Event()
 
     async def look(request):
@@ -406,20 +403,46 @@ def test_a_cancelled_save_leaves_everything_to_be_saved(connection, emulator, se
         return await send(request)
 
     send = connection.transport.transport.asend
+    connection.transport.transport.asend = look
+    task = asyncio.ensure_future(ttorm.asave_all(records, via="batch"))
+    await looking.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    connection.transport.transport.asend = send
+
+
+def test_a_cancelled_save_leaves_everything_to_be_saved(connection, emulator, caplog):
+    """The wait for a batch is where a cancellation comes; the next save says what is what."""
+    pumps = [Pump.create(hall=n) for n in range(2)]
+    for pump in pumps:
+        pump.hall = 9
 
     async def main():
-        connection.transport.transport.asend = look
-        task = asyncio.ensure_future(ttorm.asave_all(pumps, via="batch"))
-        await looking.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        connection.transport.transport.asend = send
+        await cancelled_save(connection, pumps)
         assert all(ttorm.inspect(pump).is_modified for pump in pumps)
+        assert [str(step.method) for step in pumps[0].plan()][0] == "GET"
+        [batch] = [one async for one in Batch.list()]
+        assert f"batch {batch.uuid} was under way" in caplog.text
         await ttorm.asave_all(pumps)
 
     asyncio.run(main())
     assert not any(ttorm.inspect(pump).is_modified for pump in pumps)
+
+
+def test_a_cancelled_save_of_new_records_makes_none_of_them_twice(connection, caplog):
+    pumps = [Pump(hall=n) for n in range(2)]
+
+    async def main():
+        await cancelled_save(connection, pumps)
+        assert all(ttorm.inspect(pump).is_modified for pump in pumps)
+        with pytest.raises(ttorm.OutcomeUnknownError, match="was cut off"):
+            await ttorm.asave_all(pumps)
+        [batch] = [one async for one in Batch.list()]
+        await batch.await_done()
+        return [pump async for pump in Pump.scan()]
+
+    assert len(asyncio.run(main())) == 2
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -71,6 +71,15 @@ class RequestLog:
             extra={"ttorm_twin": twin},
         )
 
+    def batch_left(self, batch: str) -> None:
+        """Tell that nobody waits for a batch any more."""
+        _log.warning(
+            "a save was cut off while batch %s was under way: it goes on, unless "
+            "Batch.get(%r).cancel() stops it",
+            *(batch, batch),
+            extra={"ttorm_batch": batch},
+        )
+
 
 def _failure(call: Call) -> str:
     return str(call.status) if call.error is None else type(call.error).__name__

@@ -141,6 +141,10 @@ class Rounds:
             raise
         except TtormError as error:
             raise _unknown(batch, calls[0], str(error)) from error
+        except BaseException:
+            # A cancelled task, which can send nothing any more.
+            connection.log.batch_left(batch._key)
+            raise
         self.calls += sum(map(_is_counted, calls, answers))
         with suppress(TtormError):
             # What it did is known: nobody needs it any more.

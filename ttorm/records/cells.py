@@ -57,14 +57,16 @@ class Cell:
 
     Attributes:
         base: The service's JSON value, UNKNOWN or ABSENT; shared, never handed out or changed.
+        sent: Whether something else was sent for it, and nobody knows whether that has arrived.
         where: How messages name it.
     """
 
-    __slots__ = ("_assigned", "_codec", "_forced", "_handouts", "base", "where")
+    __slots__ = ("_assigned", "_codec", "_forced", "_handouts", "base", "sent", "where")
 
     def __init__(self, base: JSONValue, where: str) -> None:
         self.base = base
         self.where = where
+        self.sent = False
         self._assigned: JSONValue = NOTHING
         self._codec: Codec = PLAIN
         self._forced = False
@@ -109,6 +111,7 @@ class Cell:
     def discard(self) -> None:
         """Forget what was done here."""
         self._assigned, self._handouts, self._forced = NOTHING, [], False
+        self.sent = False
 
     def force(self) -> None:
         """Have the value written by the next save even if it is the service's."""
@@ -231,7 +234,7 @@ class Cell:
             sent: What was written.
             base: What the service holds now.
         """
-        self._forced = False
+        self._forced = self.sent = False
         if self.touched:
             self._compare_with(sent)
         self.base = sent
@@ -239,14 +242,17 @@ class Cell:
 
     def rebase(self, base: JSONValue) -> None:
         """Take a newer value of the service; what was changed here stays changed."""
+        self.doubt()
         if self.touched and self._compare_with(self.base):
             # What says the same as the old value is no change: it follows the new one.
             self._handouts = [held for held in self._handouts if self._follows(held, base)]
         self.base = base
+        self.sent = False
 
     def doubt(self) -> None:
-        """Have what was assigned count as a change, whatever the service is found to hold."""
-        if self._assigned is not NOTHING:
+        """Have what is here count as a change if it was set back from what was sent."""
+        if self.sent and self.touched:
+            self._compare_with(UNKNOWN)
             self.base = UNKNOWN
 
     def _compare_with(self, known: JSONValue) -> bool:

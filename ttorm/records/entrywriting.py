@@ -153,7 +153,7 @@ class EntryWriting(Writing):
             self._lose(step, found[Verdict.LOST], before)
         if error is not None:
             for again in repeated(state, step, found[Verdict.AGAIN]):
-                yield from self.pause(error, patience)
+                yield from self.pause(again, error, patience)
                 guarded = again._replace(request=self.guarded(again, always=True))
                 yield from self.execute(guarded, patience=patience)
 

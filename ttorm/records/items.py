@@ -48,7 +48,7 @@ class Item:
             return self.cells[attribute]
         except KeyError:
             where = self._where.format(attribute)
-            cell = self.cells[attribute] = Cell(self._base_of(attribute), where)
+            cell = self.cells[attribute] = Cell(self.base_of(attribute), where)
             return cell
 
     def peek(self, attribute: str) -> Any:
@@ -69,7 +69,8 @@ class Item:
         """Return the container that stands for an attribute; NOTHING when there is none."""
         return NOTHING if self.removed else self.cell(attribute).held(codec)
 
-    def _base_of(self, attribute: str) -> Any:
+    def base_of(self, attribute: str) -> Any:
+        """Give an attribute as the service was seen to hold it."""
         if isinstance(self.base, Marker):
             return self.base
         return self.base.get(attribute, self._missing)
@@ -104,9 +105,9 @@ class Item:
         self.adding = False
         for name, cell in self.cells.items():
             if name in sent:
-                cell.settle(sent[name], self._base_of(name))
+                cell.settle(sent[name], self.base_of(name))
             else:
-                cell.rebase(self._base_of(name))
+                cell.rebase(self.base_of(name))
 
     def rebase(self, base: Any) -> None:
         """Take a newer answer of the service."""
@@ -114,7 +115,7 @@ class Item:
         # What was not there when it was removed is not what may be there later.
         self.removed = self.removed and self.present is not False
         for name, cell in self.cells.items():
-            cell.rebase(self._base_of(name))
+            cell.rebase(self.base_of(name))
 
     def rebase_whole(self, base: Any) -> None:
         """Take a newer answer, of which nothing is to stay: all was assigned here."""

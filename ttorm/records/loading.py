@@ -123,11 +123,11 @@ def load_part(state: TwinState, part: str, *, fresh: bool = False) -> Flow[None]
     request = part_request(state, part)
     answer = yield from read(state.connection, request, fresh=fresh or ttl == 0, ttl=ttl)
     _absorb(state, part, answer)
-    if part in state.in_doubt and not answer.kept:
-        state.in_doubt -= {part}
     if signals.loaded.receivers:
         record = state.record()
         yield from signals.emit(signals.loaded, type(record), record=record, part=part)
+    if not answer.kept:
+        state.in_doubt -= {part}
 
 
 def is_loaded(state: TwinState, part: str) -> bool:

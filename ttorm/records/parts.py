@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ class Parts:
 
     facts: Mapping[str, Any] | None = None
     replaced = False
+    # Parts of which a write was sent that nobody knows the outcome of.
+    in_doubt: frozenset[str] = frozenset()
     description: Item
     ledgers: dict[str, Items]
     identities: Items
@@ -92,6 +94,19 @@ class Parts:
             items = self.ledgers[alias] = Items(f"ledgers[{alias!r}]['{{}}'].{{}}", None)
             return items
 
+    def expire(self, part: str) -> None:
+        """Forget what the service was seen to hold of a part, to read it when it is looked at."""
+        match part:
+            case "description":
+                self.description.rebase(UNKNOWN)
+            case "ledger":
+                for ledger in self.ledgers.values():
+                    ledger.expire()
+            case "identities":
+                self.identities.expire()
+            case _:
+                self.docs.expire()
+
     def expire_aliases(self) -> None:
         """Forget the Ledgers read under other names than `personal`: one may be the same."""
         for alias, ledger in self.ledgers.items():
@@ -142,10 +157,37 @@ class Parts:
             or self.docs.is_modified()
         )
 
+    def _items(self, part: str) -> Iterator[tuple[str, Item]]:
+        """Give the items of a part that somebody looked at or changed."""
+        match part:
+            case "description":
+                return iter([(part, self.description)])
+            case "ledger":
+                return iter(self.ledger)
+            case "identities":
+                return iter(self.identities)
+            case _:
+                return iter(self.docs)
+
+    def begin_doubt(self, part: str, sent: Mapping[str, Collection[str]]) -> None:
+        """Note that attributes of items are sent, or items removed, with an outcome yet unknown."""
+        self.in_doubt |= {part}
+        self._mark(part, sent, sent_=True)
+
+    def end_doubt(self, part: str, sent: Mapping[str, Collection[str]]) -> None:
+        """Note that the outcome is known."""
+        self.in_doubt -= {part}
+        self._mark(part, sent, sent_=False)
+
+    def _mark(self, part: str, sent: Mapping[str, Collection[str]], *, sent_: bool) -> None:
+        for name, item in self._items(part):
+            for attribute in (sent[name] or item.cells) if name in sent else ():
+                if attribute in item.cells:
+                    item.cells[attribute].sent = sent_
+
     def doubt(self, part: str) -> None:
-        """Have what was assigned in the description or the Ledger be compared with what is read."""
-        entries = [item for _, item in self.ledger] if part == "ledger" else []
-        for item in [self.description] if part == "description" else entries:
+        """Have what was set back since it was sent count as a change, before it is read again."""
+        for _, item in self._items(part):
             for cell in item.cells.values():
                 cell.doubt()
 

@@ -190,11 +190,10 @@ class _Saving(EntryWriting):
 
     def _read_doubtful(self, part: str) -> Flow[None]:
         """Read what an earlier save has left in doubt; what others write is not taken for seen."""
-        if part != "description" or not self.check:
-            self.state.doubt(part)
         if part == "description":
             yield from self._read_description(check=self.check and self.only is None)
         elif part == "ledger" and self.check:
+            self.state.doubt(part)
             writes = steps(self.state, str(self.state.uuid), self.only, self.without)
             yield from self.read_checked([step for step in writes if step.part == "ledger"])
         else:
@@ -251,10 +250,12 @@ class _Saving(EntryWriting):
         """Read the whole afresh: the API replaces it, and others may have written other keys."""
         state = self.state
         description = state.description
-        before = {key: cell.base for key, cell in description.cells.items() if cell.touched}
+        if "description" in state.in_doubt:
+            state.doubt("description")
         mine = description.changes()
+        before = {key: description.base_of(key) for key in mine}
         yield from self.look("description", after)
-        sides = [(key, before[key], mine[key], description.cell(key).base) for key in mine]
+        sides = [(key, before[key], mine[key], description.base_of(key)) for key in mine]
         lost = [Lost("description", *side) for side in sides if overlaps(*side[1:])]
         if check and lost:
             raise conflict(state, lost)
@@ -283,7 +284,7 @@ class _Saving(EntryWriting):
         """
         state = self.state
         patience = patience or Patience(state.connection.strain)
-        state.in_doubt |= {step.part}
+        state.begin_doubt(step.part, step.sent)
         try:
             answer = yield from perform(state.connection, step.request)
         except (OutcomeUnknownError, ServerError) as error:
@@ -291,11 +292,11 @@ class _Saving(EntryWriting):
             return
         except (ApiError, TransportError) as error:
             # Nothing was done.
-            state.in_doubt -= {step.part}
+            state.end_doubt(step.part, step.sent)
             if not (gone_is_fine and isinstance(error, NotFoundError)):
                 raise
             answer = {}
-        state.in_doubt -= {step.part}
+        state.end_doubt(step.part, step.sent)
         self.requests += 1
         patience.repay()
         match step.part:
@@ -338,7 +339,7 @@ class _Saving(EntryWriting):
         sent = step.sent.get("description", step.sent)
         self.note(step.does, step.part, [name for name in sent if name not in still])
         for one in again:
-            yield from self.pause(error, patience)
+            yield from self.pause(one, error, patience)
             # What was sent before may arrive at last.
             yield from self.execute(one, gone_is_fine=one.does == "delete", patience=patience)
 

@@ -115,7 +115,7 @@ def shown_cell(
     item: Item, attribute: str, width: int, codec: Codec = PLAIN, near: TwinState | None = None
 ) -> Shown:
     """Show an attribute of an item in so many characters."""
-    cell = item.cells.get(attribute) or Cell(item._base_of(attribute), attribute)
+    cell = item.cells.get(attribute) or Cell(item.base_of(attribute), attribute)
     was = shown_text(cell.base, codec, width, near)
     if item.removed:
         return Shown("(removed)", was)

@@ -50,8 +50,6 @@ class TwinState(Parts):
     # Class attributes, and not made for each: listings give thousands of Twins that change nothing.
     saving: tuple[object, Future[None], int] | None = None
     stuck = False
-    # Parts of which a write was sent that nobody knows the outcome of.
-    in_doubt: frozenset[str] = frozenset()
     # Whether its creation was cut off, and nobody was told of that yet.
     perhaps_created = False
     listing: Listing | None = None
@@ -240,6 +238,9 @@ class TwinState(Parts):
             ledger.discard()
         self.identities.discard()
         self.docs.discard()
+        for part in self.in_doubt:
+            # What it was before is not what it is now, perhaps.
+            self.expire(part)
         self._touched = False
         self._lent = None
         self.forget_values()

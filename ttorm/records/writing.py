@@ -114,12 +114,14 @@ class Writing(ABC):
         except (BusyError, ServerError, TransportError) as failure:
             raise (failure if error is None else error) from failure
 
-    def pause(self, error: Doubtful, patience: Patience) -> Flow[None]:
-        """Wait before another attempt.
+    def pause(self, step: Step, error: Doubtful, patience: Patience) -> Flow[None]:
+        """Wait before another attempt at a step.
 
         Raises:
             OutcomeUnknownError: There is none.
         """
+        # What was sent before may still arrive: who saves after this one was cut off looks again.
+        self.state.begin_doubt(step.part, step.sent)
         seconds = patience.pause(Failure.AMBIGUOUS)
         if seconds is None:
             raise error
