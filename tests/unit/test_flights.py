@@ -10,7 +10,10 @@ import pytest
 
 from ttorm import StateError
 from ttorm.connection import blocking, tasks
+from ttorm.connection.cache import Cache
 from ttorm.connection.flights import SingleFlight
+from ttorm.connection.memory import MemoryBackend
+from ttorm.connection.redis import RedisBackend
 from ttorm.flows import sleep
 
 PATIENCE = 20
@@ -174,3 +177,28 @@ def test_a_forked_child_waits_for_nobody():
     work.gate.set()
     leading.join(PATIENCE)
     assert work.done
+
+
+@pytest.mark.parametrize(
+    ("kind", "renew", "made"),
+    [
+        (SingleFlight, "_begin", ()),
+        (Cache, "_renew", ()),
+        (MemoryBackend, "_renew", ()),
+        (RedisBackend, "_renew", ("redis://localhost",)),
+    ],
+)
+def test_in_a_forked_child_nobody_takes_the_lock_of_a_thread_that_is_not_there(kind, renew, made):
+    """Two threads of a child may find at once that it is one: what tells them comes last."""
+
+    class Watched(kind):
+        def __setattr__(self, name, value):
+            order.append(name)
+            super().__setattr__(name, value)
+
+    order = []
+    watched = Watched(*made)
+    order.clear()
+    getattr(watched, renew)()
+    assert order[-1] == "_process"
+    assert "_lock" in order

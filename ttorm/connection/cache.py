@@ -103,7 +103,8 @@ class Cache:
 
     def _renew(self) -> None:
         self._flights: dict[CacheKey, Flight] = {}
-        self._process, self._lock = os.getpid(), threading.Lock()
+        # The process last: of a child's threads, who sees it takes the lock.
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def _alone(self) -> threading.Lock:
         if self._process != os.getpid():

@@ -28,7 +28,8 @@ class SingleFlight:
     def _begin(self) -> None:
         self._flight: Future[None] | None = None
         self._failures, self._error = 0, Exception()
-        self._process, self._lock = os.getpid(), threading.Lock()
+        # The process last: of a child's threads, who sees it takes the lock.
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def do(self, work: Callable[[], Flow[None]], wanted: Callable[[], bool]) -> Flow[None]:
         """Do some work unless it is done already, or wait for who does it.

@@ -53,7 +53,8 @@ class MemoryBackend:
         self._subjects: LRUCache[str, dict[CacheKey, tuple[float, Mapping[str, Any]]]] = LRUCache(
             self._size
         )
-        self._process, self._lock = os.getpid(), threading.Lock()
+        # The process last: of a child's threads, who sees it takes the lock.
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def _alone(self) -> threading.Lock:
         if self._process != os.getpid():

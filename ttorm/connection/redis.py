@@ -117,8 +117,9 @@ class RedisBackend:
         self._renew()
 
     def _renew(self) -> None:
-        self._process, self._lock = os.getpid(), threading.Lock()
         self._noted: list[Drop] = []
+        # The process last: of a child's threads, who sees it takes the lock.
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def _alone(self) -> threading.Lock:
         if self._process != os.getpid():

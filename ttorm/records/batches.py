@@ -143,7 +143,7 @@ class Rounds:
             raise _unknown(batch, calls[0], str(error)) from error
         except BaseException:
             # A cancelled task, which can send nothing any more.
-            connection.log.batch_left(batch._key)
+            connection.log.batch_left(batch._saved_key())
             raise
         self.calls += sum(map(_is_counted, calls, answers))
         with suppress(TtormError):
