@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from ttorm.api.http import HttpResponse
 from ttorm.api.request import api_request
 from ttorm.api.retry import NO_RETRIES
 from ttorm.connection.calls import kept_answer, read
+from ttorm.connection.redisdoor import UnreachableError
 
 pytestmark = pytest.mark.redis
 
@@ -202,6 +204,37 @@ def test_answers_end_with_their_time(program, service, clock, local):
     assert ask(two) == {"number": 2}
 
 
+def test_who_has_less_patience_does_not_get_what_others_keep_for_longer(program, service, clock):
+    patient, hasty = program(cache={"ttl": 600}), program(cache={"ttl": 5})
+    near = program(cache={"ttl": 5}, local=60)
+    ask(patient)
+    clock.now += 4.9
+    assert ask(hasty) == ask(near) == {"number": 1}
+    clock.now += 0.1
+    assert ask(patient) == {"number": 1}
+    assert ask(hasty) == {"number": 2}
+    assert ask(patient) == {"number": 2}
+
+
+def test_a_model_may_have_more_patience_than_the_cache(program, service, clock):
+    one, two = program(cache={"ttl": 5}), program(cache={"ttl": 5})
+    ask(one, ttl=60)
+    clock.now += 50
+    assert ask(two, ttl=60) == {"number": 1}
+    assert ask(two) == {"number": 2}
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_makes_no_answer_live_longer(program, service, clock, hours):
+    one = program()
+    ask(one)
+    clock.now += hours * 3600
+    assert ask(one) == {"number": 2}
+    assert ask(one) == {"number": 2}
+    clock.now += 30
+    assert ask(one) == {"number": 3}
+
+
 def test_a_first_level_lasts_no_longer_than_told(program, service, clock):
     one = program(local=30)
     ask(one)
@@ -237,13 +270,50 @@ def test_the_way_of_attributes_asks_no_server(program):
     assert kept_answer(near, api_request("get_twin", [TWIN])).body == {"number": 1}
 
 
-def test_a_client_of_ones_own(program, service):
+# Clients of one's own
+
+
+CLIENTS = {
+    "plain": lambda redis: redis.Redis.from_url(SERVER),
+    "text": lambda redis: redis.Redis.from_url(SERVER, decode_responses=True),
+    "blocking": lambda redis: redis.Redis(
+        connection_pool=redis.BlockingConnectionPool.from_url(SERVER, max_connections=2)
+    ),
+    "RESP2": lambda redis: redis.Redis.from_url(SERVER, protocol=2),
+    "RESP3": lambda redis: redis.Redis.from_url(SERVER, protocol=3),
+}
+
+
+@LEVELS
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+def test_a_client_of_ones_own(program, service, client, local):
     import redis
 
-    with redis.Redis.from_url(SERVER, decode_responses=True) as client:
-        for local in (0, 30):
-            one = program(url=client, local=local)
-            assert ask(one) == ask(one, asynchronous=True) == {"number": 1}
+    with client(redis) as own:
+        settings = dict(own.connection_pool.connection_kwargs)
+        one, two = program(url=own, local=local), program(local=local)
+        assert ask(one) == ask(one, asynchronous=True) == ask(two) == {"number": 1}
+        write(two)
+        assert ask(one) == {"number": 3}
+        one.cache._shared.backend.close()
+        # It is left as it was.
+        assert own.connection_pool.connection_kwargs == settings
+        assert own.ping()
+    statistics = one.cache._shared.backend.statistics
+    assert (statistics.failures, statistics.tampered) == (0, 0)
+
+
+@pytest.mark.parametrize("options", ["?protocol=2", "?protocol=3", "?decode_responses=true"])
+@BOTH
+@LEVELS
+def test_protocols_of_redis(program, service, options, asynchronous, local):
+    if "?" in SERVER:
+        pytest.skip("the server's URL has options already")
+    one, two = (program(url=SERVER + options, local=local) for _ in range(2))
+    assert ask(one, asynchronous) == ask(two, asynchronous) == {"number": 1}
+    write(one, asynchronous)
+    assert ask(two, asynchronous) == {"number": 3}
+    assert two.cache._shared.backend.statistics.failures == 0
 
 
 # Drops
@@ -302,7 +372,7 @@ def test_a_drop_takes_exactly_what_it_says(program, service, peek, drop, gone, l
 
 def test_a_drop_is_one_round_trip(program, monkeypatch):
     one = program()
-    door, sent = one.cache._shared._door, []
+    door, sent = one.cache._shared.backend._door, []
     send = door.send
     monkeypatch.setattr(door, "send", lambda commands: sent.append(commands) or send(commands))
     write(one)
@@ -354,7 +424,7 @@ def test_neither_credentials_nor_scopes_are_shown(program, peek, prefix):
     assert "get_twin" in shown
     for hidden in ("very-secret-text", "the key of keys", one.scope()):
         assert hidden not in shown
-        assert hidden not in repr(vars(one.cache._shared))
+        assert hidden not in repr(vars(one.cache._shared.backend))
 
 
 def swapped(value):
@@ -385,8 +455,8 @@ def test_a_forged_entry_is_no_answer(program, service, peek, prefix, forge, key)
     for name, field, value in entries(peek, prefix):
         peek.hset(name, field, forge(value))
     assert ask(one) == {"number": 2}
-    assert one.cache._shared.statistics.tampered == 1
-    assert one.cache._shared.statistics.reachable
+    assert one.cache._shared.backend.statistics.tampered == 1
+    assert one.cache._shared.backend.statistics.reachable
     assert ask(one) == {"number": 2}
 
 
@@ -422,11 +492,55 @@ def test_an_old_entry_put_back_ends_with_its_time(program, service, clock, peek,
     assert ask(one) == {"number": 4}
 
 
+@LEVELS
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'[["x"], null]',
+        b'[{"x": 1}, ["get_twin"]]',
+        b'["x", 5]',
+        b'["x", [["y"]]]',
+        b'["x", "get_twin"]',
+        b'{"x": 1, "y": 2}',
+        b"[1]",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"",
+        b"x" * 1_000_000,
+    ],
+)
+def test_a_message_that_is_none_does_no_harm(program, service, peek, prefix, message, local):
+    """Anybody who may write there may say anything: at most answers are read afresh."""
+    one = program(local=local)
+    ask(one)
+    assert peek.publish(f"{prefix}drops", message) == (1 if local else 0)
+    for _ in range(3):
+        assert ask(one)["number"] <= 2
+    write(program())
+    assert ask(one)["number"] >= 2
+    statistics = one.cache._shared.backend.statistics
+    assert (statistics.failures, statistics.reachable) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["marks", f"of:{TWIN}"])
+@BOTH
+def test_a_place_of_another_type_is_read_around(program, service, peek, prefix, name, asynchronous):
+    one = program(pause=0)
+    ask(one, asynchronous)
+    peek.delete(prefix + name)
+    peek.rpush(prefix + name, "x")
+    assert [ask(one, asynchronous)["number"] for _ in range(2)] == [2, 3]
+    peek.delete(prefix + name)
+    ask(one, asynchronous)
+    assert ask(one, asynchronous) == ask(one, asynchronous)
+    assert one.cache._shared.backend.statistics.reachable
+
+
 def test_processes_with_other_keys_do_not_believe_each_other(program, service):
     ask(program(key="one key"))
     two = program(key="another")
     assert ask(two) == {"number": 2}
-    assert two.cache._shared.statistics.tampered == 1
+    assert two.cache._shared.backend.statistics.tampered == 1
 
 
 def test_lost_marks_take_their_answers_along(program, service, peek, prefix):
@@ -485,8 +599,8 @@ def test_what_cannot_be_kept_is_read_again(program, service, answer):
         except ttorm.ResponseFormatError:
             continue
     assert service.count == 2
-    assert one.cache._shared.statistics.tampered == 0
-    assert one.cache._shared.statistics.reachable
+    assert one.cache._shared.backend.statistics.tampered == 0
+    assert one.cache._shared.backend.statistics.reachable
 
 
 # Nothing found
@@ -563,7 +677,7 @@ def test_without_a_server_the_service_is_asked(own, program, service, caplog, as
     own.stop()
     for number in (2, 3, 4):
         assert ask(one, asynchronous) == {"number": number}
-    statistics = one.cache._shared.statistics
+    statistics = one.cache._shared.backend.statistics
     assert not statistics.reachable
     assert statistics.failures >= 3
     own.start()
@@ -571,7 +685,7 @@ def test_without_a_server_the_service_is_asked(own, program, service, caplog, as
     for _ in range(3):
         ask(one, asynchronous)
     assert ask(one, asynchronous) == ask(one, asynchronous)
-    assert one.cache._shared.statistics.reachable
+    assert one.cache._shared.backend.statistics.reachable
     warning, back = caplog.records
     assert warning.levelname == "WARNING"
     assert "reads go to the service" in warning.message
@@ -584,7 +698,7 @@ def test_a_server_that_failed_is_left_alone_for_a_while(own, program):
     own.stop()
     for _ in range(10):
         ask(one)
-    assert one.cache._shared.statistics.failures == 1
+    assert one.cache._shared.backend.statistics.failures == 1
 
 
 @LEVELS
@@ -635,7 +749,7 @@ def test_a_server_that_takes_no_writes_is_not_believed(own, program, service):
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         write(two)
         assert ask(one) == {"number": 3}
-        assert not one.cache._shared.statistics.reachable
+        assert not one.cache._shared.backend.statistics.reachable
         client.execute_command("REPLICAOF", "NO", "ONE")
     assert ask(one)["number"] >= 3
     assert ask(two) == ask(one)
@@ -650,6 +764,155 @@ def test_a_server_that_hangs_costs_the_time_out_once(own, program, service):
         for _ in range(5):
             ask(one)
         assert 0.15 < time.monotonic() - start < 1.5
+
+
+@pytest.mark.parametrize("own_client", [False, True])
+@pytest.mark.parametrize("local", [0, 30])
+def test_a_server_that_hangs_costs_many_tasks_the_time_out_once(own, program, own_client, local):
+    """They do not wait for it one after the other."""
+    import redis
+
+    url = redis.Redis.from_url(own.url) if own_client else own.url
+    one = program(url=url, timeout=1, pause=60, local=local)
+    seen = []
+
+    async def main():
+        await one.arun(read(one, api_request("get_twin", [TWIN])))
+        with own.client() as client:
+            client.execute_command("CLIENT", "PAUSE", "60000", "ALL")
+        start = time.monotonic()
+        flows = [read(one, api_request("get_twin", [f"{TWIN[:-3]}{n:03}"])) for n in range(400)]
+        await asyncio.gather(*map(one.arun, flows))
+        seen.append(time.monotonic() - start)
+
+    asyncio.run(main())
+    # Turn by turn it would be 25 s, and on six threads more.
+    assert seen[0] < 6
+    assert not one.cache._shared.backend.statistics.reachable
+
+
+def test_many_threads_take_turns(program):
+    """More of them than a client of redis-py has connections are no failure."""
+    one = program()
+    gate = threading.Barrier(150)
+
+    def work(number):
+        gate.wait()
+        ask(one, arguments=(f"{TWIN[:-3]}{number:03}",))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(150)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    statistics = one.cache._shared.backend.statistics
+    assert (statistics.failures, statistics.missed) == (0, 150)
+
+
+@pytest.mark.parametrize("own_client", [False, True])
+@LEVELS
+def test_a_connection_that_was_cut_is_noticed(own, program, service, own_client, local):
+    """Also where the client of one's own would connect again without a word."""
+    import redis
+
+    url = redis.Redis.from_url(own.url) if own_client else own.url
+    one, two = program(url=url, local=local), program(url=own.url, pause=60)
+    ask(one)
+    two.cache._shared.backend._door.close()
+    # The other one cannot tell what it has dropped: as if it was cut off, and died.
+    two.cache._shared.backend._door.send = lambda commands: (_ for _ in ()).throw(
+        UnreachableError("cut off")
+    )
+    write(two)
+    with own.client() as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    assert ask(one) == {"number": 3}
+
+
+def test_a_listener_that_hears_nothing_any_more_is_noticed(own, program, service, monkeypatch):
+    """A router that forgets a connection tells neither end of it."""
+    from ttorm.connection import redislistener
+
+    monkeypatch.setattr(redislistener, "_CHECK", 0.0)
+    one, two = program(url=own.url, local=60), program(url=own.url)
+    for _ in range(10):
+        assert ask(one) == {"number": 1}
+        time.sleep(0.01)
+    listener = one.cache._following._listener
+    monkeypatch.setattr(listener._connection, "can_read", lambda timeout: False)
+    write(two)
+    assert [ask(one)["number"] for _ in range(3)][-1] >= 3
+
+
+def test_a_node_of_a_cluster_is_told_as_such(tmp_path, program, service, caplog):
+    node = OwnRedis(tmp_path, "--cluster-enabled", "yes")
+    node.start()
+    one = program(url=node.url, pause=60)
+    assert ask(one) != ask(one)
+    assert "it is a node of a cluster" in caplog.text
+    node.stop()
+
+
+def test_a_server_that_is_full_is_read_around(own, program, service):
+    one, two = program(url=own.url, pause=0), program(url=own.url, pause=0)
+    assert ask(one) == ask(two) == {"number": 1}
+    with own.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1mb")
+        write(two)
+        assert ask(one) == {"number": 3}
+        client.config_set("maxmemory", "0")
+    ask(one), ask(two)
+    assert ask(one) == ask(two)
+    assert one.cache._shared.backend.statistics.reachable
+
+
+@pytest.mark.parametrize("noise", [b":abc\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$-9\r\n"])
+@BOTH
+def test_what_is_no_redis_is_read_around(program, service, noise, asynchronous):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    other, _ = door.accept()
+                    with other:
+                        other.recv(65_536)
+                        other.sendall(noise * 20)
+
+        threading.Thread(target=answer, daemon=True).start()
+        one = program(url=f"redis://127.0.0.1:{door.getsockname()[1]}", pause=0, timeout=2)
+        for number in (1, 2):
+            assert ask(one, asynchronous) == {"number": number}
+        door.shutdown(socket.SHUT_RDWR)
+    assert not one.cache._shared.backend.statistics.reachable
+
+
+@pytest.mark.parametrize("interrupt", [asyncio.CancelledError, KeyboardInterrupt])
+def test_what_a_cancelled_write_drops_others_hear(program, service, interrupt):
+    one, two = program(), program()
+    ask(one)
+
+    def stop(request):
+        service.count += 1
+        raise interrupt
+
+    service.send, send = stop, service.send
+
+    async def main():
+        with pytest.raises(interrupt):
+            await one.acall("update_twin", TWIN, body={"description": {}})
+        await asyncio.gather(*one._beside)
+
+    if interrupt is asyncio.CancelledError:
+        asyncio.run(main())
+    else:
+        with pytest.raises(interrupt):
+            one.call("update_twin", TWIN, body={"description": {}})
+    service.send = send
+    # The one that wrote does nothing more.
+    assert ask(two) == {"number": 3}
 
 
 def test_a_cancelled_task_leaves_connections_in_order(program, service):
@@ -671,7 +934,7 @@ def test_a_cancelled_task_leaves_connections_in_order(program, service):
 
     first, second = asyncio.run(main())
     assert [answer.body for answer in first] == [answer.body for answer in second]
-    statistics = one.cache._shared.statistics
+    statistics = one.cache._shared.backend.statistics
     assert (statistics.tampered, statistics.failures) == (0, 0)
 
 

@@ -39,10 +39,14 @@ def shared_server():
 
 
 class OwnRedis:
-    """A server that keeps its data on disk and listens at a socket file, until it is stopped."""
+    """A server that keeps its data on disk and listens at a socket file, until it is stopped.
 
-    def __init__(self, folder):
+    Further options are given to it as they are.
+    """
+
+    def __init__(self, folder, *options):
         self.folder = folder
+        self._options = options
         self.url = f"unix://{folder}/redis.sock"
         self._program = shutil.which("redis-server")
         self._process = None
@@ -60,7 +64,8 @@ class OwnRedis:
             "--save": "",
         }
         flat = [word for option in options.items() for word in option]
-        self._process = subprocess.Popen([self._program, *flat], stdout=subprocess.DEVNULL)
+        command = [self._program, *flat, *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(200):
             try:
                 with redis.Redis.from_url(self.url) as client:

@@ -66,9 +66,11 @@ OF_MODULES = {
 }
 # Public to other modules of ttorm only.
 PLUMBING = {
-    "Cache": "board count_hit deliver drop get is_shared key land look peek put share",
+    "Cache": "begin board count_hit deliver drop end get is_shared key land left look peek"
+    " put share",
     "Column": "bind call learn of read untyped",
-    "Connection": "arun bind known_account learn_account may_block run scope strain swap",
+    "Connection": "arun bind known_account learn_account may_block run run_beside scope strain"
+    " swap",
     "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"
     " usage vault",
     "PlannedRequest": "of",

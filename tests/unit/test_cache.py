@@ -564,7 +564,13 @@ FRESH_TWIN = {"creation_certificate": {"uuid": TWIN}, "status": "alive"}
         ("update_twin_doc", [TWIN, "a.txt"], {"description": {}}, {"status": "ok"}, {"docs"}),
         ("delete_twin_doc", [TWIN, "a.txt"], None, {}, {"docs", "doc"}),
         ("delete_twin_docs", [TWIN], None, {}, {"docs", "doc"}),
-        ("update_user", [OTHER], {"name": "ab"}, {}, {"user"}),
+        # What these change for whom, only the service knows.
+        ("update_user", [OTHER], {"description": {"team": "ops"}}, {}, set(READS)),
+        ("delete_user", [OTHER], None, {}, set(READS)),
+        ("update_user_role", [OTHER], {"rules": {}}, (201, {}), set(READS)),
+        ("delete_user_role", [OTHER], None, {}, set(READS)),
+        ("delete_user_secret", [OTHER], None, {}, set(READS)),
+        ("create_user", [], {"name": "ab", "role": OTHER}, (201, {}), {"user"}),
         ("update_account", [], {}, {}, {"account"}),
         ("put_sticker", [TWIN], {"stickers": {}}, {}, set()),
     ],
@@ -602,6 +608,87 @@ def test_entries_that_a_write_answers_are_put_into_the_kept_ledger(connection, s
     connection.call("delete_twin_ledger_entry", TWIN, entries=["a"])
     assert set(get(connection, "get_twin_ledger_entry")["entries"]) == {"b", "c"}
     assert service.count == 3
+
+
+def test_a_write_makes_nothing_younger_that_it_did_not_write(connection, service, clock):
+    """Each save of one Entry would else keep the others for ever."""
+    service.prepared = [{"entries": {"a": {"value": 1}, "b": {"value": 2}}}]
+    get(connection, "get_twin_ledger_entry")
+    for number in range(2):
+        clock.now += 14
+        service.prepared = [{"entries": {"b": {"value": number}}}]
+        connection.call("update_twin_ledger_entry_value", TWIN, body=ENTRIES)
+        entries = get(connection, "get_twin_ledger_entry")["entries"]
+        assert entries == {"a": {"value": 1}, "b": {"value": number}}
+    clock.now += 2
+    assert get(connection, "get_twin_ledger_entry") == {"number": 4}
+
+
+def overtake(connection, service, slow, quick):
+    """Have a write be answered, and take in its answer only after another one has ended."""
+    answered, go = threading.Event(), threading.Event()
+    answer = service.answer
+
+    def late(request):
+        service.answer = answer
+        given = answer(request)
+        answered.set()
+        assert go.wait(PATIENCE)
+        return given
+
+    service.answer = late
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert answered.wait(PATIENCE)
+    quick()
+    go.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_of_two_writes_at_a_time_the_older_answer_is_not_kept(connection, service, failing):
+    def write(number, *outcome):
+        body = {**FRESH_TWIN, "description": {"n": number}}
+        service.prepared = list(outcome) or [body]
+        connection.call("update_twin", TWIN, body={"description": {"n": number}})
+
+    def second():
+        if failing:
+            with pytest.raises(OutcomeUnknownError):
+                write(2, TransportError("broken", sent=True))
+        else:
+            write(2)
+
+    get(connection)
+    overtake(connection, service, lambda: write(1), second)
+    service.prepared = [{"number": "asked again"}]
+    assert get(connection) == {"number": "asked again"}
+    # One after the other is as ever.
+    write(3)
+    assert get(connection)["description"] == {"n": 3}
+    assert not connection.cache._writings
+
+
+def test_two_writes_at_a_time_lose_no_entry_of_each_other(connection, service):
+    def write(name):
+        service.prepared = [{"entries": {name: {"value": 1}}}]
+        connection.call("update_twin_ledger_entry", TWIN, body=ENTRIES)
+
+    service.prepared = [{"entries": {"a": {"value": 0}, "b": {"value": 0}}}]
+    get(connection, "get_twin_ledger_entry")
+    overtake(connection, service, lambda: write("a"), lambda: write("b"))
+    service.prepared = [{"number": "asked again"}]
+    assert get(connection, "get_twin_ledger_entry") == {"number": "asked again"}
+
+
+def test_writes_of_different_twins_do_not_mind_each_other(connection, service):
+    def write(twin):
+        service.prepared = [{**FRESH_TWIN, "creation_certificate": {"uuid": twin}}]
+        connection.call("update_twin", twin, body={"description": {}})
+
+    overtake(connection, service, lambda: write(TWIN), lambda: write(OTHER))
+    for twin in (TWIN, OTHER):
+        assert get(connection, "get_twin", twin)["creation_certificate"] == {"uuid": twin}
 
 
 def test_a_write_is_seen_by_all_scopes(connect, service):

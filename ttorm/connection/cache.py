@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 from ttorm.api.errors import ConfigurationError
+from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest
 from ttorm.connection.absence import is_absence
 from ttorm.connection.following import FollowingBackend
+from ttorm.connection.guards import GuardedBackend, GuardedSharedBackend
 from ttorm.connection.keys import CacheKey, Drop
 from ttorm.connection.memory import CacheBackend, MemoryBackend
 from ttorm.connection.shared import Listener, SharedBackend
@@ -27,6 +30,7 @@ __all__ = [
     "CacheKey",
     "CacheStatistics",
     "MemoryBackend",
+    "Writing",
 ]
 
 
@@ -58,6 +62,21 @@ class Flight:
         self.listener: Listener | None = None
 
 
+class Writing:
+    """A write under way.
+
+    Attributes:
+        subject: What it is about.
+        overtaken: Whether another one has ended meanwhile, so that nobody knows which was later.
+    """
+
+    __slots__ = ("overtaken", "subject")
+
+    def __init__(self, subject: str | None) -> None:
+        self.subject = subject
+        self.overtaken = False
+
+
 class Cache:
     """The cache of a connection.
 
@@ -69,7 +88,7 @@ class Cache:
         backend: Where answers are kept, such as a `ttorm.RedisBackend`; None keeps them in memory.
 
     Raises:
-        ConfigurationError: A time is negative.
+        ConfigurationError: A time, name, size or backend is none.
 
     Example:
         >>> cache = Cache(ttl=60, ttls={"who_am_i": 3600})
@@ -86,23 +105,36 @@ class Cache:
         size: int = 10_000,
         backend: CacheBackend | SharedBackend | None = None,
     ) -> None:
-        if min(ttl, negative, *(ttls or {}).values()) < 0:
-            raise ConfigurationError(
-                f"ttl={ttl}, ttls={ttls}, negative={negative}: expected seconds, 0 for none"
-            )
+        _check_times({**(ttls or {}), "ttl": ttl, "negative": negative}, set(ttls or {}))
+        _check_size(size)
         self.ttl = ttl
         self.negative = negative
         self._ttls = dict(ttls or {})
-        self._shared = backend if isinstance(backend, SharedBackend) else None
+        self._shared: GuardedSharedBackend | None = None
         self._following: FollowingBackend | None = None
-        if self._shared is not None and self._shared.local:
-            self._following = FollowingBackend(size, self._shared, self._forget)
-        self._backend = self._following or _in_process(backend, size)
+        given = _instance(backend)
+        match given:
+            case SharedBackend():
+                self._shared = GuardedSharedBackend(given)
+                # What is shared is kept here only by what hears of drops: else this stays empty.
+                self._backend: CacheBackend = MemoryBackend(size)
+                if given.local:
+                    self._following = FollowingBackend(size, self._shared, self._forget)
+                    self._backend = self._following
+            case None:
+                self._backend = MemoryBackend(size)
+            case MemoryBackend():
+                self._backend = given
+            case CacheBackend():
+                self._backend = GuardedBackend(given)
+            case _:
+                raise _no_backend(given)
         self._hits = self._misses = self._stored = self._dropped = 0
         self._renew()
 
     def _renew(self) -> None:
         self._flights: dict[CacheKey, Flight] = {}
+        self._writings: set[Writing] = set()
         # The process last: of a child's threads, who sees it takes the lock.
         self._lock, self._process = threading.Lock(), os.getpid()
 
@@ -152,14 +184,44 @@ class Cache:
         """Count an answer found by `peek` that was used."""
         self._hits += 1
 
-    def put(self, key: CacheKey, answer: Mapping[str, Any]) -> None:
+    def left(self, key: CacheKey) -> float:
+        """Return for how many seconds an answer is still valid here; 0 when that is not known."""
+        return self._backend.left(key) if isinstance(self._backend, MemoryBackend) else 0.0
+
+    # Writes
+
+    def begin(self, subject: str | None) -> Writing:
+        """Note that a write is under way, until it has ended."""
+        writing = Writing(subject)
+        with self._alone():
+            self._writings.add(writing)
+        return writing
+
+    def end(self, writing: Writing) -> None:
+        """Note that a write is over."""
+        with self._alone():
+            self._writings.discard(writing)
+
+    def put(
+        self,
+        key: CacheKey,
+        answer: Mapping[str, Any],
+        ttl: float | None = None,
+        *,
+        by: Writing | None = None,
+    ) -> None:
         """Keep what a write of our own has answered, in this process.
 
-        Where other processes keep answers, too, it is not kept: theirs may be newer.
+        Where other processes keep answers, too, it is not kept: theirs may be newer. Nor is it when
+        another write has ended meanwhile.
         """
-        if self._shared is None:
-            self._stored += 1
-            self._backend.put(key, answer, self._time(key))
+        seconds = self._time(key, ttl)
+        if self._shared is not None or seconds <= 0:
+            return
+        with self._alone():
+            if by is None or not by.overtaken:
+                self._stored += 1
+                self._backend.put(key, answer, seconds)
 
     def drop(
         self,
@@ -167,6 +229,7 @@ class Cache:
         *,
         scope: str | None = None,
         operations: Iterable[str] | None = None,
+        by: Writing | None = None,
     ) -> None:
         """Forget answers: of a subject, of a scope, of operations; None means all of them.
 
@@ -175,14 +238,17 @@ class Cache:
         hear of it by `deliver`, or else with the next read.
         """
         drop = Drop(subject, scope, None if operations is None else frozenset(operations))
-        self._forget(drop)
+        self._forget(drop, by)
         if self._shared is not None:
             self._shared.note(drop)
 
-    def _forget(self, drop: Drop) -> None:
+    def _forget(self, drop: Drop, by: Writing | None = None) -> None:
         with self._alone():
             for key in [key for key in self._flights if drop.concerns(key)]:
                 self._flights.pop(key).stale = True
+            for writing in self._writings:
+                if writing is not by and drop.subject in (None, writing.subject):
+                    writing.overtaken = True
         self._dropped += self._backend.drop(*drop)
 
     def deliver(self) -> Flow[None]:
@@ -211,12 +277,16 @@ class Cache:
             flight = self._flights[key] = Flight(key)
             return flight, True
 
-    def look(self, flight: Flight, *, fresh: bool = False) -> Flow[Mapping[str, Any] | None]:
+    def look(
+        self, flight: Flight, *, fresh: bool = False, ttl: float | None = None
+    ) -> Flow[Mapping[str, Any] | None]:
         """Look for an answer where other processes keep theirs; the leader does.
 
         Args:
             flight: The read.
             fresh: Only prepare for keeping one.
+            ttl: Seconds that an answer is kept; None leaves it to the cache. Whoever kept it may
+                have had more patience.
         """
         if self._shared is None:
             return None
@@ -224,9 +294,12 @@ class Cache:
             flight.listener = yield from self._following.begin()
         found = yield from self._shared.look(flight.key)
         flight.lease = found.lease
-        if fresh or found.answer is None or (is_absence(found.answer) and not self.negative):
+        if fresh or found.answer is None:
             return None
-        flight.left = found.left
+        most = self.negative if is_absence(found.answer) else self._time(flight.key, ttl)
+        if found.age >= most:
+            return None
+        flight.left = min(found.left, most - found.age)
         self._misses, self._hits = self._misses - 1, self._hits + 1
         return found.answer
 
@@ -267,8 +340,35 @@ class Cache:
         return self._ttls.get(key.operation, self.ttl) if ttl is None else ttl
 
 
-def _in_process(backend: CacheBackend | SharedBackend | None, size: int) -> CacheBackend:
-    if backend is None or isinstance(backend, SharedBackend):
-        # What is shared is kept here only by a backend that hears of drops: this one stays empty.
-        return MemoryBackend(size)
+def _check_times(times: Mapping[str, object], operations: set[str]) -> None:
+    for name, seconds in times.items():
+        known = OPERATIONS.get(name) if name in operations else None
+        if name in operations and (known is None or not known.cacheable):
+            raise ConfigurationError(
+                f"ttls={{{name!r}: ...}}: expected an operation whose answers are kept, such as "
+                "'get_twin' or 'who_am_i'"
+            )
+        if not isinstance(seconds, (int, float)) or not 0 <= seconds < inf:
+            raise ConfigurationError(f"{name}={seconds!r}: expected seconds, 0 for none")
+
+
+def _check_size(size: object) -> None:
+    if not isinstance(size, int) or size < 1:
+        raise ConfigurationError(
+            f"size={size!r}: expected how many objects to keep, at least 1; write connect(cache="
+            "None) to keep none"
+        )
+
+
+def _instance(backend: object) -> object:
+    # A class has all that its objects have.
+    if isinstance(backend, type):
+        raise _no_backend(backend)
     return backend
+
+
+def _no_backend(backend: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"backend={backend!r} keeps no answers: expected a ttorm.RedisBackend, or an object with "
+        "the methods get, put and drop (ttorm.connection.cache.CacheBackend)"
+    )

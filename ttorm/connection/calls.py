@@ -23,7 +23,7 @@ from ttorm.api.retry import Failure, failure_of_status, retry_after
 from ttorm.connection.absence import absence, is_absence, told_absence
 from ttorm.connection.budgets import spend
 from ttorm.connection.hooks import Call, observed, tell_of_hit, tell_of_repeat
-from ttorm.connection.invalidation import after_failure, after_write
+from ttorm.connection.invalidation import after_failure, after_write, before_write
 from ttorm.connection.patience import Circuit, Patience
 from ttorm.flows import Flow, carry, collecting, send, sleep, wait
 
@@ -122,7 +122,7 @@ def _lead(
 ) -> Flow[Answer]:
     """Read what others wait for; they are woken when it can be found where it is shared."""
     cache = cast("Cache", connection.cache)
-    kept = yield from cache.look(flight, fresh=fresh)
+    kept = yield from cache.look(flight, fresh=fresh, ttl=ttl)
     if kept is not None:
         cache.land(flight, kept)
         return _kept(connection, kept, request)
@@ -184,6 +184,7 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
     else:
         exchange = yield from _prepared(call, sink)
     cache, scope = connection.cache, connection.scope(request.dictionary)
+    writing = None if cache is None else before_write(cache, request)
     try:
         response = yield from exchange
         if sink is not None and 200 <= response.status < 300:
@@ -191,7 +192,7 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
         answer = read_answer(request, response, call.attempts)
     except ApiError as error:
         if cache is not None:
-            after_failure(cache, scope, request, error.status)
+            after_failure(cache, scope, request, error.status, writing)
             yield from _tell_of_stale(connection, request, error.status)
         if isinstance(error, ServerError) and request.operation.repeat is Repeat.UNSAFE:
             raise outcome_unknown(request, error.attempts, error) from error
@@ -199,14 +200,17 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
     except BaseException as error:
         # Also a cancelled task: the request may have arrived.
         if cache is not None:
-            after_failure(cache, scope, request, None)
+            after_failure(cache, scope, request, None, writing)
             if isinstance(error, Exception):
                 yield from _tell_of_stale(connection, request)
+            elif writing is not None:
+                # A cancelled flow waits for nothing more.
+                connection.run_beside(cache.deliver())
         if isinstance(error, ResponseFormatError) and request.operation.repeat is Repeat.UNSAFE:
             raise outcome_unknown(request, call.attempts, error) from error
         raise
     if cache is not None:
-        after_write(cache, scope, request, answer)
+        after_write(cache, scope, request, answer, writing)
         yield from _tell_of_stale(connection, request)
     return answer
 

@@ -110,6 +110,7 @@ class Connection:
         self._dictionary = None if dictionary is None else dict(dictionary)
         self._blocking = blocking
         self._account: str | None = None
+        self._beside: set[Any] = set()
         self._headers = {
             "accept": "application/json",
             "accept-encoding": "gzip",
@@ -303,6 +304,16 @@ class Connection:
         from ttorm.connection import tasks
 
         return await tasks.run(flow, self.concurrency)
+
+    def run_beside(self, flow: Flow[None]) -> None:
+        """Drive a flow to its end for one that was cancelled; a task does not wait for it."""
+        loop = blocking.running_loop()
+        if loop is None:
+            self.run(flow)
+        else:
+            task = loop.create_task(self.arun(flow))
+            self._beside.add(task)
+            task.add_done_callback(self._beside.discard)
 
     def bind(self, request: ApiRequest, credential: Credential) -> HttpRequest:
         """Make the HTTP request of a call, with a credential and this connection's dictionary."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,34 +29,41 @@ class FollowingBackend(MemoryBackend):
         self._shared = shared
         self._forget = forget
         self._listener: Listener | None = None
-        self._beginning = threading.Lock()
+        self._changing = threading.Lock()
+        self._begins: int | None = None
 
     def begin(self) -> Flow[Listener | None]:
-        """Listen from now on; None when nobody tells."""
+        """Listen from now on; None when nobody tells, or somebody else is about to listen."""
         listener = self.follow()
-        if listener is not None:
+        if listener is not None or self._begins == os.getpid():
             return listener
-        listener = yield from self._shared.listen()
-        with self._beginning:
-            other = self._listener
-            if other is None:
-                self._listener = listener
-                return listener
-        if listener is not None:
+        self._begins = os.getpid()
+        try:
+            listener = yield from self._shared.listen()
+        finally:
+            self._begins = None
+        with self._changing:
+            other, self._listener = self._listener, self._listener or listener
+        if other is not None and listener is not None:
             listener.close()
-        return other
+        return self._listener
 
     def follow(self) -> Listener | None:
         """Take in what was told; None when something may have been missed."""
         listener = self._listener
         if listener is None:
             return None
-        drops = listener.news()
+        try:
+            drops = listener.news()
+        except Exception:  # noqa: BLE001 # it may be the user's, and raise anything
+            drops = None
         if drops is None:
-            with self._beginning:
-                if self._listener is listener:
-                    self._listener = None
-                    self.drop(None, None, None)
+            with self._changing:
+                if self._listener is not listener:
+                    return None
+                self._listener = None
+                self.drop(None, None, None)
+            listener.close()
             return None
         for drop in drops:
             self._forget(drop)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ttorm.api.answers import is_settled, items, member
 from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.absence import is_absence
-from ttorm.connection.cache import Cache
+from ttorm.connection.cache import Cache, CacheKey, Writing
 
-__all__ = ["after_failure", "after_notification", "after_write"]
+__all__ = ["after_failure", "after_notification", "after_write", "before_write"]
 
 _Answer = Mapping[str, Any]
 _LEDGER_READS = ("get_twin_ledger_entry", "get_twin_ledger_entry_value")
@@ -24,14 +24,27 @@ _READS_OF_CATEGORY = {
 }
 
 
-def after_write(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    """Bring the cache up to date after a successful write."""
+def before_write(cache: Cache, request: ApiRequest) -> Writing | None:
+    """Note that a write is about to be sent; `after_write` or `after_failure` end it."""
     if request.operation.method == "GET":
+        return None
+    return cache.begin(request.arguments[0] if request.arguments else None)
+
+
+def after_write(
+    cache: Cache, scope: str, request: ApiRequest, answer: _Answer, writing: Writing | None
+) -> None:
+    """Bring the cache up to date after a successful write."""
+    if writing is None:
         return
-    _EFFECTS.get(request.operation.name, _drop_category)(cache, scope, request, answer)
+    effect = _EFFECTS.get(request.operation.name, _drop_category)
+    effect(_Write(cache, scope, request, answer, writing))
+    cache.end(writing)
 
 
-def after_failure(cache: Cache, scope: str, request: ApiRequest, status: int | None) -> None:
+def after_failure(
+    cache: Cache, scope: str, request: ApiRequest, status: int | None, writing: Writing | None
+) -> None:
     """Drop what a failed request leaves in doubt.
 
     Args:
@@ -39,10 +52,13 @@ def after_failure(cache: Cache, scope: str, request: ApiRequest, status: int | N
         scope: The credential scope of the request.
         request: The request.
         status: Status of the answer; None when there was none.
+        writing: What `before_write` has noted.
     """
+    if writing is not None:
+        cache.end(writing)
     if status == 401:
         cache.drop(scope=scope)
-    elif request.arguments and (status == 403 or request.operation.method != "GET"):
+    elif request.arguments and (status == 403 or writing is not None):
         cache.drop(request.arguments[0])
 
 
@@ -59,87 +75,113 @@ def after_notification(cache: Cache, twin: str, trigger: str) -> None:
     cache.drop(twin, operations=_READS_OF_TRIGGER.get(trigger.rpartition(".")[0]))
 
 
-def _drop_category(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    reads = _READS_OF_CATEGORY[request.operation.category]
+class _Write(NamedTuple):
+    """A write that has succeeded, and what it does to the cache."""
+
+    cache: Cache
+    scope: str
+    request: ApiRequest
+    answer: _Answer
+    writing: Writing
+
+    def key(self, operation: str, arguments: Sequence[str]) -> CacheKey | None:
+        read = api_request(operation, arguments, dictionary=self.request.dictionary)
+        return self.cache.key(self.scope, read)
+
+    def drop(self, subject: str | None = None, operations: Iterable[str] | None = None) -> None:
+        self.cache.drop(subject, operations=operations, by=self.writing)
+
+    def keep(self, operation: str, arguments: Sequence[str]) -> None:
+        """Keep its answer as that of a read."""
+        key = self.key(operation, arguments)
+        if key is not None:
+            self.cache.put(key, self.answer, by=self.writing)
+
+
+def _drop_category(write: _Write) -> None:
+    request = write.request
     subject = request.arguments[0] if request.arguments else None
-    cache.drop(subject, operations=reads)
+    write.drop(subject, _READS_OF_CATEGORY[request.operation.category])
 
 
-def _twin_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    told = member(answer, "creation_certificate").get("uuid")
-    uuid = request.arguments[0] if request.arguments else told
+def _access_written(write: _Write) -> None:
+    # Who may see what now, of anything, only the service knows.
+    write.drop()
+
+
+def _twin_written(write: _Write) -> None:
+    told = member(write.answer, "creation_certificate").get("uuid")
+    arguments = write.request.arguments
+    uuid = arguments[0] if arguments else told
     if not isinstance(uuid, str):
         return
-    cache.drop(uuid, operations=_TWIN_READS)
+    write.drop(uuid, _TWIN_READS)
     if told == uuid:
-        _keep(cache, scope, request, api_request("get_twin", [uuid]), answer)
+        write.keep("get_twin", [uuid])
 
 
-def _entries_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+def _entries_written(write: _Write) -> None:
     def merged(entries: dict[str, Any]) -> dict[str, Any]:
-        return {**entries, **items(answer, "entries")}
+        return {**entries, **items(write.answer, "entries")}
 
-    _refresh_ledger(cache, scope, request, answer, merged)
+    _refresh_ledger(write, merged)
 
 
-def _entries_deleted(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+def _entries_deleted(write: _Write) -> None:
     def left(entries: dict[str, Any]) -> dict[str, Any]:
-        gone = items(answer, "entries")
+        gone = items(write.answer, "entries")
         return {name: entry for name, entry in entries.items() if name not in gone}
 
-    _refresh_ledger(cache, scope, request, answer, left)
+    _refresh_ledger(write, left)
 
 
-def _refresh_ledger(
-    cache: Cache,
-    scope: str,
-    request: ApiRequest,
-    answer: _Answer,
-    change: Callable[[dict[str, Any]], dict[str, Any]],
-) -> None:
-    twin, ledger = request.arguments
-    read = api_request("get_twin_ledger_entry", [twin, ledger], dictionary=request.dictionary)
-    key = cache.key(scope, read)
+def _refresh_ledger(write: _Write, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    cache, answer = write.cache, write.answer
+    twin, ledger = write.request.arguments
+    key = write.key("get_twin_ledger_entry", [twin, ledger])
     kept = cache.peek(key) if key is not None else None
     if kept is not None and is_absence(kept):
         kept = None
+    # What was not written gets no younger by what was.
+    left = cache.left(key) if key is not None and kept is not None else 0.0
     # The same Ledger may be kept under another alias, in parts, and by other scopes.
-    cache.drop(twin, operations=_LEDGER_READS)
+    write.drop(twin, _LEDGER_READS)
     entries = items(answer, "entries")
     refused = len(entries) != len(member(answer, "entries"))
     if refused:
         # What is true now, the answer does not say.
-        cache.drop(twin)
+        write.drop(twin)
     elif key is not None and kept is not None and all(map(is_settled, entries.values())):
-        cache.put(key, {**kept, **answer, "entries": change(member(kept, "entries"))})
+        now = {**kept, **answer, "entries": change(member(kept, "entries"))}
+        cache.put(key, now, left, by=write.writing)
 
 
-def _identity_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    _drop_category(cache, scope, request, answer)
-    _keep(cache, scope, request, api_request("get_twin_identity", request.arguments), answer)
+def _identity_updated(write: _Write) -> None:
+    _drop_category(write)
+    write.keep("get_twin_identity", write.request.arguments)
 
 
-def _doc_updated(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
-    _drop_category(cache, scope, request, answer)
-    _keep(cache, scope, request, api_request("get_twin_doc", request.arguments), answer)
+def _doc_updated(write: _Write) -> None:
+    _drop_category(write)
+    write.keep("get_twin_doc", write.request.arguments)
 
 
-def _database_written(cache: Cache, scope: str, request: ApiRequest, answer: _Answer) -> None:
+def _database_written(write: _Write) -> None:
     # The same database may be kept as "default" too, which may be another one now.
-    cache.drop(operations=_READS_OF_CATEGORY[request.operation.category])
-
-
-def _keep(cache: Cache, scope: str, request: ApiRequest, read: ApiRequest, answer: _Answer) -> None:
-    key = cache.key(scope, read._replace(dictionary=request.dictionary))
-    if key is not None:
-        cache.put(key, answer)
+    write.drop(operations=_READS_OF_CATEGORY[write.request.operation.category])
 
 
 _READS_OF_TRIGGER = {
     "ledger.entry": _LEDGER_READS,
     "sticker": _READS_OF_CATEGORY["stickers"],
 }
-_EFFECTS: dict[str, Callable[[Cache, str, ApiRequest, _Answer], None]] = {
+_EFFECTS: dict[str, Callable[[_Write], None]] = {
+    "update_user": _access_written,
+    "delete_user": _access_written,
+    "update_user_secret": _access_written,
+    "delete_user_secret": _access_written,
+    "update_user_role": _access_written,
+    "delete_user_role": _access_written,
     "create_twin": _twin_written,
     "update_twin": _twin_written,
     "terminate_twin": _twin_written,

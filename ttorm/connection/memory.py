@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cachetools import LRUCache
 
@@ -15,15 +15,20 @@ from ttorm.connection.keys import CacheKey, Drop
 __all__ = ["CacheBackend", "MemoryBackend"]
 
 
+@runtime_checkable
 class CacheBackend(Protocol):
-    """Where answers are kept. Implementations are safe to use from many threads."""
+    """Where answers are kept. Implementations are safe to use from many threads, and do not wait.
+
+    What a method raises is logged and breaks neither a read nor a write: what is to be forgotten
+    is then forgotten before anything is read from it again.
+    """
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return the answer, or None when there is none that is still valid."""
         ...
 
     def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
-        """Keep an answer for some seconds."""
+        """Keep an answer, a JSON object, for some seconds at most; it is not to be changed."""
 
     def drop(
         self, subject: str | None, scope: str | None, operations: frozenset[str] | None
@@ -77,6 +82,12 @@ class MemoryBackend:
                 return answer
             del answers[key]
             return None
+
+    def left(self, key: CacheKey) -> float:
+        """Return for how many seconds an answer is still valid; 0 or less when there is none."""
+        with self._alone():
+            deadline, _ = self._subjects.get(key.subject, {}).get(key, (0.0, None))
+            return deadline - self._clock() if deadline else 0.0
 
     def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None:
         """Keep an answer."""

@@ -21,8 +21,9 @@ from ttorm.api import codec
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import ConfigurationError, ValidationError
 from ttorm.connection.keys import EVERYTHING, CacheKey, Drop
-from ttorm.connection.redisdoor import Command, Messages, RedisDoor, UnreachableError
-from ttorm.connection.seals import ForgedError, Sealer
+from ttorm.connection.redisdoor import Command, RedisDoor, UnreachableError
+from ttorm.connection.redislistener import RedisListener, listening, message_of
+from ttorm.connection.seals import ForgedError, Sealed, Sealer
 from ttorm.connection.shared import NOTHING, Found
 from ttorm.flows import Flow, query
 from ttorm.pairs import twin_of
@@ -112,7 +113,7 @@ class RedisBackend:
         self._channel = f"{prefix}drops"
         self._pause = pause
         self._clock = clock
-        self._found = self._missed = self._tampered = self._failures = self._losses = 0
+        self._found = self._missed = self._tampered = self._failures = 0
         self._down_until: float | None = None
         self._renew()
 
@@ -155,7 +156,10 @@ class RedisBackend:
         if replies is None:
             return NOTHING
         *own, entry = replies[5]
-        lease = "|".join(_bytes(mark).decode("latin-1") for mark in (*replies[2], *own))
+        if replies[2][0] is None or own[0] is None:
+            # Thrown away, or dropped, right now.
+            return NOTHING
+        lease = "|".join((mark or b"").decode("latin-1") for mark in (*replies[2], *own))
         found = self._opened(key, entry, lease)
         if found.answer is None:
             self._missed += 1
@@ -163,24 +167,28 @@ class RedisBackend:
             self._found += 1
         return found
 
-    def _opened(self, key: CacheKey, entry: str | bytes | None, lease: str) -> Found:
+    def _opened(self, key: CacheKey, entry: bytes | None, lease: str) -> Found:
         sealed = None
         if entry is not None:
             try:
-                sealed = self._sealer.open(key, _bytes(entry))
+                sealed = self._sealer.open(key, entry)
             except ForgedError:
                 self._tampered += 1
-        left = 0.0 if sealed is None else sealed.until - self._clock()
-        if sealed is None or left <= 0 or sealed.lease != lease:
+        if sealed is None or sealed.lease != lease:
             return Found(lease=lease)
-        return Found(sealed.answer, left, lease)
+        now = self._clock()
+        # What seems to be from the future would live for longer than it may: a clock was set.
+        if not sealed.since <= now < sealed.until:
+            return Found(lease=lease)
+        return Found(sealed.answer, sealed.until - now, now - sealed.since, lease)
 
     def keep(self, key: CacheKey, lease: str, answer: Mapping[str, Any], ttl: float) -> Flow[None]:
         """Keep an answer for some seconds."""
         if ttl <= 0:
             return
+        now = self._clock()
         try:
-            entry = self._sealer.seal(key, self._clock() + ttl, lease, answer)
+            entry = self._sealer.seal(key, Sealed(now, now + ttl, lease, dict(answer)))
         except ValidationError:
             # It came as JSON that ours cannot carry, such as half of a character.
             return
@@ -223,7 +231,7 @@ class RedisBackend:
                 target = self._subject(drop.subject)
                 yield ("HSET", target, *(part for name in names for part in (name, mark)))
                 yield ("EXPIRE", target, _LEASE, "NX")
-            yield ("PUBLISH", self._channel, _told(drop))
+            yield ("PUBLISH", self._channel, message_of(drop))
 
     # Names in Redis
 
@@ -261,14 +269,15 @@ class RedisBackend:
             if probes:
                 # One asks whether it is back, for all.
                 self._down_until = monotonic() + self._pause
-            drops, losses = list(self._noted), self._losses
+            drops, failures = list(self._noted), self._failures
         before = list(self._commands(drops))
         try:
             replies = yield from query(self._door, [*before, *commands])
         except UnreachableError as error:
             self._fail(error)
             return None
-        if losses != self._losses:
+        if failures != self._failures:
+            # What was found may be from before a loss.
             return None
         if drops:
             # Only now: until then all others deliver them, too, before they go on.
@@ -285,7 +294,6 @@ class RedisBackend:
     def _lose(self) -> None:
         """Take note that a connection was lost: others may have dropped in vain meanwhile."""
         with self._alone():
-            self._losses += 1
             self._failures += 1
             self._noted = [Drop()]
 
@@ -319,11 +327,12 @@ class RedisBackend:
         if not self._may_ask():
             return None
         try:
-            messages = yield from query(_Listening(self._door), self._channel)
+            return (
+                yield from listening(self._door, self._channel, lambda: self._failures, self._fail)
+            )
         except UnreachableError as error:
             self._fail(error)
             return None
-        return RedisListener(messages, self._fail)
 
     # Its end
 
@@ -339,63 +348,5 @@ class RedisBackend:
         await self._door.aclose()
 
 
-class RedisListener:
-    """Hears what processes drop."""
-
-    def __init__(self, messages: Messages, fail: Callable[[UnreachableError], None]) -> None:
-        self._messages = messages
-        self._fail = fail
-
-    def news(self) -> list[Drop] | None:
-        """Return what was dropped since the last time, without waiting."""
-        if self._messages.process != os.getpid():
-            return None
-        try:
-            return [_heard(message) for message in self._messages.take()]
-        except UnreachableError as error:
-            self._fail(error)
-            return None
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._messages.close()
-
-
-class _Listening:
-    """The door through which a channel is listened to."""
-
-    def __init__(self, door: RedisDoor) -> None:
-        self._door = door
-
-    def send(self, channel: str, /) -> Messages:
-        return self._door.follow(channel)
-
-    async def asend(self, channel: str, /) -> Messages:
-        from asyncio import to_thread
-
-        return await to_thread(self._door.follow, channel)
-
-
 def _mark() -> str:
     return os.urandom(8).hex()
-
-
-def _bytes(value: str | bytes | None) -> bytes:
-    if value is None:
-        return b""
-    return value.encode() if isinstance(value, str) else value
-
-
-def _told(drop: Drop) -> bytes:
-    """Write a message; scopes are not told, so that drops of one are heard as those of all."""
-    names = None if drop.operations is None else sorted(drop.operations)
-    return codec.encode([drop.subject, names])
-
-
-def _heard(message: bytes) -> Drop:
-    """Read a message; what is none drops everything, which does no harm."""
-    try:
-        subject, names = codec.decode(message)
-        return Drop(subject, None, None if names is None else frozenset(names))
-    except (ValueError, TypeError):
-        return EVERYTHING

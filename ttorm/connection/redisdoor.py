@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ttorm.api.errors import ConfigurationError
@@ -15,11 +16,21 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-__all__ = ["Command", "Messages", "RedisDoor", "UnreachableError"]
+__all__ = ["Command", "RedisDoor", "UnreachableError", "reason"]
 
 Command: TypeAlias = "tuple[str | bytes | int | float, ...]"
-_MOST = 64
-"""Most connections of one event loop."""
+_MOST = 16
+"""Most connections of all threads together, and of one event loop."""
+_OF_A_POOL = frozenset(
+    {
+        "cache",
+        "cache_config",
+        "connection_pool",
+        "himport_registry",
+        "maint_notifications_pool_handler",
+    }
+)
+"""What a pool puts among the settings of its connections for its own use."""
 
 
 class UnreachableError(Exception):
@@ -30,10 +41,10 @@ class RedisDoor:
     """Sends commands to a server.
 
     Args:
-        where: The server's URL, or a client of your own; event loops use that one on threads.
+        where: The server's URL, or a client of your own, whose settings connections have that are
+            made here; event loops use that one on threads.
         timeout: Seconds to wait for the server, to connect and for each answer.
-        broken: Called when a connection that was lost is made again. Clients of your own do not
-            tell.
+        broken: Called when a connection that was lost is made again.
     """
 
     def __init__(self, where: str | Redis, timeout: float, broken: Callable[[], None]) -> None:
@@ -49,9 +60,20 @@ class RedisDoor:
         self._broken = broken
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._url = where if isinstance(where, str) else None
-        self._client: Any = self._connected(where) if isinstance(where, str) else _checked(where)
+        self._client: Any = (
+            self._connected(where) if isinstance(where, str) else self._alike(_checked(where))
+        )
+        self._refusals = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        # Sockets shared with the parent of a fork are dropped, not closed, and made afresh.
+        self._slots = threading.Semaphore(_bound(self._client))
         self._loops: weakref.WeakKeyDictionary[Any, _LoopClient] = weakref.WeakKeyDictionary()
+        # Last: of a child's threads, who sees it takes the new slots.
         self._process = os.getpid()
+
+    # Its connections
 
     def _options(self) -> dict[str, Any]:
         from redis.backoff import NoBackoff
@@ -69,9 +91,12 @@ class RedisDoor:
             self._broken()
         self._connections.add(connection)
 
-    def _connect(self, connection: Any) -> None:
+    def _connect(self, connection: Any, greet: Callable[[Any], None] | None = None) -> None:
         self._note(connection)
-        connection.on_connect()
+        if greet is None:
+            connection.on_connect()
+        else:
+            greet(connection)
 
     async def _aconnect(self, connection: Any) -> None:
         self._note(connection)
@@ -80,11 +105,40 @@ class RedisDoor:
     def _connected(self, url: str) -> Any:
         options = {**self._options(), "redis_connect_func": self._connect}
         try:
-            return self._redis.Redis.from_url(url, **options)
+            return _plain(self._redis.Redis.from_url(url, **options))
         except ValueError as error:
             raise ConfigurationError(
                 f"that is no URL of a Redis server ({error}): expected redis://host:6379/0"
             ) from None
+
+    def _alike(self, client: Any) -> Any:
+        """Make a client with the settings of another: that one may wait and repeat as it likes."""
+        import redis.sentinel
+
+        sentinels: Any = redis.sentinel.SentinelConnectionPool
+        pool = client.connection_pool
+        settings = {
+            name: value
+            for name, value in pool.connection_kwargs.items()
+            if name not in _OF_A_POOL and not name.startswith("orig_")
+        }
+        greet = partial(self._connect, greet=settings.get("redis_connect_func"))
+        settings |= {
+            **self._options(),
+            "connection_class": pool.connection_class,
+            "max_connections": pool.max_connections,
+            "retry_on_error": [],
+            "retry_on_timeout": False,
+            "redis_connect_func": greet,
+        }
+        if isinstance(pool, sentinels):
+            settings |= {"is_master": pool.is_master, "check_connection": pool.check_connection}
+            made = sentinels(pool.service_name, pool.sentinel_manager, **settings)
+        else:
+            made = self._redis.ConnectionPool(**settings)
+        return _plain(self._redis.Redis(connection_pool=made))
+
+    # Commands
 
     def send(self, commands: Sequence[Command], /) -> list[Any]:
         """Run commands on the calling thread and return their results.
@@ -92,20 +146,27 @@ class RedisDoor:
         Raises:
             UnreachableError: Not all of them were answered; any of them may have had its effect.
         """
-        try:
-            with self._client.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return list(pipeline.execute())
-        except (self._redis.RedisError, OSError) as error:
-            raise UnreachableError(_told(error)) from None
+        return self._send(commands, self._refusals)
+
+    def _send(self, commands: Sequence[Command], before: int) -> list[Any]:
+        if self._process != os.getpid():
+            self._renew()
+        with self._slots:
+            self._go_on(before)
+            try:
+                with self._client.pipeline(transaction=False) as pipeline:
+                    for command in commands:
+                        pipeline.execute_command(*command)
+                    return list(pipeline.execute())
+            except Exception as error:  # noqa: BLE001 # what it reads may be anything
+                raise self._refused(error) from None
 
     async def asend(self, commands: Sequence[Command], /) -> list[Any]:
         """Run commands from the running event loop; raises like `send`."""
         import asyncio
 
         if self._url is None:
-            return await asyncio.to_thread(self.send, commands)
+            return await asyncio.to_thread(self._send, commands, self._refusals)
         here = await self._here(self._url)
         # A cancelled exchange would break its connection, which would look like a loss.
         task = asyncio.ensure_future(self._exchange(here, commands))
@@ -114,13 +175,25 @@ class RedisDoor:
         return await asyncio.shield(task)
 
     async def _exchange(self, here: _LoopClient, commands: Sequence[Command]) -> list[Any]:
-        try:
-            async with here.slots, here.client.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return list(await pipeline.execute())
-        except (self._redis.RedisError, OSError) as error:
-            raise UnreachableError(_told(error)) from None
+        before = self._refusals
+        async with here.slots:
+            self._go_on(before)
+            try:
+                async with here.client.pipeline(transaction=False) as pipeline:
+                    for command in commands:
+                        pipeline.execute_command(*command)
+                    return list(await pipeline.execute())
+            except Exception as error:  # noqa: BLE001 # what it reads may be anything
+                raise self._refused(error) from None
+
+    def _go_on(self, before: int) -> None:
+        # Whoever waited for a turn does not wait once more for a server that hangs.
+        if self._refusals != before:
+            raise UnreachableError("it failed while others waited for their turns")
+
+    def _refused(self, error: Exception) -> UnreachableError:
+        self._refusals += 1
+        return UnreachableError(reason(error))
 
     async def _here(self, url: str) -> _LoopClient:
         import asyncio
@@ -129,33 +202,24 @@ class RedisDoor:
 
         clients: Any = redis.asyncio.Redis
         if self._process != os.getpid():
-            # Sockets shared with the parent process: dropped, not closed, and made afresh.
-            self._process = os.getpid()
-            self._loops.clear()
+            self._renew()
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
             options = {**self._options(), "redis_connect_func": self._aconnect}
-            here = self._loops[loop] = _LoopClient(clients.from_url(url, **options))
+            here = self._loops[loop] = _LoopClient(_plain(clients.from_url(url, **options)))
             # Started in the loop, so that the loop ends the guard when it ends itself.
             await anext(here.guard)
         return here
 
-    def follow(self, channel: str) -> Messages:
-        """Listen to a channel from now on.
-
-        Raises:
-            UnreachableError: The server did not answer.
-        """
-        try:
-            return Messages(self._client, channel)
-        except (self._redis.RedisError, OSError) as error:
-            raise UnreachableError(_told(error)) from None
+    def connection(self) -> Any:
+        """Make a connection beside those of commands, to listen at; it is not connected yet."""
+        pool = self._client.connection_pool
+        return pool.connection_class(**pool.connection_kwargs)
 
     def close(self) -> None:
-        """Close the connections of threads; a client of your own stays open."""
-        if self._url is not None:
-            self._client.close()
+        """Close the connections of threads; a client of your own keeps its own."""
+        self._client.connection_pool.disconnect()
 
     async def aclose(self) -> None:
         """Close the connections of threads and of the running event loop."""
@@ -174,7 +238,7 @@ class _LoopClient:
         from asyncio import Semaphore
 
         self.client = client
-        self.slots: Semaphore = Semaphore(_MOST)
+        self.slots: Semaphore = Semaphore(_bound(client))
         self.under_way: set[Future[list[Any]]] = set()
         self.guard = self._close_with_loop()
 
@@ -183,49 +247,6 @@ class _LoopClient:
             yield
         finally:
             await self.client.aclose()
-
-
-class Messages:
-    """Messages of a channel, taken without waiting.
-
-    Attributes:
-        process: Whose they are: forked children do not share them.
-    """
-
-    def __init__(self, client: Any, channel: str) -> None:
-        self._connection = client.connection_pool.make_connection()
-        self._lock = threading.Lock()
-        self.process = os.getpid()
-        self._connection.connect()
-        self._connection.send_command("SUBSCRIBE", channel)
-        self._connection.read_response(push_request=True)
-
-    def take(self) -> list[bytes]:
-        """Return what came since the last time.
-
-        Raises:
-            UnreachableError: The connection is lost, and messages may be, too.
-        """
-        found: list[bytes] = []
-        with self._lock:
-            try:
-                while self._connection.can_read(timeout=0):
-                    kind, _, content = self._connection.read_response(push_request=True)
-                    if kind in (b"message", "message"):
-                        found.append(_bytes(content))
-            except Exception as error:  # noqa: BLE001 # whatever it is, something may be missed
-                self._connection.disconnect()
-                raise UnreachableError(_told(error)) from None
-        return found
-
-    def close(self) -> None:
-        """Stop listening."""
-        with self._lock:
-            self._connection.disconnect()
-
-
-def _bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
 
 
 def _checked(client: Any) -> Any:
@@ -239,5 +260,22 @@ def _checked(client: Any) -> Any:
     return client
 
 
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _plain(client: Any) -> Any:
+    # Whatever its URL or settings say: entries are bytes.
+    client.connection_pool.connection_kwargs["decode_responses"] = False
+    return client
+
+
+def _bound(client: Any) -> int:
+    return min(_MOST, int(client.connection_pool.max_connections))
+
+
+def reason(error: Exception) -> str:
+    """Say in a line why the server is of no use."""
+    from redis.exceptions import AskError, ClusterError
+
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, (AskError, ClusterError)):
+        # As AskError is the base of MovedError.
+        return f"{said}; it is a node of a cluster: RedisBackend needs a server by itself"
+    return said

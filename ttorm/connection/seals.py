@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from ttorm.api import codec
@@ -26,11 +25,13 @@ class Sealed(NamedTuple):
     """What an entry says.
 
     Attributes:
-        until: When it ends, in Unix seconds.
+        since: When it was written, in Unix seconds.
+        until: When it ends.
         lease: What had been dropped until it was read.
         answer: The answer.
     """
 
+    since: float
     until: float
     lease: str
     answer: dict[str, Any]
@@ -51,13 +52,13 @@ class Sealer:
         """Name a scope in the store: the scope itself is a key, and not to be shown there."""
         return hmac.new(scope.encode(), b"name", hashlib.sha256).hexdigest()[:32]
 
-    def seal(self, key: CacheKey, until: float, lease: str, answer: Mapping[str, Any]) -> bytes:
+    def seal(self, key: CacheKey, sealed: Sealed) -> bytes:
         """Write an entry.
 
         Raises:
             ValidationError: The answer has something that JSON cannot carry.
         """
-        content = codec.encode([until, lease, dict(answer)])
+        content = codec.encode(list(sealed))
         return self._signature(key, content) + content
 
     def open(self, key: CacheKey, entry: bytes) -> Sealed | None:
@@ -70,14 +71,14 @@ class Sealer:
         if not hmac.compare_digest(signature, self._signature(key, content)):
             raise ForgedError("the signature does not fit")
         try:
-            until, lease, answer = codec.decode(content)
+            told = codec.decode(content)
         except (ValueError, TypeError, RecursionError):
             return None
-        if not (
-            isinstance(until, (int, float)) and isinstance(lease, str) and isinstance(answer, dict)
-        ):
-            return None
-        return Sealed(until, lease, cast("dict[str, Any]", answer))
+        match told:
+            case [int() | float() as since, int() | float() as until, str() as lease, {**answer}]:
+                return Sealed(since, until, lease, cast("dict[str, Any]", answer))
+            case _:
+                return None
 
     def _signature(self, key: CacheKey, content: bytes) -> bytes:
         shared = b"" if self._key is None else self._key.reveal().encode()

@@ -17,12 +17,14 @@ class Found(NamedTuple):
     Attributes:
         answer: The answer, when a valid one was there.
         left: Seconds that it is still valid.
+        age: Seconds since it was kept.
         lease: What an answer is kept with that is read now; None keeps none. It is over as soon as
             somebody drops what it is about, so that no answer from before a write is kept after it.
     """
 
     answer: Mapping[str, Any] | None = None
     left: float = 0.0
+    age: float = 0.0
     lease: str | None = None
 
 
