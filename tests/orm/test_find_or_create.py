@@ -171,6 +171,36 @@ async def test_a_creation_that_always_fails_is_given_up(do, connection, wire, se
     assert sent.lines().count("POST /twins") == creating._ATTEMPTS
 
 
+async def test_who_wants_no_repeats_gets_none(do, connection, wire, sent):
+    connection.retry = ttorm.RetryPolicy(attempts=1)
+    fault = fail(500000)
+    wire.meddle = lambda request: fault(wire, request) if request.method == "POST" else None
+    with pytest.raises(ttorm.OutcomeUnknownError):
+        await do(Meter, "find_or_create", serial="A17")
+    assert sent.lines().count("POST /twins") == 1
+
+
+async def test_insisting_ends_with_the_time_of_the_policy(do, connection, wire, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(creating, "monotonic", lambda: now[0])
+    connection.retry = ttorm.RetryPolicy(base=0.0, deadline=100.0)
+    made = []
+
+    def meddle(request):
+        if "/identities" in request.url and request.method == "GET":
+            made.append(request)
+            now[0] += 30.0
+            raise ttorm.TransportError("gone", sent=False)
+        if "/identities" in request.url:
+            raise ttorm.TransportError("lost", sent=True)
+
+    wire.meddle = meddle
+    with pytest.raises((ttorm.TransportError, ttorm.OutcomeUnknownError)):
+        await do(Meter, "find_or_create", serial="A17")
+    # The looks of the save and of two attempts to finish it, three sendings each.
+    assert len(made) == 9
+
+
 async def test_a_creation_that_may_still_go_on_is_not(do, connection, wire, meters):
     after("POST", "/twins", fail(503159))(wire)
     with pytest.raises(ttorm.OutcomeUnknownError):

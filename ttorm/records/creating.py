@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from ttorm.api.answers import listed, member, needed
@@ -24,13 +25,15 @@ from ttorm.api.errors import (
     TtormError,
 )
 from ttorm.api.request import api_request
+from ttorm.api.retry import RetryPolicy
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow, sleep
 from ttorm.records.loading import load
 from ttorm.records.lookup import age, resolve, shown_found
 from ttorm.records.retrying import backoff
-from ttorm.records.saving import Recovery, remove_now, save, terminate
+from ttorm.records.saving import remove_now, save, terminate
 from ttorm.records.state import TwinState
+from ttorm.records.twinwriting import Recovery
 from ttorm.rules import TWIN
 
 __all__ = ["MARK", "find_or_create"]
@@ -67,7 +70,7 @@ def find_or_create(record: Any) -> Flow[tuple[Any, bool]]:
         return shown_found(model, found[0], text), False
     yield from _create(record, text)
     # Somebody else may have done the same at the same time.
-    found = yield from _insist(lambda: resolve(model, text))
+    found = yield from _insist(state.connection.retry, lambda: resolve(model, text))
     oldest = min([*found, state.facts or {}], key=age)
     if needed(oldest, "creation_certificate", "uuid") == state.uuid:
         return record, True
@@ -90,13 +93,14 @@ def _key(record: Any) -> str:
     return text
 
 
-def _insist(make: Callable[[], Flow[R]]) -> Flow[R]:
-    """Do something that can be done again until it is answered."""
+def _insist(policy: RetryPolicy, make: Callable[[], Flow[R]]) -> Flow[R]:
+    """Do something that can be done again until it is answered, or the policy's time is over."""
+    end = monotonic() + policy.deadline
     for attempt in count(1):
         try:
             return (yield from make())
         except _DOUBTFUL:
-            if attempt == _ATTEMPTS:
+            if attempt == _ATTEMPTS or policy.attempts == 1 or monotonic() > end:
                 raise
         yield from backoff(attempt, _PAUSE)
     raise AssertionError  # pragma: no cover - count() does not end
@@ -126,7 +130,7 @@ def _save(record: Any, recover: Recovery) -> Flow[None]:
     except _DOUBTFUL:
         if record._state.uuid is None:
             raise
-        yield from _insist(lambda: _finish(record))
+        yield from _insist(record._state.connection.retry, lambda: _finish(record))
 
 
 def _finish(record: Any) -> Flow[None]:
@@ -157,10 +161,10 @@ def _recover(
     """
     for pause in _LOOKS:
         yield from sleep(pause)
-        found = yield from _insist(lambda: _marked(state, mark))
+        found = yield from _insist(state.connection.retry, lambda: _marked(state, mark))
         if found is not None:
             return found
-    attempt = next(attempts, None)
+    attempt = None if state.connection.retry.attempts == 1 else next(attempts, None)
     if attempt is None or not _is_over(error):
         raise error
     yield from backoff(attempt, _PAUSE)
@@ -191,7 +195,8 @@ def _marked(state: TwinState, mark: str) -> Flow[dict[str, Any] | None]:
 def _withdraw(record: Any, text: str) -> Flow[None]:
     """Take a Twin back that somebody else has created earlier."""
     state: TwinState = record._state
+    policy = state.connection.retry
     with suppress(NotFoundError):
-        yield from _insist(lambda: remove_now(state, "identities", text))
+        yield from _insist(policy, lambda: remove_now(state, "identities", text))
     with suppress(AlreadyDoneError):
-        yield from _insist(lambda: terminate(record))
+        yield from _insist(policy, lambda: terminate(record))

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 from ttorm import signals
-from ttorm.api.answers import items, member, needed, refusal
-from ttorm.api.codec import JSONValue
+from ttorm.api.answers import items, member, refusal
 from ttorm.api.errors import (
     ApiError,
     ConflictError,
     ItemError,
     NotFoundError,
     OutcomeUnknownError,
-    ResponseFormatError,
     SaveError,
     ServerError,
     StateError,
     TransportError,
 )
-from ttorm.api.request import ApiRequest, api_request
-from ttorm.connection.calls import outcome_unknown, perform
+from ttorm.api.request import api_request
+from ttorm.connection.calls import perform
 from ttorm.connection.hooks import at_work
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
 from ttorm.records.changes import Change, attribute_name, changes_of
-from ttorm.records.conflicts import Lost, conflict, overlaps
-from ttorm.records.entrywriting import EntryWriting
 from ttorm.records.loading import load_part
 from ttorm.records.needs import (
     ask_account,
@@ -50,13 +46,11 @@ from ttorm.records.plan import (
 from ttorm.records.state import TwinState
 from ttorm.records.telling import anybody_listens, of_items, tell
 from ttorm.records.turns import alone, turn
+from ttorm.records.twinwriting import Recovery, TwinWriting
 from ttorm.records.writing import Doubtful
 from ttorm.results import SaveResult
 
-__all__ = ["Recovery", "remove_now", "save", "terminate"]
-
-Recovery: TypeAlias = Callable[[OutcomeUnknownError], Flow[dict[str, Any] | None]]
-"""Finds the Twin of a creation in doubt; None has it created again."""
+__all__ = ["remove_now", "save", "terminate"]
 
 
 def save(
@@ -144,14 +138,13 @@ def _stuck(state: TwinState, saving: Flow[None]) -> Flow[None]:
     yield from saving
 
 
-class _Saving(EntryWriting):
+class _Saving(TwinWriting):
     """A whole save: the Twin itself, and each of its parts."""
 
     def __init__(
         self, state: TwinState, *, check: bool, atomic: bool, recover: Recovery | None
     ) -> None:
-        super().__init__(state, check=check, atomic=atomic)
-        self.recover = recover
+        super().__init__(state, check=check, atomic=atomic, recover=recover)
         self.changes: dict[str, Change] | None = None
         self.only: tuple[Part, str] | None = None
         self.without: Spots = frozenset()
@@ -168,12 +161,12 @@ class _Saving(EntryWriting):
         if state.uuid is None:
             created = creation(state, without | keys_about_itself(state))
             created.encode_body()
-            yield from self._create(created)
+            yield from self.create(created)
         elif only is None and (
             description_needs_reading(state)
             or (self.check and "description" not in doubtful and state.redescribed())
         ):
-            yield from self._read_description(check=self.check)
+            yield from self.read_description(check=self.check)
         if only is None and identities_need_reading(state):
             self.requests += 1
             yield from load_part(state, "identities", fresh=True)
@@ -191,7 +184,7 @@ class _Saving(EntryWriting):
     def _read_doubtful(self, part: str) -> Flow[None]:
         """Read what an earlier save has left in doubt; what others write is not taken for seen."""
         if part == "description":
-            yield from self._read_description(check=self.check and self.only is None)
+            yield from self.read_description(check=self.check and self.only is None)
         elif part == "ledger" and self.check:
             self.state.doubt(part)
             writes = steps(self.state, str(self.state.uuid), self.only, self.without)
@@ -206,71 +199,6 @@ class _Saving(EntryWriting):
             check_atomic(self.state, found)
         # What goes along with the values may be too much for one body.
         return [step._replace(request=self.guarded(step)) for step in found]
-
-    def _create(self, request: ApiRequest) -> Flow[None]:
-        state = self.state
-        sent: dict[str, JSONValue] = dict(member(request.body, "description"))
-        answer = yield from self._created(request)
-        self.requests += 1
-        self._done["create"].extend(attribute_name(state, "description", key) for key in sent)
-        uuid = needed(answer, "creation_certificate", "uuid")
-        state.uuid, state.session.known[uuid] = uuid, state
-        self._settle_description(sent, answer)
-
-    def _created(self, request: ApiRequest) -> Flow[dict[str, Any]]:
-        state, answer = self.state, None
-        if state.perhaps_created:
-            state.perhaps_created = False
-            raise _cut_off(request)
-        state.perhaps_created = True
-        try:
-            while answer is None:
-                try:
-                    answer = yield from self._create_once(request)
-                except OutcomeUnknownError as error:
-                    if self.recover is None:
-                        raise
-                    answer = yield from self.recover(error)
-        except Exception:
-            # Whoever asked is told.
-            state.perhaps_created = False
-            raise
-        state.perhaps_created = False
-        return answer
-
-    def _create_once(self, request: ApiRequest) -> Flow[dict[str, Any]]:
-        answer = yield from perform(self.state.connection, request)
-        try:
-            needed(answer, "creation_certificate", "uuid")
-        except ResponseFormatError as error:
-            raise outcome_unknown(request, 1, error) from error
-        return answer
-
-    def _read_description(self, *, check: bool, after: Doubtful | None = None) -> Flow[None]:
-        """Read the whole afresh: the API replaces it, and others may have written other keys."""
-        state = self.state
-        description = state.description
-        if "description" in state.in_doubt:
-            state.doubt("description")
-        mine = description.changes()
-        before = {key: description.base_of(key) for key in mine}
-        yield from self.look("description", after)
-        sides = [(key, before[key], mine[key], description.base_of(key)) for key in mine]
-        lost = [Lost("description", *side) for side in sides if overlaps(*side[1:])]
-        if check and lost:
-            raise conflict(state, lost)
-
-    def _settle_description(self, sent: Mapping[str, JSONValue], answer: Mapping[str, Any]) -> None:
-        state = self.state
-        if "creation_certificate" not in answer:
-            # Done, says the status, but the answer shows no Twin: it is as it was written.
-            known = {**state.description.known, **sent}
-            told = {key: value for key, value in known.items() if value is not ABSENT}
-            answer = {**(state.facts or {}), "description": told}
-        state.facts = dict(answer)
-        state.fresh, state.replaced = True, False
-        state.description.settle(sent, member(answer, "description"))
-        state.forget_values()
 
     def execute(
         self, step: Step, *, gone_is_fine: bool = False, patience: Patience | None = None
@@ -301,7 +229,7 @@ class _Saving(EntryWriting):
         patience.repay()
         match step.part:
             case "description":
-                self._settle_description(step.sent["description"], answer)
+                self.settle_description(step.sent["description"], answer)
                 self.note("update", "description", step.sent["description"])
             case "ledger":
                 yield from self.settle_entries(step, answer, patience)
@@ -327,11 +255,11 @@ class _Saving(EntryWriting):
                 yield from self.clear_entries(step, patience, error)
                 return
             case "description":
-                yield from self._read_description(check=True, after=error)
+                yield from self.read_description(check=True, after=error)
                 if self.state.replaced and member(self.state.facts, "description") == member(
                     step.request.body, "description"
                 ):
-                    self._settle_description(step.sent["description"], self.state.facts or {})
+                    self.settle_description(step.sent["description"], self.state.facts or {})
             case "identities":
                 yield from self.look("identities", error)
         again = self._left_of(step)
@@ -382,15 +310,6 @@ class _Saving(EntryWriting):
             base = ABSENT if step.does == "delete" else {"description": None, **answer}
             self.state.docs.settle(name, sent, base)
             self.note(step.does, "docs", [name])
-
-
-def _cut_off(request: ApiRequest) -> OutcomeUnknownError:
-    return OutcomeUnknownError(
-        "an earlier save of this new record was cut off while it created the Twin, which may exist "
-        "or not: look for it; saving once more creates another one",
-        operation=request.operation.name,
-        request=request.label,
-    )
 
 
 def _refused(
