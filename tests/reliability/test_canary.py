@@ -460,9 +460,15 @@ def texts_of_error(error):
         yield "the refusal to pickle", repr(refusal)
 
 
+@pytest.fixture
+def plain_source(monkeypatch):
+    """Tracebacks of rich without colours in their source text, which take most of their time."""
+    monkeypatch.setitem(rich.traceback.Traceback.LEXERS, ".py", "text")
+
+
 @pytest.mark.parametrize("credential", ["secret", "token", "tokens"])
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_errors_show_no_canary(world, cage, name, credential):
+def test_errors_show_no_canary(world, cage, name, credential, plain_source):
     make = world.connect
     if credential == "token":
         world.connect = lambda **options: make(**{"token": world.token, **options})
