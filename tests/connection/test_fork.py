@@ -220,3 +220,29 @@ def test_a_record_that_a_thread_of_the_parent_saves():
             pass
         """
     )
+
+
+def test_a_lock_that_a_thread_of_the_parent_holds(echo_server):
+    """As while the first client is made: the child may ask, and close."""
+    run(
+        """
+        connection = ttorm.connect("{}", secret="s", cache=None)
+        connection.transport._lock.acquire()
+        for work in (connection.close, lambda: ask(connection, "child", 1)):
+            child = os.fork()
+            if not child:
+                work()
+                os._exit(0)
+            end = time.monotonic() + 20
+            while not (done := os.waitpid(child, os.WNOHANG))[0]:
+                if time.monotonic() > end:
+                    os.kill(child, 9)
+                    os.waitpid(child, 0)
+                    sys.exit("the child hangs")
+                time.sleep(0.01)
+            assert done[1] == 0
+        connection.transport._lock.release()
+        connection.close()
+        """,
+        echo_server.url,
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import threading
+from contextlib import suppress
 
 import pytest
 from werkzeug import Response
@@ -56,3 +59,86 @@ def test_a_request_that_fails_after_its_task_was_cancelled_is_no_news():
 
     asyncio.run(main())
     assert reported == []
+
+
+class Held:
+    """Answers when it is let go; counts what it was asked, and the connections that are open."""
+
+    def __init__(self):
+        self.asked = self.open = 0
+        self._go = threading.Event()
+        self._lock = threading.Lock()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._threads = [threading.Thread(target=self._serve)]
+        self._threads[0].start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                caller, _ = self._socket.accept()
+                self._threads.append(threading.Thread(target=self._talk, args=(caller,)))
+                self._threads[-1].start()
+
+    def _talk(self, caller):
+        self._count(opened=1)
+        with caller, suppress(OSError):
+            while caller.recv(65_536):
+                self._count(asked=1)
+                self._go.wait(20)
+                caller.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        self._count(opened=-1)
+
+    def _count(self, *, asked=0, opened=0):
+        with self._lock:
+            self.asked += asked
+            self.open += opened
+
+    def go(self):
+        self._go.set()
+
+    def close(self):
+        self.go()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for thread in self._threads:
+            thread.join(20)
+
+
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 # another thread makes it true
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def held():
+    server = Held()
+    yield server
+    server.close()
+
+
+def test_closing_waits_for_requests_under_way_and_then_leaves_nothing_open(held):
+    """Seen and unseen ones: those of cancelled tasks may go on."""
+
+    async def main():
+        connection = ttorm.connect(held.url, secret="s", default=False, cache=None)
+        tasks = [asyncio.ensure_future(connection.acall("get_account")) for _ in range(5)]
+        await until(lambda: held.asked == 5)
+        for task in tasks[:3]:
+            task.cancel()
+        await asyncio.sleep(0)
+        client = connection.transport._loops[asyncio.get_running_loop()].client
+        await connection.aclose()
+        assert not client.is_closed
+        held.go()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes[:3]] == [asyncio.CancelledError] * 3
+        assert outcomes[3:] == [{}, {}]
+        await until(lambda: not held.open)
+        assert client.is_closed
+
+    gc.disable()  # which would close them as well, and warn
+    try:
+        asyncio.run(asyncio.wait_for(main(), 20))
+    finally:
+        gc.enable()

@@ -63,8 +63,13 @@ def test_one_gather_keeps_to_the_connections_concurrency(echo_server, connect):
 
 def test_the_first_requests_of_many_threads_share_one_client(echo_server, connect):
     connection = connect(echo_server.url)
-    clients = together(16, lambda _: connection.transport._sync_client())
-    assert len(set(map(id, clients))) == 1
+
+    def first(_):
+        client = connection.transport._enter()
+        connection.transport._leave()
+        return client
+
+    assert len(set(map(id, together(16, first)))) == 1
 
 
 def test_closing_while_others_ask(echo_server, connect):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Mapping
 
@@ -301,7 +302,10 @@ async def test_redirects_are_followed_without_the_credential(do, connection, wir
 
 @pytest.mark.parametrize(
     ("location", "message"),
-    [("/again", "more than 5 redirects"), ("http://elsewhere/x", "to an unencrypted address")],
+    [
+        ("/again", "more than 5 redirects"),
+        ("http://ann:pw@elsewhere/x", "from https to http://elsew"),
+    ],
 )
 async def test_redirects_that_are_not_followed(do, connection, wire, location, message):
     twin = await do(Twin, "create")
@@ -316,6 +320,48 @@ async def test_redirects_that_are_not_followed(do, connection, wire, location, m
 
     wire.meddle = redirect
     with pytest.raises(ttorm.ResponseFormatError, match=message):
+        await do(doc, "download")
+
+
+@pytest.mark.parametrize("verb", ["upload", "download"])
+async def test_files_never_leave_https(do, connection, wire, verb):
+    """An address without encryption is refused from the first on, before anything is sent there."""
+    twin = await do(Twin, "create")
+    doc = await do(twin.docs, "upload", "a.txt", b"hello")
+    connection.base_url = "https://emulator.localhost"
+    asked = []
+
+    def answer(request):
+        asked.append(request.url)
+        place = {"url": "http://files.test/x?signature=t0ken", "handler": "h"}
+        return HttpResponse(
+            200, {}, json.dumps({**place, "download": place, "status": "ok"}).encode()
+        )
+
+    wire.meddle = answer
+    arguments = [twin.docs, "upload", "b.txt", b"hello"] if verb == "upload" else [doc, "download"]
+    with pytest.raises(ttorm.ResponseFormatError, match=r"https to http://files\.test,") as caught:
+        await do(*arguments)
+    assert "t0ken" not in str(caught.value)
+    assert [url for url in asked if url.startswith("http:")] == []
+
+
+async def test_a_zip_that_grows_is_not_unpacked(do, connection, wire, monkeypatch):
+    twin = await do(Twin, "create")
+    doc = await do(twin.docs, "upload", "a.txt", CONTENT)
+
+    with zipfile.ZipFile(archive := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a.txt", bytes(1 << 20))
+
+    def bomb(request):
+        if request.sink is None:
+            return None
+        request.sink.write(archive.getvalue())
+        return HttpResponse(200, {"content-type": "application/zip"})
+
+    wire.meddle = bomb
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)  # so that unpacking it would fail
+    with pytest.raises(ttorm.ResponseFormatError, match="do not match the SHA-256"):
         await do(doc, "download")
 
 

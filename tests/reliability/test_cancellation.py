@@ -83,8 +83,6 @@ def sockets():
     return count
 
 
-# httpx2 leaves connections whose handshake was cancelled to the garbage collector, which warns.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_storm_of_cancelled_requests():
     chance = random.Random(8)
     with Server() as server:

@@ -317,5 +317,5 @@ def test_an_error_of_the_apis():
 
 
 def test_redirects_are_errors():
-    with pytest.raises(ApiError, match=r"302.*proxy may have answered"):
+    with pytest.raises(ApiError, match=r"302.*leads elsewhere on its server"):
         read_answer(REQUEST, HttpResponse(302, {"location": "/elsewhere"}, b""))

@@ -6,7 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-__all__ = ["HttpRequest", "HttpResponse", "Limits", "Transport", "Upload"]
+__all__ = ["HttpRequest", "HttpResponse", "Limits", "Transport", "Upload", "origin"]
+
+
+def origin(url: str) -> str:
+    """Say where an address leads, without anything secret that it may hold.
+
+    Example:
+        >>> origin("https://ann:secret@files.example.com:8443/a?signature=b")
+        'https://files.example.com:8443'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class Upload(NamedTuple):
@@ -39,10 +53,9 @@ class HttpRequest(NamedTuple):
     sink: IO[bytes] | None = None
 
     def __repr__(self) -> str:
-        parts = urlsplit(self.url)
         # Without a credential beside it, a path is one by itself.
-        path = parts.path if "authorization" in self.headers else "/..."
-        return f"<HttpRequest {self.method} {parts.scheme}://{parts.netloc}{path}>"
+        path = urlsplit(self.url).path if "authorization" in self.headers else "/..."
+        return f"<HttpRequest {self.method} {origin(self.url)}{path}>"
 
 
 class HttpResponse(NamedTuple):
@@ -74,6 +87,7 @@ class Limits(NamedTuple):
         pool: Seconds to wait for a free connection.
         connections: Most open connections.
         body: Most bytes of an answer held in memory, decompressed.
+        answer: Seconds for the whole body of an answer held in memory, however steadily it comes.
     """
 
     connect: float | None = 5.0
@@ -82,6 +96,7 @@ class Limits(NamedTuple):
     pool: float | None = 5.0
     connections: int = 100
     body: int = 64 << 20
+    answer: float | None = 120.0
 
 
 class Transport(Protocol):

@@ -21,7 +21,7 @@ def check_limits(limits: Limits) -> None:
         ConfigurationError: Those.
     """
     _check_kind("limits", limits, Limits)
-    for name in ("connect", "read", "write", "pool"):
+    for name in ("connect", "read", "write", "pool", "answer"):
         check_time_out(f"limits.{name}", getattr(limits, name))
     for name in ("connections", "body"):
         _check("limits", limits, name, 1, whole=True)

@@ -364,6 +364,10 @@ def _try(call: Call, http: HttpRequest) -> Flow[_Attempt]:
         call.error = error
         failure = Failure.AMBIGUOUS if error.sent else Failure.NOT_SENT
         return _Attempt(None, error, failure, None)
+    except ResponseFormatError as error:
+        error.operation, error.request = call.request.operation.name, call.request.label
+        error.attempts = call.attempts
+        raise
     call.status = response.status
     connection.requests += 1
     if signals.request_sent.receivers:

@@ -6,20 +6,20 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from ttorm.api.batches import BatchCodec
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import HeldToken, Secret, masked
 from ttorm.api.errors import ConfigurationError
-from ttorm.api.http import Limits, Transport
+from ttorm.api.http import Limits
 from ttorm.api.retry import RetryPolicy
 from ttorm.connection.bounds import check_limits, check_time_out
 from ttorm.connection.cache import Cache
 from ttorm.connection.core import Connection
 from ttorm.connection.credentials import Credentials, TokenOptions
 from ttorm.connection.hooks import Hooks
+from ttorm.connection.network import Network, check_address, injected, served
 from ttorm.connection.options import check_options, check_url, several
 from ttorm.connection.rotation import exchange
 from ttorm.connection.watch import Watch
@@ -102,6 +102,7 @@ def connect(
     global _default  # noqa: PLW0603 # the default connection is process-wide by design
     # Before anything is raised here: tracebacks show locals.
     secret, token = _wrapped(secret), _wrapped(token)
+    proxy = masked(proxy) if isinstance(proxy, str) else proxy
     check_url(url)
     url = _shown_safely(url or os.environ.get("TTORM_URL"))
     check_options(
@@ -130,7 +131,7 @@ def connect(
         check_time_out("timeout", timeout)
         limits = Limits(read=timeout, write=timeout)
     check_limits(limits)
-    network = _Network(limits, tls, proxy)
+    network = Network(limits, tls, proxy)
     parts = _open(url or _EMULATED, signed=held is not None, network=network, transport=transport)
     connection = Connection(
         credentials=_credentials(held, parts.pop("principal"), tokens),
@@ -242,7 +243,7 @@ def _unsigned(
             "no URL: write ttorm.claim(account, pin, url='https://rest.trustedtwin.com'), "
             "or set TTORM_URL"
         )
-    parts = _open(address, signed=True, network=_Network(), transport=None)
+    parts = _open(address, signed=True, network=Network(), transport=None)
     return Connection(credentials=Credentials(principal=parts.pop("principal")), **parts)
 
 
@@ -266,10 +267,10 @@ def _credentials(
     return Credentials(held, principal=principal, tokens=tokens)
 
 
-def _open(url: str, *, signed: bool, network: _Network, transport: Any) -> dict[str, Any]:
+def _open(url: str, *, signed: bool, network: Network, transport: Any) -> dict[str, Any]:
     scheme = url.partition(":")[0].lower()
     if transport is not None:
-        return _injected(url, transport)
+        return injected(url, transport, network)
     if scheme in ("memory", "sqlite", "postgresql", "postgres"):
         return _embedded(url, signed=signed)
     if scheme not in ("https", "http"):
@@ -277,13 +278,13 @@ def _open(url: str, *, signed: bool, network: _Network, transport: Any) -> dict[
             f"{url!r} is no URL that ttorm knows: expected https://, http://, memory:, sqlite:/// "
             "or postgresql://"
         )
-    _check_address(url)
+    check_address(url)
     if not signed:
         raise ConfigurationError(
             f"{url} needs a credential: write ttorm.connect(url, secret=...) or token=..., "
             "or set TTORM_SECRET or TTORM_TOKEN"
         )
-    return {"principal": "", **_served(url, network)}
+    return {"principal": "", **served(url, network)}
 
 
 def _wrapped(credential: T) -> T | Secret:
@@ -320,57 +321,6 @@ def _credential(
     return credential if given is text else HeldToken(credential)
 
 
-class _Network(NamedTuple):
-    limits: Limits = Limits()
-    tls: SSLContext | None = None
-    proxy: str | None = None
-
-
-def _served(url: str, network: _Network) -> dict[str, Any]:
-    # The HTTP library is imported when a connection first needs it.
-    from ttorm.connection.http import HttpTransport
-
-    base = url.rstrip("/")
-    unchecked = network.tls is not None and not network.tls.verify_mode
-    if unchecked or not _is_private(base):
-        import warnings
-
-        reason = "certificates are not checked" if unchecked else "http:// is not encrypted"
-        warnings.warn(
-            f"{reason}: whoever is between here and {base} can read the credential and answer in "
-            "its place",
-            stacklevel=4,
-        )
-    transport = HttpTransport(network.limits, tls=network.tls, proxy=network.proxy)
-    return {"url": url, "address": base.lower(), "base_url": base, "transport": transport}
-
-
-def _is_private(url: str) -> bool:
-    """Tell whether nobody can listen: it is encrypted, or does not leave this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    here = host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
-    return parts.scheme.lower() == "https" or here
-
-
-def _check_address(url: str) -> None:
-    if "@" in url.partition("//")[2].partition("/")[0]:
-        raise ConfigurationError(
-            "the URL holds a user name or password, which the API does not take: leave it out and "
-            "write secret=... or token=..."
-        )
-    try:
-        parts = urlsplit(url)
-        fine = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fine = False
-    if not fine or "?" in url or "#" in url:
-        raise ConfigurationError(
-            f"{url.partition('?')[0]!r} is no address of a service: expected https://host, with a "
-            "port or a path where needed, and nothing after it"
-        )
-
-
 def _embedded(url: str, *, signed: bool) -> dict[str, Any]:
     try:
         from ttorm.emulator import Emulator
@@ -388,24 +338,5 @@ def _embedded(url: str, *, signed: bool) -> dict[str, Any]:
         "base_url": _EMULATED,
         "transport": EmulatorTransport(emulator, user, owner=True),
         "principal": user or "",
-        "emulator": emulator,
-    }
-
-
-def _injected(url: str, transport: Any) -> dict[str, Any]:
-    base = url.rstrip("/")
-    if not (hasattr(transport, "send") and hasattr(transport, "asend")):
-        from ttorm.connection.http import HttpTransport
-
-        carrier: Transport = HttpTransport(transport=transport)
-    else:
-        carrier = transport
-    emulator = getattr(transport, "emulator", None)
-    return {
-        "url": url,
-        "address": base.lower() if emulator is None else emulator.address,
-        "base_url": base,
-        "transport": carrier,
-        "principal": getattr(transport, "user", None) or "",
         "emulator": emulator,
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, cast
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from ttorm.api.answers import member, needed, refusal
 from ttorm.api.errors import (
@@ -23,7 +23,7 @@ from ttorm.api.errors import (
     ValidationError,
     api_error,
 )
-from ttorm.api.http import HttpRequest, HttpResponse, Upload
+from ttorm.api.http import HttpRequest, HttpResponse, Upload, origin
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.api.retry import Failure
 from ttorm.connection.calls import perform
@@ -160,6 +160,7 @@ def store(connection: Connection, upload: bytes | Upload) -> Flow[str]:
     """Upload content, and return the handler by which other requests name it."""
     place = yield from perform(connection, api_request("create_upload_url"))
     request = HttpRequest("PUT", needed(place, "url"), {}, upload)
+    _check_step(connection.base_url, request.url)
     response = yield from exchange(connection, lambda: request, "PUT (upload)")
     if not 200 <= response.status < 300:
         raise api_error(
@@ -335,19 +336,32 @@ def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResp
         sink.truncate()
         return request
 
+    _check_step(connection.base_url, request.url)
     for _ in range(_REDIRECTS + 1):
         response = yield from exchange(connection, make, "GET (download)")
         if response.status not in (301, 302, 303, 307, 308):
             break
         target = urljoin(request.url, response.headers.get("location", ""))
-        if urlsplit(request.url).scheme == "https" and urlsplit(target).scheme != "https":
-            raise ResponseFormatError("the download leads from https to an unencrypted address")
+        _check_step(request.url, target)
         request = request._replace(url=target)
     else:
         raise ResponseFormatError(f"the download leads through more than {_REDIRECTS} redirects")
     if not 200 <= response.status < 300:
         raise api_error(response.status, None, operation="download_doc", request="GET (download)")
     return response
+
+
+def _check_step(before: str, after: str) -> None:
+    """Refuse a way that begins encrypted and does not stay so.
+
+    Raises:
+        ResponseFormatError: That.
+    """
+    if before.lower().startswith("https:") and not after.lower().startswith("https:"):
+        raise ResponseFormatError(
+            f"the file's address leads from https to {origin(after)}, where it would not be "
+            "encrypted"
+        )
 
 
 def _check(
@@ -357,15 +371,17 @@ def _check(
     if not expected or sink.digest.hexdigest() == expected:
         return
     kind = response.headers.get("content-type", "").partition(";")[0].strip()
-    if kind == "application/zip" and not name.lower().endswith(".zip") and _unwrap(file, expected):
-        return
+    if kind == "application/zip" and not name.lower().endswith(".zip"):
+        size = member(doc, "creation_certificate").get("size")
+        if _unwrap(file, expected, size if isinstance(size, int) else None):
+            return
     raise ResponseFormatError(
         f"the Doc {name!r} arrived with {sink.size:,} bytes that do not match the SHA-256 of its "
         "certificate: download it again"
     )
 
 
-def _unwrap(file: IO[bytes], expected: str) -> bool:
+def _unwrap(file: IO[bytes], expected: str, size: int | None) -> bool:
     """Replace a zip file by its only member, if that is what the certificate speaks of."""
     import hashlib
     import zipfile
@@ -374,7 +390,9 @@ def _unwrap(file: IO[bytes], expected: str) -> bool:
     with TemporaryFile() as copy:
         try:
             with zipfile.ZipFile(file.name) as archive:
-                [member] = archive.namelist()
+                [member] = archive.infolist()
+                if size is not None and member.file_size != size:
+                    return False  # whatever it grows to, it is not the file
                 digest = hashlib.sha256()
                 with archive.open(member) as reader:
                     while chunk := reader.read(_CHUNK):

@@ -24,6 +24,7 @@ from ttorm.api.errors.service import (
     ServiceDisabledError,
     UnauthorizedError,
 )
+from ttorm.api.http import origin
 from ttorm.api.retry import Failure, failure_of_status, retry_after
 
 __all__ = ["SUBCODES", "Subcode", "api_error"]
@@ -84,6 +85,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def _redirect(status: int, location: str | None) -> str:
+    if not location or not 300 <= status < 400:
+        return ""
+    place = f"to {origin(location)}" if "//" in location else "elsewhere on its server"
+    return (
+        f"the answer leads {place}, and calls follow none, for the credential would go along: "
+        "connect to the address of the API itself"
+    )
+
+
 def api_error(
     status: int,
     body: Any,
@@ -115,9 +126,9 @@ def api_error(
     asked = headers.get("retry-after")
     busy = failure_of_status(status, asked is not None) is Failure.REJECTED
     error = BusyError if busy else _class_of(status, subcode)
-    said = description or (
-        "" if fields else "the body is not the API's JSON, a proxy may have answered"
-    )
+    said = description or _redirect(status, headers.get("location"))
+    if not said and not fields:
+        said = "the body is not the API's JSON, a proxy may have answered"
     parts = [f"{request or operation or 'the request'} got {status}"]
     if subcode is not None:
         parts.append(f"/{subcode}")

@@ -1,0 +1,50 @@
+"""Why a request got no answer, in words, and what may be done about it."""
+
+from __future__ import annotations
+
+import os
+
+from ttorm.api.http import Limits, origin
+
+__all__ = ["advice", "slowness"]
+
+_SLOW = {
+    "connect": "no connection to {place}",
+    "write": "nothing of the request was taken",
+    "read": "nothing came",
+    "pool": "all connections are busy",
+}
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+
+
+def slowness(phase: str, limits: Limits, url: str) -> str:
+    """Say what took too long.
+
+    Args:
+        phase: Name of the limit that was reached.
+        limits: The connection's limits.
+        url: Where the request was to go.
+    """
+    what, seconds = _SLOW[phase].format(place=origin(url)), getattr(limits, phase)
+    if seconds is not None:
+        what += f" for {seconds:g} seconds, Limits({phase}=...)"
+    if phase == "pool":
+        what += ": raise Limits(connections=...), or lower the concurrency"
+    return what
+
+
+def advice(url: str, proxy: str | None, *, by_environment: bool) -> str:
+    """Say what to look after when nothing could be sent.
+
+    Args:
+        url: Where the request was to go.
+        proxy: Address of the proxy that was asked to carry it.
+        by_environment: Whether the environment may name one.
+    """
+    place = origin(url)
+    if proxy is not None:
+        return f"does the proxy {origin(proxy)} run and let you through, and does {place} run?"
+    said = f"is a service running at {place}, as the URL says?"
+    if by_environment and any(os.environ.get(name) for name in _PROXIES):
+        said += " The environment names a proxy (HTTPS_PROXY and its kin): does that run?"
+    return said
