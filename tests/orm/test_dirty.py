@@ -420,3 +420,34 @@ async def test_enumerations_of_texts_and_numbers_are_written_as_these(do, connec
     assert not ttorm.inspect(twin).is_modified
     twin.ledger["x"] = twin.description["x"] = value
     assert not ttorm.inspect(twin).is_modified
+
+
+@pytest.mark.parametrize("part", ["ledger", "description"])
+async def test_what_is_set_back_to_what_it_was_before_the_last_save_is_a_change(
+    do, connection, others, part
+):
+    twin = await do(Twin, "create", entries={"n": [0]}, description={"n": [0]})
+    held = twin.ledger["n"].value if part == "ledger" else twin.description["n"]
+    assert (await do(twin, "save")).requests == 0
+    held.append(1)
+    assert (await do(twin, "save")).requests == 1
+    held.pop()
+    assert ttorm.inspect(twin).is_modified
+    assert (await do(twin, "save")).requests == 1
+    entries = others.call("get_twin_ledger_entry", twin.uuid)["entries"]
+    assert entries["n"]["value"] == [0]
+    assert others.call("get_twin", twin.uuid)["description"] == {"n": [0]}
+
+
+async def test_what_is_set_back_after_somebody_else_wrote_the_same_is_a_change(
+    do, connection, others
+):
+    twin = await do(Twin, "create", entries={"n": [0]})
+    held = twin.ledger["n"].value
+    assert not ttorm.inspect(twin).is_modified
+    held.append(1)
+    body = {"entries": {"n": {"value": [0, 1]}}}
+    others.call("update_twin_ledger_entry_value", twin.uuid, body=body)
+    await do(twin, "refresh")
+    held.pop()
+    assert (await do(twin, "save")).updated == ("ledger['n']",)

@@ -275,6 +275,7 @@ async def test_a_container_that_is_set_back_in_doubt_is_no_less_a_change(
 ):
     twin = await do(Twin, "create", entries={"n": [1]}, description={"n": [1]})
     held = twin.ledger["n"].value if part == "ledger" else twin.description["n"]
+    assert not ttorm.inspect(twin).is_modified
     held.append(2)
     await doubt(part, moment, twin, "save")
     held.pop()
@@ -324,6 +325,7 @@ async def test_what_is_discarded_in_doubt_is_read_when_it_is_looked_at(
     do, connection, doubt, part, moment, result
 ):
     twin = await do(Twin, "create", entries={"n": 5}, description={"n": 5})
+    await do(twin, "load", "description")
     shown = twin.ledger if part == "ledger" else twin.description
     shown["n"] = 6
     await doubt(part, moment, twin, "save")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ttorm.records.cells import Cell
 from ttorm.records.lent import Lent
 
 SCALARS = st.sampled_from([None, True, False, 0, 1, 0.0, 1.0, -0.5, "", "a", "1", "é"])
@@ -43,7 +44,7 @@ def fill(container, value):
 def test_what_it_takes_for_unchanged_is(originals, data):
     lent, values = Lent(), copy(originals)
     for value, original in zip(values, originals, strict=True):
-        assert lent.add(value, original)
+        assert lent.add(value, Cell(original, "it"))
     assert lent.is_unchanged()
     for value in values:
         new = data.draw(st.just(copy(value)) | CONTAINERS.filter(lambda c: type(c) is type(value)))  # noqa: B023 # drawn at once
@@ -59,7 +60,7 @@ def test_what_it_takes_for_unchanged_is(originals, data):
 @pytest.mark.parametrize("deep", [False, True])
 def test_equal_values_of_other_types_are_changes(new, deep):
     value, lent = {"a": [1, {"b": 1}], "c": 1}, Lent()
-    assert lent.add(value, copy(value))
+    assert lent.add(value, Cell(copy(value), "it"))
     if deep:
         value["a"][1]["b"] = new
     else:
@@ -69,7 +70,7 @@ def test_equal_values_of_other_types_are_changes(new, deep):
 
 def test_containers_that_compare_equal_are_looked_at_closer():
     value, lent = {"a": {"b": 1}}, Lent()
-    assert lent.add(value, copy(value))
+    assert lent.add(value, Cell(copy(value), "it"))
     value["a"] = OrderedDict(b=1)
     assert not lent.is_unchanged()
 
@@ -77,13 +78,13 @@ def test_containers_that_compare_equal_are_looked_at_closer():
 @pytest.mark.parametrize("value", [{"a": (1,)}, {"a": {1}}, [Level.LOW], OrderedDict(), (1,)])
 def test_what_is_not_made_of_the_types_of_json_is_left_to_others(value):
     lent = Lent()
-    assert not lent.add(value, value)
+    assert not lent.add(value, Cell(value, "it"))
     assert lent.is_unchanged()
 
 
 def test_what_reads_other_than_it_is_stored():
     value, lent = [1.0, 2.0], Lent()
-    assert lent.add(value, [1, 2])
+    assert lent.add(value, Cell([1, 2], "it"))
     assert lent.is_unchanged()
     value[0] = 1
     assert not lent.is_unchanged()
@@ -91,18 +92,26 @@ def test_what_reads_other_than_it_is_stored():
 
 def test_one_container_counts_once():
     value, lent = [1], Lent()
-    assert lent.add(value, [1])
+    assert lent.add(value, Cell([1], "it"))
     value.append(2)
-    assert lent.add(value, [1])
+    assert lent.add(value, Cell([1], "it"))
     assert not lent.is_unchanged()
 
 
 def test_one_more_after_it_was_asked():
     lent = Lent()
-    assert lent.add([1], [1])
+    assert lent.add([1], Cell([1], "it"))
     assert lent.is_unchanged()
     value = [[1]]
-    assert lent.add(value, [[1]])
+    assert lent.add(value, Cell([[1]], "it"))
     assert lent.is_unchanged()
     value[0][0] = True
     assert not lent.is_unchanged()
+
+
+@given(CONTAINERS, CONTAINERS)
+def test_what_is_compared_with_something_else_is_not_unchanged(old, new):
+    cell, lent = Cell(old, "it"), Lent()
+    assert lent.add(copy(old), cell)
+    cell.rebase(copy(new))
+    assert lent.is_unchanged() <= (old == new)

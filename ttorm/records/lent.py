@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ttorm.api.codec import decode, encode
+
+if TYPE_CHECKING:
+    from ttorm.records.cells import Cell
 
 __all__ = ["Lent"]
 
@@ -23,20 +26,22 @@ class Lent:
     look closer.
     """
 
-    __slots__ = ("_known", "_levels", "_originals", "_values")
+    __slots__ = ("_bases", "_cells", "_known", "_levels", "_originals", "_values")
 
     def __init__(self) -> None:
         self._known: set[int] = set()
+        self._cells: list[Cell] = []
+        self._bases: list[Any] = []
         self._values: list[Any] = []
         self._originals: list[Any] = []
         self._levels: list[_Level] | None = None
 
-    def add(self, value: Any, original: Any) -> bool:
+    def add(self, value: Any, cell: Cell) -> bool:
         """Take a container that was just handed out.
 
         Args:
             value: The container.
-            original: JSON that nobody changes, and that it was made of.
+            cell: Where it belongs, with the JSON that it was made of and nobody changes.
 
         Returns:
             Whether it can be compared here: it is made of JSON's own types and nothing else.
@@ -45,13 +50,15 @@ class Lent:
             return True
         if type(value) not in _CONTAINERS:
             return False
-        levels = _levels([value])
+        original, levels = cell.base, _levels([value])
         if not all(_JSON.issuperset(kinds) for kinds, _ in levels):
             return False
         if value != original or levels != _levels([original]):
             # A field may read other JSON than is stored: 1 as 1.0.
             original = decode(encode(value))
         self._known.add(id(value))
+        self._cells.append(cell)
+        self._bases.append(cell.base)
         self._values.append(value)
         self._originals.append(original)
         self._levels = None
@@ -60,7 +67,8 @@ class Lent:
     def is_unchanged(self) -> bool:
         """Tell whether all are what they were when they were handed out."""
         values = self._values
-        if values != self._originals:
+        # Nor has what they are compared with become something else.
+        if values != self._originals or [cell.base for cell in self._cells] != self._bases:
             return False
         if self._levels is None:
             self._levels = _levels(self._originals)

@@ -29,6 +29,8 @@ class Parts:
 
     Attributes:
         facts: The Twin object as the service last showed it, or None.
+        fresh: Whether the description came straight from the service, not from the cache or a
+            listing.
         description: The description, key by key.
         replaced: Whether the whole description was assigned, whatever the service holds.
         ledgers: Ledgers by alias or account.
@@ -39,9 +41,13 @@ class Parts:
     """
 
     facts: Mapping[str, Any] | None = None
+    fresh = False
     replaced = False
     # Parts of which a write was sent that nobody knows the outcome of.
     in_doubt: frozenset[str] = frozenset()
+    # Whether something was assigned or removed, or may have been; if not, only what was handed out
+    # can have changed.
+    _touched = False
     description: Item
     ledgers: dict[str, Items]
     identities: Items
@@ -99,6 +105,8 @@ class Parts:
         match part:
             case "description":
                 self.description.rebase(UNKNOWN)
+                # An answer that says the same as what was known before is news again.
+                self.fresh = False
             case "ledger":
                 for ledger in self.ledgers.values():
                     ledger.expire()
@@ -172,6 +180,8 @@ class Parts:
     def begin_doubt(self, part: str, sent: Mapping[str, Collection[str]]) -> None:
         """Note that attributes of items are sent, or items removed, with an outcome yet unknown."""
         self.in_doubt |= {part}
+        # What was handed out is a change even if it is set back.
+        self._touched = True
         self._mark(part, sent, sent_=True)
 
     def end_doubt(self, part: str, sent: Mapping[str, Collection[str]]) -> None:

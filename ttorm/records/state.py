@@ -38,8 +38,6 @@ class TwinState(Parts):
 
     Attributes:
         uuid: UUID; None before it was created.
-        fresh: Whether the description came straight from the service, not from the cache or a
-            listing.
         saving: Who saves it right now, and what to wait for until that is done.
         stuck: Whether its last save failed, and nobody decided since what to do about it.
         listing: The listing that gave it last, or None.
@@ -53,13 +51,9 @@ class TwinState(Parts):
     # Whether its creation was cut off, and nobody was told of that yet.
     perhaps_created = False
     listing: Listing | None = None
-    fresh = False
     _session: Session | None = None
     _connection: Connection | None = None
     _address = ""
-    # Whether something was assigned or removed, or may have been; if not, only what was handed out
-    # can have changed.
-    _touched = False
     _lent: Lent | None = None
     _views: tuple[weakref.ref[Record], ...] = ()
     again: Mapping[str, Again] = NEVER
@@ -197,7 +191,7 @@ class TwinState(Parts):
         lent = Lent()
         for cell in self._cells():
             for value in cell.handed_out():
-                if not lent.add(value, cell.base):
+                if not lent.add(value, cell):
                     return
         self._touched, self._lent, self.again = False, lent, NEVER
 
@@ -211,7 +205,7 @@ class TwinState(Parts):
         if self._lent is None:
             self._lent = Lent()
         # What cannot be compared quickly is asked for its changes each time.
-        quick = not cell.is_assigned and self._lent.add(value, cell.base)
+        quick = not cell.is_assigned and self._lent.add(value, cell)
         self._touched = self._touched or not quick
         self._hold()
 
