@@ -6,6 +6,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -331,3 +333,51 @@ def test_tokens_that_died_are_replaced_once(desk, connection):
         desk.open.set()
     assert crowd.failed == []
     assert desk.asked == {ANOTHER: 1, "/whoami": 4 * MANY}
+
+
+class Dated(Desk):
+    """The service, which tells the time in its answers."""
+
+    def _ask(self, request):
+        refusal = super()._ask(request) or (lambda send: send(request))
+        return lambda send: self._dated(refusal(send))
+
+    def _dated(self, response):
+        date = format_datetime(datetime.fromtimestamp(self.emulator.clock.now(), UTC), usegmt=True)
+        return response._replace(headers={**response.headers, "date": date})
+
+
+@pytest.mark.parametrize("ahead", [600.0, -600.0])
+@pytest.mark.parametrize("lifetime", [300.0, 3_600.0])
+@pytest.mark.parametrize("kind", ["secret", "token"])
+def test_clocks_that_differ(desk, secret, ahead, lifetime, kind):
+    """Tokens end by the service's clock, ten minutes away: each is refreshed ahead of its end."""
+    desk, clock = Dated(desk.emulator), desk.emulator.clock
+    options = {"tokens": TokenOptions(lifetime=lifetime, ahead=60.0)}
+    if kind == "secret":
+        options["secret"] = secret
+    else:
+        with ttorm.session(ttorm.connect(transport=desk, secret=secret, default=False)):
+            end = clock.now() + lifetime
+            options["token"] = Token.create(options=["refresh"], valid_until=end)
+    connection = ttorm.connect(
+        transport=desk, cache=None, retry=NO_RETRIES, default=False, **options
+    )
+    connection.credentials._clock = lambda: clock.now() - ahead
+    desk.asked.clear()
+    for _ in range(240):
+        connection.call("who_am_i")
+        clock.advance(30)
+    # Only who has never heard the service makes a token that is over at once.
+    late = kind == "secret" and ahead > lifetime
+    assert desk.asked["/whoami"] == 240 + late
+    assert desk.asked[ANOTHER] == (0 if kind == "token" else 1 + late)
+    refreshes = 7_200 / (lifetime - 60)
+    assert refreshes / 2 < desk.asked[FRESH] <= refreshes
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Fri, 01 Jan 2100 00:00:00 GMT", "5"])
+def test_dates_that_nobody_believes(connect, secret, date):
+    connection = connect(secret=secret, tokens=TOKENS)
+    connection.credentials.hear({"date": date})
+    assert connection.credentials._now() == connection.credentials._clock()

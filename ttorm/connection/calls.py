@@ -369,6 +369,7 @@ def _try(call: Call, http: HttpRequest) -> Flow[_Attempt]:
         error.attempts = call.attempts
         raise
     call.status = response.status
+    connection.credentials.hear(response.headers)
     connection.requests += 1
     if signals.request_sent.receivers:
         yield from signals.emit(

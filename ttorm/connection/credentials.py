@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -32,13 +32,17 @@ _PAUSE = 5.0
 """Seconds without another try when a token that is still good could not be renewed."""
 
 
+_APART, _TOO_FAR = 5.0, 86_400.0
+"""Seconds that the service's clock has to be ahead to matter, and from which it is not believed."""
+
+
 @dataclass(frozen=True)
 class TokenOptions:
     """How a connection makes and renews its own tokens, for ``connect(tokens=...)``.
 
     Attributes:
         lifetime: Seconds that a token is valid.
-        ahead: How many seconds before its end it is renewed; this also covers clocks that differ.
+        ahead: How many seconds before its end it is renewed.
         secret_dict: What the tokens carry for access rules, which read it as ``DICT``.
 
     Raises:
@@ -140,6 +144,8 @@ class Credentials:
         self._tokens = tokens or TokenOptions()
         self.makes_tokens = secret is not None and tokens is not None
         self._clock = time
+        self._shift = 0.0
+        self._heard = ""
         self._pause_until = 0.0
         self._renewal = SingleFlight()
         self.rotation = SingleFlight()
@@ -196,11 +202,30 @@ class Credentials:
         current = self.current
         if current.ends is None or not (current.refreshes or self.makes_tokens):
             return False
-        soon = self._clock() >= max(current.ends - self._tokens.ahead, self._pause_until)
+        soon = self._now() >= max(current.ends - self._tokens.ahead, self._pause_until)
         return soon or self._is_over(current)
 
     def _is_over(self, credential: Credential) -> bool:
-        return credential.ends is not None and self._clock() >= credential.ends
+        return credential.ends is not None and self._now() >= credential.ends
+
+    def _now(self) -> float:
+        """Tell the time by the service's clock, by which tokens end."""
+        return self._clock() + self._shift
+
+    def hear(self, headers: Mapping[str, str]) -> None:
+        """Take from an answer how far the service's clock is ahead.
+
+        One that is behind does no harm: by it tokens end later.
+        """
+        date = headers.get("date", self._heard)
+        if date == self._heard or (self.current.ends is None and not self.makes_tokens):
+            return
+        from email.utils import parsedate_to_datetime
+
+        self._heard = date
+        with suppress(TypeError, ValueError, OverflowError):
+            shift = parsedate_to_datetime(date).timestamp() - self._clock()
+            self._shift = shift if _APART < shift < _TOO_FAR else 0.0
 
     def ready(self, connection: Connection) -> Flow[Credential]:
         """Give what signs the next request, renewed if it is about to end.
@@ -225,7 +250,7 @@ class Credentials:
             # What is still good is used to its end.
             if self._is_over(stale):
                 raise
-            self._pause_until = self._clock() + _PAUSE
+            self._pause_until = self._now() + _PAUSE
 
     @property
     def _lacks_token(self) -> bool:
@@ -285,7 +310,7 @@ class Credentials:
     def _new_token(
         self, operation: str, send: Callable[[ApiRequest], Flow[dict[str, Any]]]
     ) -> Flow[Credential]:
-        end = round(self._clock() + self._tokens.lifetime, 3)
+        end = round(self._now() + self._tokens.lifetime, 3)
         body: dict[str, Any] = {"validity_ts": end}
         if operation == "create_user_token":
             body["options"] = ["refresh"]
