@@ -78,13 +78,22 @@ def test_the_embedded_emulator_needs_no_http_library_no_event_loop_and_no_rule_e
 
 EACH_ALONE = """
 import os, sys
-for name in sys.stdin.read().split():
+
+modules = sys.stdin.read().split()
+
+def alone(name):
+    # What is in a package finds the package imported, and nothing beside it.
     child = os.fork()
     if not child:
         __import__(name)
+        for inner in modules:
+            if inner.rpartition(".")[0] == name:
+                alone(inner)
         os._exit(0)
     if os.waitpid(child, 0)[1]:
-        print(name)
+        print(name, flush=True)
+
+alone("ttorm")
 """
 
 
