@@ -117,7 +117,8 @@ async def test_users_and_roles_as_records(connection, do, tape):
 
 
 async def test_secrets_and_tokens_as_records(connection, connect, do, tape):
-    ann = await do(User.create, role=(await do(connection.whoami))["role"])
+    role = (await do(connection.whoami))["role"]
+    ann = await do(User.create, role=role)
     invitation = await do(ann.invite, END)
     own = connect(secret=await do(ttorm.claim, ann.account, invitation.pin, connection=connection))
     await do(ann.secret.load)
@@ -139,7 +140,7 @@ async def test_secrets_and_tokens_as_records(connection, connect, do, tape):
     carried = {"validity_ts": END, "options": ["refresh"]}
     tape.shows(
         ("GET", "/whoami", None),
-        ("POST", "/users", {"role": (await do(connection.whoami))["role"]}),
+        ("POST", "/users", {"role": role}),
         ("POST", secrets, {"validity_ts": END}),
         ("POST", f"/secrets/{ann.account}/PIN-0001", None),
         ("GET", secrets, None),
