@@ -387,6 +387,37 @@ class TestRecords:
         assert [state.view(Boiler).celsius for state in states] == [50.0, 50.0]
         assert connection.requests == requests
 
+    async def test_a_value_is_for_who_has_subscribed(
+        self, do, connect, connection, others, subscribed, arrive, write, clock
+    ):
+        """Others, of the same account even, see what the service shows them, not the message."""
+        boiler = await do(Boiler, "create", celsius=20.0)
+        body = {"entries": {"celsius": {"visibility": "LEDGER.celsius < 30 or DICT.pin == 7"}}}
+        others.call("update_twin_ledger_entry", boiler.uuid, body=body)
+        rules = {"twin_rule": "true", "entry_rule": "LEDGER.celsius < 30 or DICT.pin == 7"}
+        statement = {"effect": "deny", "actions": ["create_user"]}
+        role = {"name": "some", "statement": statement, "rules": rules}
+        role = others.call("create_user_role", body=role)["uuid"]
+        user = others.call("create_user", body={"name": "ann", "role": role})["uuid"]
+        ann, pin = (connect(user, dictionary=d, blocking=True) for d in (None, {"pin": 7}))
+        receiver = Receiver(ann, pin, clock=clock.now)
+        await subscribed(to=receiver)
+        states = {}
+        for one in (connection, ann, pin):
+            one.run(one.learn_account())
+            state = states[one] = ttorm.records.lookup.state_at(
+                Boiler, boiler.uuid, ttorm.Session(one)
+            )
+            one.run(ttorm.records.loading.load_part(state, "ledger"))
+            assert state.view(Boiler).celsius == 20.0
+        write(boiler, celsius=50.0)
+        before = ann.requests
+        assert await arrive(receiver) == [201]
+        assert states[connection].view(Boiler).celsius == 50.0
+        assert states[pin].view(Boiler).celsius == 50.0
+        assert "celsius" not in states[ann].view(Boiler).ledger
+        assert (pin.requests, ann.requests) == (before + 1, before + 1)
+
     async def test_what_was_changed_here_stays(self, do, sent, subscribed, arrive, write):
         boiler = await do(Boiler, "create", celsius=20.0, tags=["a"])
         await subscribed()

@@ -77,8 +77,9 @@ def take_over(
     """Forget what a message makes stale, have known records follow, and tell who listens.
 
     Args:
-        connection: Whose record receivers of signals get.
-        others: Further connections to the same service.
+        connection: Who has subscribed. Receivers of signals get its record.
+        others: Further connections to the same service. Those of other credentials take nothing
+            from the message but that something has changed.
         message: What the platform tells.
     """
     several = list(dict.fromkeys((connection, *others)))
@@ -92,15 +93,17 @@ def take_over(
         for session in live_sessions(one)
         if (state := known_state(session, message.twin)) is not None
     ]
+    scope = connection.scope()
     for state in known:
-        _follow(state, message)
+        # What the subscriber is told, others may not be allowed to see: they ask for themselves.
+        _follow(state, message, told=state.session.connection.scope() == scope)
     yield from _tell(connection, several, known, message)
 
 
-def _follow(state: TwinState, message: Notification) -> None:
+def _follow(state: TwinState, message: Notification, *, told: bool) -> None:
     """Bring what is known of Entries up to date; what was changed here stays as it is."""
     for alias, ledger in list(state.ledgers.items()):
-        own = alias == PERSONAL and state.known_account == message.account
+        own = told and alias == PERSONAL and state.known_account == message.account
         touched = dict(ledger)
         for name, change in message.entries.items():
             if name not in touched or not touched[name].is_modified():
