@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from bisect import bisect_right
 from collections import defaultdict
 from random import Random
@@ -61,6 +62,24 @@ class Who:
         self.name, self.user, self.dictionary = name, user, dictionary
 
 
+class Late(EmulatorTransport):
+    """Some answers are under way for a while, so that others write meanwhile."""
+
+    random = Random(1)
+
+    def send(self, request):
+        answer = super().send(request)
+        if self.random.random() < 0.1:
+            time.sleep(0.005)
+        return answer
+
+    async def asend(self, request):
+        answer = await super().asend(request)
+        if self.random.random() < 0.1:
+            await asyncio.sleep(0.005)
+        return answer
+
+
 class World:
     """The emulator, who reads, and the truth over time."""
 
@@ -91,7 +110,8 @@ class World:
             self.look(twin, self.clock())
 
     def connect(self, who, cache):
-        transport = EmulatorTransport(self.emulator, who.user)
+        kind = EmulatorTransport if cache is None else Late
+        transport = kind(self.emulator, who.user)
         connection = ttorm.connect(
             transport=transport, cache=cache, dictionary=who.dictionary, default=False
         )
@@ -115,6 +135,7 @@ class World:
         return [
             api_request("get_twin", [twin]),
             api_request("get_twin_ledger_entry", [twin, "owner"]),
+            api_request("get_twin_ledger_entry", [twin, "personal"]),
             api_request("get_twin_identities", [twin]),
         ]
 
@@ -123,7 +144,7 @@ class World:
         for who in self.who:
             for question in self.questions(twin):
                 outcome = got(self.oracles[who.name], question)
-                times, outcomes = self.truth[who.name, question.operation.name, twin]
+                times, outcomes = self.truth[key_of(who, question)]
                 outcomes.append(outcome)
                 times.append((began, self.clock()))
 
@@ -153,16 +174,33 @@ class World:
             self.look(twin, began)
 
     def was_true(self, key, outcome, since, until):
-        """Tell whether an outcome was the truth at some moment."""
+        """Tell whether an outcome was the truth at some moment.
+
+        Into the Ledger that writers have kept their own writes are put: it is true Entry by Entry.
+        """
+        truths = list(self._truths(key, since, until))
+        if outcome in truths:
+            return True
+        if key[-1] != "personal" or not isinstance(outcome, dict):
+            return False
+        ledgers = [truth["entries"] for truth in truths if isinstance(truth, dict)]
+        return bool(ledgers) and all(
+            any(ledger.get(name) == entry for ledger in ledgers)
+            for name, entry in outcome["entries"].items()
+        )
+
+    def _truths(self, key, since, until):
         times, outcomes = self.truth[key]
         last = bisect_right([began for began, _ in times], until)
         for index in range(last - 1, -1, -1):
-            if outcomes[index] == outcome:
-                return True
+            yield outcomes[index]
             # The one before may have been given until this one was written.
             if times[index][1] < since:
-                return False
-        return False
+                return
+
+
+def key_of(who, question):
+    return (who.name, question.operation.name, *question.arguments)
 
 
 def got(connection, question):
@@ -246,8 +284,7 @@ def work(world, reads, *, foreign, kinds):
                 world.write(random, random.choice(writers), number * reads + turn, kinds)
 
     def note(who, question, outcome, began):
-        key = (who.name, question.operation.name, question.arguments[0])
-        seen.append((key, outcome, began, world.clock()))
+        seen.append((key_of(who, question), outcome, began, world.clock()))
 
     def thread(number):
         for who, connection, question, began in turns(number):
