@@ -67,6 +67,7 @@ from ttorm import (
     reference,
     webhooks,
 )
+from ttorm.connection.cache import CacheKey
 from ttorm.contrib import otel
 from ttorm.rules import (
     DICT,
@@ -169,6 +170,21 @@ shared = ttorm.RedisBackend("redis://localhost", key="text", local=5, pause=0.5)
 ttorm.RedisBackend("redis://localhost", key=Secret("text"), prefix="app:", timeout=0.1)
 ttorm.connect(cache=Cache(ttl=60, negative=2.5, backend=shared))
 assert_type(shared.statistics, ttorm.RedisStatistics)
+
+
+class OwnBackend:
+    def get(self, key: CacheKey) -> Mapping[str, Any] | None:
+        return {"scope": key.scope, "subject": key.subject}
+
+    def put(self, key: CacheKey, answer: Mapping[str, Any], ttl: float) -> None: ...
+
+    def drop(
+        self, subject: str | None, scope: str | None, operations: frozenset[str] | None
+    ) -> int:
+        return 0
+
+
+Cache(backend=OwnBackend())
 assert_type(shared.statistics.tampered, int)
 assert_type(shared.statistics.reachable, bool)
 assert_type(shared.close(), None)

@@ -243,3 +243,4 @@ for low in LowBattery.twins():
 ttorm.RedisBackend(5)  # error
 ttorm.RedisBackend("redis://localhost", key=5)  # error
 ttorm.Cache(negative="5")  # error
+ttorm.Cache(backend={})  # error

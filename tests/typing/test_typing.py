@@ -86,7 +86,17 @@ def test_the_baseline_tries_every_public_call():
         ttorm.Usage,
     ]
     for cls in [*classes, ttorm.Connection, ttorm.Session, ttorm.Inspection]:
-        inner = {"run", "arun", "bind", "scope", "may_block", "hold", "release", "is_open"}
+        inner = {
+            "run",
+            "arun",
+            "run_beside",
+            "bind",
+            "scope",
+            "may_block",
+            "hold",
+            "release",
+            "is_open",
+        }
         inner |= {"known_account", "learn_account", "strain", "swap", "check_home"}
         own = [base for base in cls.__mro__ if base.__module__.startswith("ttorm")]
         for name in {name for base in own for name in vars(base)} - inner:
