@@ -34,6 +34,13 @@ class Pipe(io.RawIOBase):
         return self._content.read(min(size, 7_000))
 
 
+class Reader:
+    """What can be read, and nothing else."""
+
+    def __init__(self, content):
+        self.read = io.BytesIO(content).read
+
+
 @pytest.fixture
 def sources(tmp_path):
     """Everything a Doc can be made of, by name; files are closed at the end."""
@@ -52,6 +59,7 @@ def sources(tmp_path):
             "bytes file": io.BytesIO(CONTENT),
             "file not at its start": started,
             "pipe": Pipe(CONTENT),
+            "reader": Reader(CONTENT),
         }
 
 
@@ -65,6 +73,7 @@ KINDS = [
     "bytes file",
     "file not at its start",
     "pipe",
+    "reader",
 ]
 
 
@@ -377,6 +386,14 @@ async def test_an_upload_that_fails(do, connection, wire):
     twin = await do(Twin, "create")
     wire.meddle = lambda request: HttpResponse(403) if request.method == "PUT" else None
     with pytest.raises(ttorm.ForbiddenError, match=r"PUT \(upload\) got 403"):
+        await do(twin.docs, "upload", "a.txt", b"hello")
+
+
+async def test_a_store_that_is_busy(do, connection, wire):
+    twin = await do(Twin, "create")
+    headers = {"retry-after": "3600"}
+    wire.meddle = lambda request: HttpResponse(503, headers) if request.method == "PUT" else None
+    with pytest.raises(ttorm.BusyError, match=r"PUT \(upload\) got 503.* wait 3,600 seconds"):
         await do(twin.docs, "upload", "a.txt", b"hello")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING
 
-from ttorm.api.errors import TransportError
-from ttorm.api.http import HttpRequest, HttpResponse
+from ttorm.api.errors import ResponseFormatError, TransportError
+from ttorm.api.http import HttpRequest, HttpResponse, origin
 from ttorm.api.retry import Failure, failure_of_status, retry_after
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow, send, sleep
@@ -15,7 +15,7 @@ from ttorm.flows import Flow, send, sleep
 if TYPE_CHECKING:
     from ttorm.connection.core import Connection
 
-__all__ = ["exchange"]
+__all__ = ["check_step", "exchange"]
 
 
 def exchange(
@@ -55,3 +55,16 @@ def exchange(
             lost.request, lost.attempts = label, patience.attempt
             raise lost
         yield from sleep(pause)
+
+
+def check_step(before: str, after: str) -> None:
+    """Refuse a way that begins encrypted and does not stay so.
+
+    Raises:
+        ResponseFormatError: That.
+    """
+    if before.lower().startswith("https:") and not after.lower().startswith("https:"):
+        raise ResponseFormatError(
+            f"the file's address leads from https to {origin(after)}, where it would not be "
+            "encrypted"
+        )

@@ -26,9 +26,10 @@ from ttorm.records.batchcalls import (
     written,
 )
 from ttorm.records.collection import Collection
+from ttorm.records.downloads import download
 from ttorm.records.members import MOMENT, Member
 from ttorm.records.resource import KeyedResource, Operations
-from ttorm.records.transfer import download, store, upload_of
+from ttorm.records.transfer import store, upload_of
 from ttorm.sessions import current_session
 
 __all__ = ["Batch", "BatchStatus"]

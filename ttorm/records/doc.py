@@ -16,6 +16,7 @@ from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN
+from ttorm.records.downloads import Target, fetch
 from ttorm.records.items import Item
 from ttorm.records.loading import check_blocking
 from ttorm.records.saving import remove_now, save
@@ -24,10 +25,8 @@ from ttorm.records.transfer import (
     FAILED,
     Progress,
     Source,
-    Target,
     copied,
     failure,
-    fetch,
 )
 from ttorm.records.uploads import Wish, saved_uuid, upload
 from ttorm.records.values import PLAIN, check_dictionary

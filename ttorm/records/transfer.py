@@ -1,4 +1,4 @@
-"""Files to and from the service, as flows."""
+"""Files to the service, as flows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, cast
-from urllib.parse import urljoin
 
 from ttorm.api.answers import member, needed, refusal
 from ttorm.api.errors import (
@@ -16,41 +15,35 @@ from ttorm.api.errors import (
     ItemError,
     NotFoundError,
     OutcomeUnknownError,
-    ResponseFormatError,
     SaveError,
     ServerError,
     TransportError,
     ValidationError,
     api_error,
 )
-from ttorm.api.http import HttpRequest, HttpResponse, Upload, origin
+from ttorm.api.http import HttpRequest, Upload
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.api.retry import Failure
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
-from ttorm.connection.files import exchange
+from ttorm.connection.files import check_step, exchange
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow, sleep
-from ttorm.records.streams import Progress, Sink, Told, Unclosed, Watched
+from ttorm.records.streams import Progress, Told, Unclosed, Watched
 
 __all__ = [
     "FAILED",
     "Progress",
     "Source",
-    "Target",
     "attach",
     "copied",
-    "download",
     "failure",
-    "fetch",
     "store",
     "upload_of",
 ]
 
 Source = bytes | str | os.PathLike[str] | IO[bytes]
-Target = str | os.PathLike[str] | IO[bytes]
 _CHUNK = 1 << 16
-_REDIRECTS = 5
 FAILED = ("hash_mismatch", "error")
 """Statuses of Docs of which nothing is stored."""
 _PATIENCE = 30.0
@@ -160,11 +153,15 @@ def store(connection: Connection, upload: bytes | Upload) -> Flow[str]:
     """Upload content, and return the handler by which other requests name it."""
     place = yield from perform(connection, api_request("create_upload_url"))
     request = HttpRequest("PUT", needed(place, "url"), {}, upload)
-    _check_step(connection.base_url, request.url)
+    check_step(connection.base_url, request.url)
     response = yield from exchange(connection, lambda: request, "PUT (upload)")
     if not 200 <= response.status < 300:
         raise api_error(
-            response.status, None, operation="create_upload_url", request="PUT (upload)"
+            response.status,
+            None,
+            response.headers,
+            operation="create_upload_url",
+            request="PUT (upload)",
         )
     return needed(place, "handler")
 
@@ -242,7 +239,8 @@ def _upload_of_file(source: IO[bytes], copies: ExitStack) -> tuple[Upload, str]:
         raise ValidationError(
             "the file was opened for text: open it with mode 'rb'", code="bad-argument"
         )
-    if not source.seekable():
+    seekable = getattr(source, "seekable", None)
+    if seekable is None or not seekable():
         # What can be read once only is put aside, so that a repeat can send it again.
         from tempfile import TemporaryFile
 
@@ -269,156 +267,3 @@ def _digest(reader: IO[bytes]) -> str:
     while chunk := reader.read(_CHUNK):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-# Download
-
-
-def fetch(
-    connection: Connection,
-    twin: str,
-    name: str,
-    to: Target | None,
-    progress: Progress | None = None,
-) -> Flow[bytes | None]:
-    """Download a Doc, check it against its certificate, and put it where it is wanted.
-
-    Returns:
-        The bytes when `to` is None.
-    """
-    from tempfile import NamedTemporaryFile
-
-    _check_target(to)
-    request = api_request("get_twin_doc", [twin, name], {"download": True})
-    doc = yield from perform(connection, request)
-    url = member(doc, "download").get("url")
-    if not url:
-        raise NotFoundError(
-            f"the Doc {name!r} cannot be downloaded yet, its status is {doc.get('status')!r}: "
-            "try again when it is 'ok'",
-            operation="get_twin_doc",
-            request=request.label,
-        )
-    folder = Path(to).parent if isinstance(to, (str, os.PathLike)) else None
-    with NamedTemporaryFile(dir=folder, prefix=".ttorm-", delete=False) as file:
-        try:
-            sink = Sink(file, progress, member(doc, "creation_certificate").get("size"))
-            response = yield from download(connection, str(url), cast(IO[bytes], sink))
-            file.flush()
-            _check(doc, name, response, sink, file)
-            return _deliver(file, to)
-        finally:
-            Path(file.name).unlink(missing_ok=True)
-
-
-def _check_target(to: object) -> None:
-    """Refuse what bytes cannot be written to, before anything is asked."""
-    if to is None or isinstance(to, (str, os.PathLike)):
-        return
-    if isinstance(to, io.TextIOBase) or not hasattr(to, "write"):
-        raise ValidationError(
-            "a Doc is written to a path or a file opened for writing bytes (mode 'wb'), found "
-            f"{type(to).__name__}",
-            code="bad-argument",
-        )
-
-
-def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResponse]:
-    """Write what is at a temporary address of the service's into a file."""
-    # The address is the credential: neither secret nor dictionary go along, wherever it leads.
-    request = HttpRequest(
-        "GET", urljoin(connection.base_url + "/", url), {"accept-encoding": "identity"}, sink=sink
-    )
-
-    def make() -> HttpRequest:
-        # What an earlier sending has brought is not all of it.
-        sink.seek(0)
-        sink.truncate()
-        return request
-
-    _check_step(connection.base_url, request.url)
-    for _ in range(_REDIRECTS + 1):
-        response = yield from exchange(connection, make, "GET (download)")
-        if response.status not in (301, 302, 303, 307, 308):
-            break
-        target = urljoin(request.url, response.headers.get("location", ""))
-        _check_step(request.url, target)
-        request = request._replace(url=target)
-    else:
-        raise ResponseFormatError(f"the download leads through more than {_REDIRECTS} redirects")
-    if not 200 <= response.status < 300:
-        raise api_error(response.status, None, operation="download_doc", request="GET (download)")
-    return response
-
-
-def _check_step(before: str, after: str) -> None:
-    """Refuse a way that begins encrypted and does not stay so.
-
-    Raises:
-        ResponseFormatError: That.
-    """
-    if before.lower().startswith("https:") and not after.lower().startswith("https:"):
-        raise ResponseFormatError(
-            f"the file's address leads from https to {origin(after)}, where it would not be "
-            "encrypted"
-        )
-
-
-def _check(
-    doc: Mapping[str, Any], name: str, response: HttpResponse, sink: Sink, file: IO[bytes]
-) -> None:
-    expected = str(member(doc, "creation_certificate").get("hash") or "").lower()
-    if not expected or sink.digest.hexdigest() == expected:
-        return
-    kind = response.headers.get("content-type", "").partition(";")[0].strip()
-    if kind == "application/zip" and not name.lower().endswith(".zip"):
-        size = member(doc, "creation_certificate").get("size")
-        if _unwrap(file, expected, size if isinstance(size, int) else None):
-            return
-    raise ResponseFormatError(
-        f"the Doc {name!r} arrived with {sink.size:,} bytes that do not match the SHA-256 of its "
-        "certificate: download it again"
-    )
-
-
-def _unwrap(file: IO[bytes], expected: str, size: int | None) -> bool:
-    """Replace a zip file by its only member, if that is what the certificate speaks of."""
-    import hashlib
-    import zipfile
-    from tempfile import TemporaryFile
-
-    with TemporaryFile() as copy:
-        try:
-            with zipfile.ZipFile(file.name) as archive:
-                [member] = archive.infolist()
-                if size is not None and member.file_size != size:
-                    return False  # whatever it grows to, it is not the file
-                digest = hashlib.sha256()
-                with archive.open(member) as reader:
-                    while chunk := reader.read(_CHUNK):
-                        digest.update(chunk)
-                        copy.write(chunk)
-        except (zipfile.BadZipFile, ValueError):
-            return False
-        if digest.hexdigest() != expected:
-            return False
-        copy.seek(0)
-        file.seek(0)
-        file.truncate()
-        while chunk := copy.read(_CHUNK):
-            file.write(chunk)
-        file.flush()
-        return True
-
-
-def _deliver(file: IO[bytes], to: Target | None) -> bytes | None:
-    if isinstance(to, (str, os.PathLike)):
-        os.fsync(file.fileno())
-        Path(file.name).replace(to)
-        return None
-    file.seek(0)
-    if to is None:
-        return file.read()
-    while chunk := file.read(_CHUNK):
-        to.write(chunk)
-    return None
