@@ -39,6 +39,7 @@ def pyright(*files, cache):
     ]
 
 
+pytestmark = pytest.mark.timeout(600)  # a whole run of a checker, on a machine that may be busy
 CHECKERS = {"mypy": mypy, "pyright": pyright}
 
 
