@@ -50,18 +50,33 @@ def who(url, secret):
 
 def test_claim(run, url, ann):
     invitation = ann.invite()
-    done = run("claim", invitation.account, "--pin", invitation.pin.reveal())
+    done = run("claim", invitation.account, "--pin", "-", typed=f"{invitation.pin.reveal()}\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert who(url, done.stdout.strip()) == ann.uuid
-    again = run("claim", invitation.account, "--pin", invitation.pin.reveal())
+    again = run("claim", invitation.account, TTORM_PIN=invitation.pin.reveal())
     assert (again.returncode, again.stdout) == (1, "")
     assert "[not-found]" in again.stderr
     assert invitation.pin.reveal() not in again.stderr
 
 
+def test_a_pin_of_the_environment_is_not_asked_for(run, url, ann):
+    invitation = ann.invite()
+    done = run("claim", invitation.account, TTORM_PIN=invitation.pin.reveal())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert who(url, done.stdout.strip()) == ann.uuid
+
+
+def test_a_pin_among_the_arguments_is_taken_and_warned_of(run, url, ann):
+    invitation = ann.invite()
+    done = run("claim", invitation.account, "--pin", invitation.pin.reveal())
+    assert who(url, done.stdout.strip()) == ann.uuid
+    assert "--pin -" in done.stderr
+    assert invitation.pin.reveal() not in done.stderr
+
+
 def test_claim_into_a_file(run, url, ann, tmp_path):
     invitation, file = ann.invite(), tmp_path / "secret"
-    done = run("claim", invitation.account, "--pin", invitation.pin.reveal(), "--to", file)
+    done = run("claim", invitation.account, "--to", file, TTORM_PIN=invitation.pin.reveal())
     assert (done.returncode, done.stdout) == (0, "")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert who(url, file.read_text().strip()) == ann.uuid
@@ -72,8 +87,9 @@ def test_claim_into_a_file(run, url, ann, tmp_path):
 def test_where_nothing_can_be_stored_nothing_is_claimed(run, url, ann, tmp_path, place):
     (tmp_path / "there").write_text("mine")
     invitation = ann.invite()
-    options = ["--pin", invitation.pin.reveal(), "--to", tmp_path / place]
-    assert run("claim", invitation.account, *options).returncode == 1
+    options = ["--to", tmp_path / place]
+    pin = invitation.pin.reveal()
+    assert run("claim", invitation.account, *options, TTORM_PIN=pin).returncode == 1
     assert (tmp_path / "there").read_text() == "mine"
     secret = ttorm.claim(invitation.account, invitation.pin, url=url)
     assert who(url, secret) == ann.uuid

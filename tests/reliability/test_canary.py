@@ -17,15 +17,15 @@ import os
 import pickle
 import subprocess
 import sys
-import traceback
 from inspect import isclass
 from pathlib import Path
 from urllib.parse import quote
 
+import canaries
 import pytest
 import rich.console
 import rich.pretty
-import rich.traceback
+from canaries import HOOK, Cage, World, strip, texts_of_error
 
 import ttorm
 from ttorm import (
@@ -54,18 +54,13 @@ from ttorm import (
 from ttorm.api.errors.subcodes import SUBCODES
 from ttorm.api.errors.transport import RequestError
 from ttorm.api.http import HttpRequest, HttpResponse
-from ttorm.api.retry import NO_RETRIES
 from ttorm.cli.commands import ttorm as command_line
 from ttorm.connection.http import HttpTransport
 from ttorm.emulator import Emulator
-from ttorm.emulator.transport import EmulatorTransport
 from ttorm.webhooks import Receiver
 
 PYTHON = [sys.executable, "-m", "ttorm.cli"]
-HOOK = "http://127.0.0.1:9/hook"
 NOBODY = "00000000-0000-4000-8000-000000000000"
-FINGERPRINT = 4
-"""So many characters of a secret the platform itself shows."""
 
 
 class Station(Twin):
@@ -90,125 +85,11 @@ class Tank(Twin):
 # The canaries
 
 
-class Cage:
-    """What must not be seen, in the forms that it could be seen in."""
-
-    def __init__(self, **canaries):
-        self._forms = {}
-        for kind, text in canaries.items():
-            assert len(text) > FINGERPRINT, kind
-            coded = {
-                text,
-                quote(text, safe=""),
-                json.dumps(text)[1:-1],
-                text.encode().hex(),
-                base64.b64encode(text.encode()).decode().rstrip("="),
-                text[::-1],
-                # Who shows a part of a long text, shows this much of it.
-                text[: max(6, min(40, len(text) // 3))],
-            }
-            self._forms[kind] = coded
-
-    def __repr__(self):
-        return "<Cage>"
-
-    def check(self, where, text):
-        """Fail when a canary is in a text; what is shown then has none either."""
-        if isinstance(text, bytes):
-            text = text.decode("latin-1")
-        seen = [kind for kind, forms in self._forms.items() if any(form in text for form in forms)]
-        assert not seen, f"{where} shows {', '.join(seen)}"
-
-    @property
-    def kinds(self):
-        return set(self._forms)
-
-
-class Scripted:
-    """Answers what it is told to, or lets the emulator answer."""
-
-    def __init__(self, emulator):
-        self._door = EmulatorTransport(emulator)
-        self.emulator = emulator
-        self.answers = []
-
-    def send(self, request):
-        answer = self.answers.pop(0) if self.answers else None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer or self._door.send(request)
-
-    async def asend(self, request):
-        return self.send(request)
-
-    def close(self):
-        """Leave the emulator to the test."""
-
-    async def aclose(self):
-        """As `close`."""
-
-
-class World:
-    """An emulator, an administrator, and somebody whose credentials are the canaries."""
-
-    def __init__(self, monkeypatch):
-        self.emulator = Emulator("memory:")
-        self.admin = ttorm.connect(
-            transport=EmulatorTransport(self.emulator, self.emulator.first_user()), default=False
-        )
-        me = self.admin.whoami()
-        with ttorm.session(self.admin):
-            self.ann = User.create(name="Ann", role=Role.at(me["role"]))
-            self.used = self.ann.invite()
-            self.secret = ttorm.claim(self.used.account, self.used.pin, connection=self.admin)
-            self.bob = User.create(name="Bob", role=Role.at(me["role"]))
-            self.invitation = self.bob.invite()
-        self.connection = self.connect()
-        with ttorm.session(self.connection):
-            self.token = Token.create(options=["create", "refresh"])
-            self.subscription = Subscription.create("hot", HOOK, connection=self.connection)
-        exported = self.subscription.export()
-        self.cage = Cage(
-            secret=self.secret.reveal(),
-            token=self.token.value.reveal(),
-            pin=self.used.pin.reveal(),
-            next_pin=self.invitation.pin.reveal(),
-            **{name: exported[name] for name in exported if self._is_secret(name, exported)},
-        )
-
-    @staticmethod
-    def _is_secret(name, exported):
-        return name.endswith(("_secret", "_token")) and exported[name] is not None
-
-    def connect(self, **options):
-        credential = {} if "token" in options else {"secret": self.secret}
-        return ttorm.connect(
-            "https://api.example",
-            **{
-                "transport": Scripted(self.emulator),
-                "default": False,
-                "retry": NO_RETRIES,
-                **credential,
-                **options,
-            },
-        )
-
-    def answering(self, *answers, **options):
-        connection = self.connect(**options)
-        if connection.credentials.is_due:
-            connection.whoami()
-        connection.transport.answers = list(answers)
-        return connection
-
-    def __repr__(self):
-        return "<World>"
-
-
 @pytest.fixture
 def world(monkeypatch):
     for name in ("TTORM_URL", "TTORM_SECRET", "TTORM_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    world = World(monkeypatch)
+    world = World()
     monkeypatch.setattr("ttorm.connection.opening._default", world.connection)
     yield world
     world.emulator.close()
@@ -242,7 +123,7 @@ def status(code, subcode=None):
     body = b"{}" if subcode is None else json.dumps({"subcode": subcode}).encode()
 
     def situation(world):
-        world.answering(*[HttpResponse(code, {}, body)] * 3).call("who_am_i")
+        world.call(world.answering(*[HttpResponse(code, {}, body)] * 3), "call", "who_am_i")
 
     return situation
 
@@ -251,7 +132,8 @@ def lost(name, **options):
     """A situation: the transport fails so."""
 
     def situation(world):
-        world.answering(getattr(ttorm, name)("it broke", **options)).call("who_am_i")
+        connection = world.answering(getattr(ttorm, name)("it broke", **options))
+        world.call(connection, "call", "who_am_i")
 
     return situation
 
@@ -262,7 +144,8 @@ def _configuration(world):
 
 
 def _validation(world):
-    ttorm.claim(world.used.account, world.used.pin.reveal() + " ", connection=world.connection)
+    pin = world.used.pin.reveal() + " "
+    world.call(ttorm, "claim", world.used.account, pin, connection=world.connection)
 
 
 def _not_loaded(world):
@@ -311,7 +194,7 @@ def _not_stored(world):
     def store(secret):
         raise OSError("the disk is full")
 
-    world.connection.rotate(store=store)
+    world.call(world.connection, "rotate", store=store)
 
 
 def _batch(world):
@@ -359,17 +242,18 @@ def _circuit(world):
     )
     with pytest.raises(ttorm.ServerError):
         connection.call("who_am_i")
-    connection.call("who_am_i")
+    world.call(connection, "call", "who_am_i")
 
 
 def _unknown(world):
     connection = world.answering(*[ttorm.TransportError("cut off", sent=True)] * 2)
-    ttorm.claim(world.used.account, world.invitation.pin, connection=connection)
+    account, pin = world.used.account, world.invitation.pin
+    world.call(ttorm, "claim", account, pin, connection=connection)
 
 
 def _format(world):
     page = f"<html>{world.secret.reveal()}</html>".encode()
-    world.answering(HttpResponse(200, {}, page)).call("create_user_token", body={})
+    world.call(world.answering(HttpResponse(200, {}, page)), "call", "create_user_token", body={})
 
 
 def _too_large(world):
@@ -379,7 +263,7 @@ def _too_large(world):
 
     module = __import__(ttorm.connection.http.LIBRARY)
     transport = HttpTransport(Limits(body=1_000), module.MockTransport(big))
-    world.connect(transport=transport).call("who_am_i")
+    world.call(world.connect(transport=transport), "call", "who_am_i")
 
 
 SITUATIONS = {
@@ -430,57 +314,25 @@ def test_every_error_class_has_a_situation():
     assert {cls.__name__ for cls in below(TtormError)} - {RequestError.__name__} == set(SITUATIONS)
 
 
-def texts_of_error(error):
-    """Give all the ways in which an error is seen, by where."""
-    yield "str", str(error)
-    yield "repr", repr(error)
-    yield "format", f"{error}"
-    yield "args", repr(error.args)
-    yield "vars", repr(vars(error))
-    yield "notes", repr(getattr(error, "__notes__", ()))
-    captured = traceback.TracebackException.from_exception(error, capture_locals=True)
-    yield "a traceback with locals", "".join(captured.format())
-    for bounds in ({}, {"locals_max_length": None, "locals_max_string": None}):
-        shown = io.StringIO()
-        console = rich.console.Console(file=shown, width=400)
-        console.print(
-            rich.traceback.Traceback.from_exception(
-                *(type(error), error, error.__traceback__), show_locals=True, **bounds
-            )
-        )
-        yield f"a traceback of rich with locals {bounds}", shown.getvalue()
-    record = logging.LogRecord("x", logging.ERROR, "x", 1, "it failed: %s", (error,), None)
-    record.exc_info = (type(error), error, error.__traceback__)
-    yield "a line of the log", logging.Formatter().format(record)
-    for name, make in {"copy": copy.copy, "deepcopy": copy.deepcopy}.items():
-        yield name, repr(vars(make(error)))
-    try:
-        yield "pickle", pickle.dumps(error)
-    except (TypeError, AttributeError, pickle.PicklingError) as refusal:
-        yield "the refusal to pickle", repr(refusal)
-
-
 @pytest.fixture
 def plain_source(monkeypatch):
     """Tracebacks of rich without colours in their source text, which take most of their time."""
     monkeypatch.setitem(rich.traceback.Traceback.LEXERS, ".py", "text")
 
 
-@pytest.mark.parametrize("credential", ["secret", "token", "tokens"])
+@pytest.mark.parametrize("credential", ["secret", "token", "tokens", "tokens in a loop"])
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_errors_show_no_canary(world, cage, name, credential, plain_source):
     make = world.connect
     if credential == "token":
         world.connect = lambda **options: make(**{"token": world.token, **options})
-    elif credential == "tokens":
+    elif credential.startswith("tokens"):
+        world.looping = credential.endswith("loop")
         world.connect = lambda **options: make(**{"tokens": TokenOptions(), **options})
     with pytest.raises(getattr(ttorm, name)) as raised:
         SITUATIONS[name](world)
     assert type(raised.value) is getattr(ttorm, name)
-    # Frames of the test hold what they raise it with.
-    while raised.value.__traceback__.tb_frame.f_code.co_filename == __file__:
-        raised.value.__traceback__ = raised.value.__traceback__.tb_next
-    for where, text in texts_of_error(raised.value):
+    for where, text in texts_of_error(strip(raised.value, __file__, canaries.__file__)):
         if name == "SecretNotStoredError":
             Cage(new=raised.value.secret.reveal()).check(where, text)
         cage.check(f"{where} of {name}", text)

@@ -28,7 +28,11 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str | Secret) -> None:
-        self._value: str = value.reveal() if isinstance(value, Secret) else value
+        given: object = value.reveal() if isinstance(value, Secret) else value
+        if not isinstance(given, str):
+            raise TypeError(f"a secret is text, found {type(given).__name__}")
+        # Plain text, whatever masks it: what is revealed is shown on purpose.
+        self._value: str = str.__str__(given)
 
     def reveal(self) -> str:
         """Return the text itself."""
@@ -51,7 +55,11 @@ class Secret:
             return NotImplemented
         import hmac
 
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        mine, theirs = (
+            one._value.encode("utf-8", "surrogatepass")  # an error would show the text
+            for one in (self, other)
+        )
+        return hmac.compare_digest(mine, theirs)
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))
@@ -100,10 +108,11 @@ class HeldToken:
         options: Iterable[TokenOption] = (),
         key: Secret | None = None,
     ) -> None:
-        self.value = Secret(value)
+        # Before anything is raised: tracebacks show locals.
+        value = self.value = Secret(value)
         self.ends = ends
         self.options: tuple[TokenOption, ...] = tuple(options)
-        self.key = self.value if key is None else key
+        self.key = value if key is None else key
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("tokens are not pickled: give them to ttorm.connect() where they are used")

@@ -57,6 +57,10 @@ class HttpRequest(NamedTuple):
         path = urlsplit(self.url).path if "authorization" in self.headers else "/..."
         return f"<HttpRequest {self.method} {origin(self.url)}{path}>"
 
+    def __sentry_repr__(self) -> str:
+        # Sentry shows tuples by their members otherwise.
+        return repr(self)
+
 
 class HttpResponse(NamedTuple):
     """One HTTP answer.
@@ -75,6 +79,9 @@ class HttpResponse(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<HttpResponse {self.status}, {len(self.body)} bytes>"
+
+    def __sentry_repr__(self) -> str:
+        return repr(self)
 
 
 class Limits(NamedTuple):

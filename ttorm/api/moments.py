@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import time
 from typing import Any
 
 from ttorm.api.errors import ResponseFormatError, ValidationError
 
-__all__ = ["coming", "given_seconds", "moment", "timestamp"]
+__all__ = ["coming", "given_seconds", "moment", "timestamp", "told_end"]
 
 _FIRST, _LAST = -62_135_596_800, 253_402_300_800
 """The years 1 to 9999 in Unix seconds: the last one is no part of them."""
@@ -41,6 +42,19 @@ def given_seconds(raw: Any) -> float:
             f"the service gave {repr(raw)[:60]} for a moment: expected Unix seconds"
         ) from None
     return seconds
+
+
+def told_end(answer: Mapping[str, Any], asked: float) -> float:
+    """Return when something ends, in Unix seconds: as the service says, or as it was asked for.
+
+    Example:
+        >>> told_end({"validity_ts": 1704067200.0}, 0.0), told_end({"validity_ts": "soon"}, 5.0)
+        (1704067200.0, 5.0)
+    """
+    try:
+        return given_seconds(answer.get("validity_ts"))
+    except ResponseFormatError:
+        return asked
 
 
 def timestamp(when: datetime | float) -> float:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 from ttorm.api import codec, names
+from ttorm.api.credentials import masked
 from ttorm.api.errors import (
     QuotaError,
     ResponseFormatError,
@@ -28,6 +29,13 @@ __all__ = [
 
 MAX_BODY = 65_536
 """Largest body the service takes, in bytes of UTF-8."""
+
+_MAKE_SECRETS = ("user_secrets", "user_token", "notifications")
+"""Areas of the API whose answers hold credentials."""
+_SECRETS = (
+    *("secret", "token", "pin", "client_secret", "server_secret"),
+    *("confirmation_url", "refresh_url", "unsubscribe_url"),
+)
 
 Query = tuple[tuple[str, str], ...]
 
@@ -51,6 +59,10 @@ class ApiRequest(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<ApiRequest {self.label}>"
+
+    def __sentry_repr__(self) -> str:
+        # Sentry shows tuples by their members otherwise.
+        return repr(self)
 
     @property
     def path(self) -> str:
@@ -252,8 +264,9 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
             attempts=attempts,
         )
     if not isinstance(body, dict):
+        body = None  # tracebacks show locals
         kind = response.headers.get("content-type", "no content type")
-        secret = request.operation.category in ("user_secrets", "user_token")
+        secret = request.operation.category in _MAKE_SECRETS
         start = "" if secret else f", starting {response.body[:60]!r}"
         raise ResponseFormatError(
             f"{request.label} got {response.status} with a body that is not a JSON object "
@@ -263,7 +276,19 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
             request=request.label,
             attempts=attempts,
         )
-    return cast("dict[str, Any]", body)
+    answer = cast("dict[str, Any]", body)
+    if request.operation.category in _MAKE_SECRETS:
+        _hide(answer)
+    return answer
+
+
+def _hide(answer: dict[str, Any]) -> None:
+    """Have the credentials in an answer show themselves nowhere: tracebacks show locals."""
+    for name, value in answer.items():
+        if name in _SECRETS and isinstance(value, str):
+            answer[name] = masked(value)
+        elif name == "subscription" and isinstance(value, dict):
+            _hide(cast("dict[str, Any]", value))
 
 
 def _decoded(request: ApiRequest, response: HttpResponse) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ttorm._version import __version__
 
@@ -248,9 +250,30 @@ _to = click.option(
 _url = click.option("--url", help="The service; without it TTORM_URL counts.")
 
 
+def _pin(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    """Read the PIN where ``-`` says so; one among the arguments is in the list of processes."""
+    if given == "-":
+        return sys.stdin.readline().strip()
+    if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
+        click.echo(
+            "everybody on this machine can read a PIN among the arguments: leave --pin out to be "
+            "asked for it, set TTORM_PIN, or write --pin - to have it read from standard input",
+            err=True,
+        )
+    return given
+
+
 @secret.command()
 @click.argument("account")
-@click.option("--pin", prompt="PIN", hide_input=True, help="Asked for when it is not given.")
+@click.option(
+    "--pin",
+    prompt="PIN",
+    hide_input=True,
+    envvar="TTORM_PIN",
+    callback=_pin,
+    help="- reads it from standard input. Without this TTORM_PIN counts, or it is asked for; "
+    "written here, everybody on the machine can read it.",
+)
 @_url
 @_to
 def claim(*, account: str, pin: str, url: str | None, to: Path | None) -> None:

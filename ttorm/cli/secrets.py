@@ -20,8 +20,9 @@ __all__ = ["claim", "rotate"]
 Keep = Callable[[Secret], None]
 
 
-def claim(*, account: str, pin: str, url: str | None, to: Path | None) -> None:
+def claim(*, account: str, pin: str | Secret, url: str | None, to: Path | None) -> None:
     """Exchange a PIN, and keep the secret."""
+    pin = Secret(pin)
     if to is not None and to.exists():
         raise ConfigurationError(
             f"{to} exists: secrets are not written over it; name another file or remove it"

@@ -15,6 +15,7 @@ from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue, check_json
 from ttorm.api.credentials import HeldToken, Secret, credential_scope, derived_key
 from ttorm.api.errors import ConfigurationError, TtormError, UnauthorizedError
+from ttorm.api.moments import told_end
 from ttorm.api.names import check_description_key
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import ask
@@ -317,9 +318,7 @@ class Credentials:
             if self._tokens.secret_dict is not None:
                 body["secret_dict"] = dict(self._tokens.secret_dict)
         answer = yield from send(api_request(operation, body=body))
-        told = answer.get("validity_ts")
-        ends = float(told) if isinstance(told, (int, float)) else end
-        return Credential(Secret(needed(answer, "token")), ends, refreshes=True)
+        return Credential(Secret(needed(answer, "token")), told_end(answer, end), refreshes=True)
 
     # Rotation
 

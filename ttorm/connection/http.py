@@ -15,6 +15,7 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ttorm.api.credentials import masked
 from ttorm.api.errors import ConfigurationError, RequestTimeoutError, StateError, TransportError
 from ttorm.api.http import HttpRequest, HttpResponse, Limits, Upload
 from ttorm.connection.bodies import Intake, achunks, chunks
@@ -401,6 +402,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _proxy(address: str) -> httpx.Proxy:
+    address = masked(address)
     try:
         proxy = httpx.Proxy(address)
         if proxy.url.host:

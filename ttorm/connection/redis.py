@@ -18,7 +18,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ttorm.api import codec
-from ttorm.api.credentials import Secret
+from ttorm.api.credentials import Secret, masked
 from ttorm.api.errors import ConfigurationError, ValidationError
 from ttorm.connection.keys import EVERYTHING, CacheKey, Drop
 from ttorm.connection.redisdoor import Command, RedisDoor, UnreachableError
@@ -99,7 +99,11 @@ class RedisBackend:
         local: float = 0.0,
         clock: Callable[[], float] = time,
     ) -> None:
-        if key is not None and not Secret(key).reveal():
+        # Before anything is raised here: tracebacks show locals, and this object among them.
+        key = None if key is None else Secret(key)
+        where = masked(where) if isinstance(where, str) else where
+        self._prefix = prefix
+        if key is not None and not key.reveal():
             raise ConfigurationError("key='' signs nothing: write a long random text, or leave it")
         if timeout <= 0 or pause < 0 or local < 0:
             raise ConfigurationError(
@@ -108,8 +112,7 @@ class RedisBackend:
             )
         self.local = local
         self._door = RedisDoor(where, timeout, self._lose)
-        self._sealer = Sealer(None if key is None else Secret(key))
-        self._prefix = prefix
+        self._sealer = Sealer(key)
         self._channel = f"{prefix}drops"
         self._pause = pause
         self._clock = clock

@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -104,12 +105,13 @@ class RedisDoor:
 
     def _connected(self, url: str) -> Any:
         options = {**self._options(), "redis_connect_func": self._connect}
-        try:
+        # What the library says of it may quote a part of a password.
+        with suppress(ValueError):
             return _plain(self._redis.Redis.from_url(url, **options))
-        except ValueError as error:
-            raise ConfigurationError(
-                f"that is no URL of a Redis server ({error}): expected redis://host:6379/0"
-            ) from None
+        raise ConfigurationError(
+            "that is no URL of a Redis server: expected redis://host:6379/0, with signs such as "
+            "'@' and '/' in passwords written as '%40' and '%2F'"
+        )
 
     def _alike(self, client: Any) -> Any:
         """Make a client with the settings of another: that one may wait and repeat as it likes."""

@@ -11,7 +11,7 @@ from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue
 from ttorm.api.credentials import HeldToken, Secret, TokenOption
 from ttorm.api.errors import StateError, ValidationError
-from ttorm.api.moments import coming, moment, timestamp
+from ttorm.api.moments import coming, moment, timestamp, told_end
 from ttorm.api.request import api_request
 from ttorm.connection.budgets import spend
 from ttorm.connection.calls import ask, perform
@@ -57,9 +57,12 @@ class Token(HeldToken):
         valid_until: datetime | float | None = None,
         options: Iterable[TokenOption] = (),
     ) -> None:
-        ends = None if valid_until is None else timestamp(valid_until)
-        super().__init__(value, ends, _checked(options))
+        # Before anything is raised: tracebacks show locals, and the token among them.
+        value = Secret(value)
+        super().__init__(value)
         self._connection: Connection | None = None
+        self.ends = None if valid_until is None else timestamp(valid_until)
+        self.options = tuple(_checked(options))
 
     @property
     def valid_until(self) -> datetime | None:
@@ -74,10 +77,9 @@ class Token(HeldToken):
         asked: Mapping[str, Any],
         key: Secret,
     ) -> Self:
-        ends = answer.get("validity_ts")
         token = cls(
             needed(answer, "token"),
-            valid_until=ends if isinstance(ends, (int, float)) else asked["validity_ts"],
+            valid_until=told_end(answer, asked["validity_ts"]),
             options=asked["options"],
         )
         token.key, token._connection = key, connection

@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from ttorm.api.credentials import Secret
+from ttorm.api.credentials import Secret, masked
 from ttorm.api.errors import ConfigurationError
 from ttorm.emulator.blobs import Blobs
 from ttorm.emulator.pieces import Pieces
@@ -308,8 +308,9 @@ def _plain(value: Any) -> Any:
 
 def _read_url(url: str) -> tuple[dict[str, Any], str]:
     """Split a URL into what libpq takes, and the schema."""
-    location, _, query = url.partition("?")
-    options = [option for option in query.split("&") if option]
+    # What may be a password is masked: tracebacks show locals.
+    location, query = map(masked, url.partition("?")[::2])
+    options = [masked(option) for option in query.split("&") if option]
     named = [option for option in options if option.startswith("schema=")]
     schema = unquote(named[-1].removeprefix("schema=")) if named else _SCHEMA
     if not _SCHEMA_NAME.fullmatch(schema):
@@ -317,7 +318,7 @@ def _read_url(url: str) -> tuple[dict[str, Any], str]:
             f"schema={schema!r} names no schema of a store: write a small letter, then small "
             "letters, digits and '_', at most 63 together"
         )
-    rest = "&".join(option for option in options if option not in named)
+    rest = masked("&".join(option for option in options if option not in named))
     try:
         settings = conninfo_to_dict(f"{location}?{rest}" if rest else location)
     except psycopg.ProgrammingError:
@@ -328,6 +329,8 @@ def _read_url(url: str) -> tuple[dict[str, Any], str]:
             "'%' in names and passwords written as '%40', '%2F' and '%25', and parameters that "
             "libpq knows"
         ) from None
+    if "password" in settings:
+        settings["password"] = masked(str(settings["password"]))
     return {**_DEFAULTS, **settings}, schema
 
 
