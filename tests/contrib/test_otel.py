@@ -255,7 +255,57 @@ def test_a_save_that_fails_says_why(connection, spans, faults):
     save = spans()[-1]
     assert save.attributes["error.type"] == "ttorm.ForbiddenError"
     assert save.status.status_code is StatusCode.ERROR
-    assert "POST /twins" in save.status.description
+    assert save.status.description == "POST /twins: forbidden"
+
+
+def test_a_span_quotes_neither_answers_nor_values(connection, spans, faults):
+    faults(HttpResponse(200, {}, b"a page with VALUE"))
+    with pytest.raises(ttorm.ResponseFormatError, match="VALUE"):
+        connection.whoami()
+    pump = Pump.create()
+    with pytest.raises(ttorm.InvalidRequestError, match="VALUE"):
+        connection.call("update_twin", pump.uuid, body={"description": {"VALUE 1": 1}})
+    found = spans()
+    assert found[0].status.description == "GET /whoami: response-format"
+    assert not any("VALUE" in span.to_json() for span in found)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "timed out"])
+def test_a_call_that_is_cancelled_ends_its_span(connection, spans, points, monkeypatch, ends):
+    async def never(request):
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(connection.transport, "asend", never)
+
+    async def main():
+        if ends == "timed out":
+            async with asyncio.timeout(0.01):
+                await connection.awhoami()
+        task = asyncio.ensure_future(connection.awhoami())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises((asyncio.CancelledError, TimeoutError)):
+        asyncio.run(main())
+    [span] = spans()
+    assert span.attributes["error.type"] == "asyncio.exceptions.CancelledError"
+    assert span.status.status_code is StatusCode.ERROR
+    [point] = points("http.client.request.duration")
+    assert point.attributes["error.type"] == "asyncio.exceptions.CancelledError"
+
+
+def test_repeats_in_an_event_loop_are_counted_in_one_span(connection, spans, monkeypatch):
+    left, forward = [HttpResponse(503)] * 2, connection.transport.asend
+
+    async def asend(request):
+        return left.pop() if left else await forward(request)
+
+    monkeypatch.setattr(connection.transport, "asend", asend)
+    asyncio.run(connection.awhoami())
+    [span] = spans()
+    assert span.attributes["http.request.resend_count"] == 2
+    assert [event.name for event in span.events] == ["ttorm.repeat"] * 2
 
 
 def test_the_service_is_told_of_spans_only_if_it_is_asked_for(connection, spans, faults, options):

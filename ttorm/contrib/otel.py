@@ -22,6 +22,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 
 from ttorm._version import __version__
 from ttorm.api.errors import BudgetExceededError, TtormError
+from ttorm.api.errors.transport import RequestError
 from ttorm.connection.cache import CacheStatistics
 from ttorm.connection.core import Connection
 from ttorm.connection.hooks import Call, Hooks, Work
@@ -253,12 +254,18 @@ def _name(error: BaseException) -> str:
     )
 
 
+def _told(error: BaseException) -> str | None:
+    """Say which error it is; its text may quote the service, or a value."""
+    if not isinstance(error, TtormError):
+        return None
+    request = error.request if isinstance(error, RequestError) else None
+    return f"{request}: {error.code}" if request else error.code
+
+
 def _end(span: Span, error: BaseException | None, outcome: Mapping[str, str | int]) -> None:
     span.set_attributes(dict(outcome))
     if error is not None:
-        # The texts of ttorm's errors are made to be seen; whose others are, nobody knows.
-        told = str(error) if isinstance(error, TtormError) else None
-        span.set_status(Status(StatusCode.ERROR, told))
+        span.set_status(Status(StatusCode.ERROR, _told(error)))
     elif "error.type" in outcome:
         span.set_status(Status(StatusCode.ERROR))
     span.end()
