@@ -293,6 +293,7 @@ SITUATIONS = {
     "ForbiddenError": status(403),
     "NotFoundError": status(404),
     "ServerError": status(500),
+    "BusyError": status(429),
     **{
         row.error.__name__: status(number // 1000, number)
         for number, row in SUBCODES.items()
