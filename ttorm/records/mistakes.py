@@ -96,9 +96,10 @@ def _renamed(spec: FieldSpec, name: str) -> str:
 
 
 def _has_member(base: type, attribute: str) -> bool:
+    if any(attribute in vars(parent) for parent in base.__mro__[:-1]):
+        return True
     # Verbs of the class alone (create, acreate) are members of its class.
-    classes = (*base.__mro__[:-1], type(base))
-    return any(attribute in vars(parent) for parent in classes)
+    return hasattr(base, "__fields__") and callable(vars(type(base)).get(attribute))
 
 
 def _check_mixins(name: str, bases: tuple[type, ...]) -> None:

@@ -11,6 +11,7 @@ from typing import (
     Any,
     ForwardRef,
     ParamSpec,
+    Protocol,
     TypeVar,
     cast,
     dataclass_transform,
@@ -42,12 +43,29 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+# What `abc.ABC` and `Protocol` are made by, so that models may inherit from such classes as well.
+if TYPE_CHECKING:
+    from abc import ABCMeta as _Abstract
+else:
+    _Abstract = type(Protocol)
+
+
 @dataclass_transform(
     kw_only_default=True,
     field_specifiers=(description, entry, reference, include, identity, doc),
 )
-class ModelMeta(type):
+class ModelMeta(_Abstract):
     """Takes the declared fields off the class body, so that nothing shadows loaded values."""
+
+    if not TYPE_CHECKING:
+        # Records are asked for their class all the time: models have no virtual subclasses.
+        __instancecheck__ = type.__instancecheck__
+        __subclasscheck__ = type.__subclasscheck__
+
+        @property
+        def register(cls) -> Any:
+            """Leave the name free for a field: this is not `ABCMeta.register`."""
+            raise AttributeError("register")
 
     __fields__: Mapping[str, FieldSpec]
     __targets__: Mapping[tuple[str, str], FieldSpec]
@@ -77,6 +95,8 @@ class ModelMeta(type):
             spec.bind(cls, attribute, scope)
         cls.__options__ = options_of(name, body.get("Meta"))
         cls.__meta__ = merged(cls)
+        if cls.__abstractmethods__:
+            cls.__meta__ = cls.__meta__._replace(abstract=True)
         inherited = [vars(base).get("__fields__", {}) for base in reversed(cls.__mro__[1:])]
         fields = {key: spec for fields in (*inherited, own) for key, spec in fields.items()}
         variables = _type_arguments(namespace.get("__orig_bases__", ()))
@@ -182,7 +202,9 @@ class ModelMeta(type):
 
         def __getattr__(cls, name: str) -> Any:
             # Only misses come here: a field, asked for on the class, is a rule expression.
-            if not name.startswith("__") and name in cls.__fields__:
+            if name.startswith("__"):
+                raise AttributeError(f"{cls.__name__} has no attribute {name!r}")
+            if name in cls.__fields__:
                 return cls.__fields__[name].expression(cls)
             raise AttributeError(
                 f"{cls.__name__} has no attribute {name!r}{did_you_mean(name, cls.__fields__)}"
