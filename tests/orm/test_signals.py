@@ -268,6 +268,103 @@ async def test_pre_save_may_take_the_change_back(do, connection, receive, sent, 
     assert names(heard) == ["pre_save"]
 
 
+@pytest.mark.parametrize("changing", [False, True])
+@pytest.mark.parametrize("verb", ["save", "entry.save", "update", "save_all"])
+async def test_pre_save_may_not_save(do, connection, receive, sent, verb, changing):
+    verbs = {
+        "save": lambda pump: (pump, "save"),
+        "entry.save": lambda pump: (pump.ledger["flow"], "save"),
+        "update": lambda pump: (pump.ledger["label"], "update", str, "x"),
+        "save_all": lambda pump: (ttorm, "save_all", [pump]),
+    }
+    calls = []
+
+    def before(record):
+        calls.append(record)
+        if changing:
+            record.flow += 1
+        owner, name, *arguments = verbs[verb](record)
+        options = {"default": "x"} if name == "update" else {}
+        return do(owner, name, *arguments[:1], **options)
+
+    def save(sender, record, **extra):
+        with pytest.raises(StopIteration):
+            before(record).send(None)
+
+    async def asave(sender, record, **extra):
+        await before(record)
+
+    pump = await do(Pump, "create", flow=1.0)
+    receive(signals.pre_save, asave if do.asynchronous else save)
+    sent.clear()
+    pump.flow = 2.0
+    with pytest.raises(ttorm.StateError, match=r"about to be saved right here.*leaves the saving"):
+        await do(pump, "save")
+    assert (len(calls), sent) == (1, [])
+    assert ttorm.inspect(pump).is_modified
+
+
+async def test_pre_save_of_a_role_may_not_save_it(do, connection, receive):
+    role, calls = await do(ttorm.Role, "create", name="Guest"), []
+
+    def save(sender, record, **extra):
+        calls.append(record)
+        record.save()
+
+    async def asave(sender, record, **extra):
+        calls.append(record)
+        await record.asave()
+
+    receive(signals.pre_save, asave if do.asynchronous else save)
+    role.name = "Host"
+    with pytest.raises(ttorm.StateError, match="leaves the saving"):
+        await do(role, "save")
+    assert calls == [role]
+
+
+async def test_pre_save_may_save_others(do, connection, receive, sent):
+    log = await do(Pump, "create", label="log")
+
+    def save(sender, record, **extra):
+        if record is not log:
+            log.flow += 1
+            log.save()
+
+    async def asave(sender, record, **extra):
+        if record is not log:
+            log.flow += 1
+            await log.asave()
+
+    receive(signals.pre_save, asave if do.asynchronous else save)
+    pump = await do(Pump, "create", flow=5.0)
+    pump.flow = 6.0
+    await do(pump, "save")
+    assert log.flow == 2.0
+
+
+def test_two_tasks_may_save_one_record_at_once(connection, receive):
+    asked = []
+
+    async def slowly(sender, record, **extra):
+        asked.append(asyncio.current_task())
+        await asyncio.sleep(0.01)
+
+    async def change(pump, name):
+        setattr(pump, name, 7.0 if name == "flow" else "seven")
+        await pump.asave()
+
+    async def work():
+        pump = await Pump.acreate(flow=1.0)
+        asked.clear()
+        await asyncio.gather(change(pump, "flow"), change(pump, "label"))
+        assert (pump.flow, pump.label) == (7.0, "seven")
+        assert not ttorm.inspect(pump).is_modified
+
+    receive(signals.pre_save, slowly)
+    asyncio.run(work())
+    assert len(set(asked)) == 2
+
+
 # Reading
 
 

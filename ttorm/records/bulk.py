@@ -18,6 +18,7 @@ from ttorm.records.needs import spots_that_wait
 from ttorm.records.record import Record
 from ttorm.records.saving import save
 from ttorm.records.state import TwinState
+from ttorm.records.turns import check_unasked
 from ttorm.results import SaveResult, all_of
 from ttorm.sessions import current_session
 
@@ -299,6 +300,7 @@ def _save_in_order(
     count = _Count(len(several), progress)
 
     def saved(state: TwinState, early: bool) -> Flow[SaveResult]:
+        check_unasked(state)  # here, since several flows go on in tasks of their own
         without = spots_that_wait(state, None) if early else None
         return count.after(save(several[id(state)], check=check, without=without), early=early)
 

@@ -28,7 +28,7 @@ from ttorm.records.changes import Change, shown
 from ttorm.records.items import Item
 from ttorm.records.members import Member
 from ttorm.records.sheets import item_sheet
-from ttorm.records.turns import Saver, alone, turn
+from ttorm.records.turns import Saver, alone, asked, turn
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import block_connection, current_session
 
@@ -247,7 +247,8 @@ class Resource(Displayed):
         yield from turn(self._place)
         if not self._is_modified():
             return SaveResult()
-        yield from self._tell((signals.pre_save,), changes=self._changes())
+        question = self._tell((signals.pre_save,), changes=self._changes())
+        yield from asked(self._place, question)
         new = not self.is_saved
         changes, result = yield from alone(self._place, self._write())
         if not result.requests:
@@ -318,9 +319,10 @@ class Resource(Displayed):
 class _Place:
     """Where it is noted who saves a record."""
 
-    __slots__ = ("_record", "saving")
+    __slots__ = ("_record", "asking", "saving")
 
     def __init__(self, record: Resource) -> None:
+        self.asking: frozenset[object] = frozenset()
         self.saving: Saver | None = None
         self._record = ref(record)
 

@@ -45,7 +45,7 @@ from ttorm.records.plan import (
 )
 from ttorm.records.state import TwinState
 from ttorm.records.telling import anybody_listens, of_items, tell
-from ttorm.records.turns import alone, turn
+from ttorm.records.turns import alone, asked, turn
 from ttorm.records.twinwriting import Recovery, TwinWriting
 from ttorm.records.writing import Doubtful
 from ttorm.results import SaveResult
@@ -104,7 +104,8 @@ def _run(
         planned = changes_of(state)
         if only is not None:
             planned = of_items(planned, [attribute_name(state, *only)])
-        yield from signals.emit(signals.pre_save, type(record), record=record, changes=planned)
+        question = signals.emit(signals.pre_save, type(record), record=record, changes=planned)
+        yield from asked(state, question)
     # Receivers may have changed more.
     if without is None:
         left_out = check_needs(state, only)

@@ -39,6 +39,7 @@ class TwinState(Parts):
     Attributes:
         uuid: UUID; None before it was created.
         saving: Who saves it right now, and what to wait for until that is done.
+        asking: Who asks the receivers of `pre_save` about it right now.
         stuck: Whether its last save failed, and nobody decided since what to do about it.
         listing: The listing that gave it last, or None.
         model: The class it is shown as where no other is named.
@@ -47,6 +48,7 @@ class TwinState(Parts):
 
     # Class attributes, and not made for each: listings give thousands of Twins that change nothing.
     saving: tuple[object, Future[None], int] | None = None
+    asking: frozenset[object] = frozenset()
     stuck = False
     # Whether its creation was cut off, and nobody was told of that yet.
     perhaps_created = False
@@ -253,7 +255,10 @@ class TwinState(Parts):
         """
         from ttorm.records.needs import spots_that_wait
         from ttorm.records.saving import save
+        from ttorm.records.turns import check_unasked
 
+        # Here, since several flows go on in tasks of their own.
+        check_unasked(self)
         # Others of the same round may be there before this one begins.
         return save(self.record(), without=spots_that_wait(self, None) if early else None)
 

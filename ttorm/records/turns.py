@@ -12,7 +12,7 @@ from ttorm.flows import Flow, wait
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Saver", "alone", "turn"]
+__all__ = ["Saver", "alone", "asked", "check_unasked", "turn"]
 
 R = TypeVar("R")
 Saver: TypeAlias = "tuple[object, Future[None], int]"
@@ -23,6 +23,7 @@ class _Place(Protocol):
     """Where it is noted who saves a record."""
 
     saving: Saver | None
+    asking: frozenset[object]
 
     def record(self) -> Any: ...
 
@@ -33,6 +34,7 @@ def turn(place: _Place) -> Flow[None]:
     Raises:
         StateError: Waiting would never end.
     """
+    check_unasked(place)
     while place.saving is not None:
         saver, done, process = place.saving
         if process != getpid():
@@ -43,6 +45,29 @@ def turn(place: _Place) -> Flow[None]:
                 f"{place.record()!r} is being saved right here: a receiver cannot save the record "
                 "that it is told about, and save() cannot wait for an asave() of the same loop"
             )
+
+
+def check_unasked(place: _Place) -> None:
+    """Refuse to save what the receivers of `pre_save` are asked about right here.
+
+    Raises:
+        StateError: One of them is to blame.
+    """
+    if place.asking and runner() in place.asking:
+        raise StateError(
+            f"{place.record()!r} is about to be saved right here: a receiver of pre_save changes "
+            "the record, or refuses by an exception, and leaves the saving to the save under way"
+        )
+
+
+def asked(place: _Place, telling: Flow[None]) -> Flow[None]:
+    """Ask those who may refuse a save; to save themselves would ask them again, without end."""
+    asker = runner()
+    place.asking |= {asker}
+    try:
+        yield from telling
+    finally:
+        place.asking -= {asker}
 
 
 def alone(place: _Place, saving: Flow[R]) -> Flow[R]:
