@@ -515,3 +515,10 @@ class Answering:
                 b'{"line":%d,"status":200,"response":{"a":"%s"}}\n' % (line, b"x" * 200)
             )
         return HttpResponse(200)
+
+
+def test_batches_of_no_status(connection, sent):
+    sent.clear()
+    with pytest.raises(ttorm.ValidationError, match=r"status='complted'.*did you mean 'completed'"):
+        ttorm.Batch.list(status="complted")
+    assert sent == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import pickle
 
 import pytest
@@ -425,3 +427,24 @@ def test_conditions_of_other_tables_are_refused():
 
     with pytest.raises(ValidationError, match="'other'"):
         LowBattery.twins(Other.battery > 5)
+
+
+async def test_more_conditions_than_a_database_nests(do, world, connection):
+    await do(LowBattery, "create")
+    await do(Scooter, "create", battery=7.0)
+    any_of = [LowBattery.battery == level for level in range(3000)]
+    none_of = [LowBattery.battery != level for level in range(8, 3000)]
+    for several, join in ((any_of, operator.or_), (none_of, operator.and_)):
+        [row] = await world.list(LowBattery.rows(functools.reduce(join, several)))
+        assert row.battery == 7.0
+    inverted = ~functools.reduce(operator.or_, any_of)
+    assert await world.list(LowBattery.rows(inverted)) == []
+
+
+async def test_a_condition_that_no_database_bears(do, world, connection):
+    await do(LowBattery, "create")
+    nested = LowBattery.battery == 0
+    for level in range(1000):
+        nested = (nested | (LowBattery.battery == level)) & (LowBattery.battery < 5)
+    with pytest.raises(ValidationError, match=r"database refuses the query .*: ask for less"):
+        await world.list(LowBattery.rows(nested))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 import ttorm
@@ -333,3 +335,26 @@ async def test_a_rule_that_cannot_be_read_here_is_unknown(do, connection):
     assert told
     (gap,) = told.unknown
     assert gap.startswith("the twin rule, which cannot be read here: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dney", None), r"effect='dney': expected 'allow' or 'deny': did you mean 'deny'\?"),
+        ((None, None), "effect=None: expected 'allow' or 'deny'"),
+        (("allow", ["get_twn"]), "no operation is called 'get_twn': did you mean get_twin"),
+        (("allow", 5), "5 is no operation: expected members of ttorm.Action"),
+    ],
+)
+def test_statements_with_slips_are_refused(arguments, message):
+    with pytest.raises(ttorm.ValidationError, match=message):
+        ttorm.Statement(*arguments)
+
+
+def test_a_statement_of_one_name():
+    statement = ttorm.Statement("deny", "get_twin")
+    assert statement == ttorm.Statement.deny("get_twin")
+    assert (statement.allows("get_twin"), statement.allows("scan_twins")) == (False, True)
+    assert pickle.loads(pickle.dumps(statement)) == statement
+    with pytest.raises(ttorm.ValidationError, match="None is no operation"):
+        ttorm.Statement.allow(None)

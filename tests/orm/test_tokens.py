@@ -346,3 +346,10 @@ def test_a_connection_does_not_show_what_signs(signed, secret):
     assert secret.reveal() not in shown
     assert token not in shown
     assert connection.secret == Secret(secret)
+
+
+async def test_what_a_token_carries_is_a_dictionary(do, connection):
+    before = connection.requests
+    with pytest.raises(ttorm.ValidationError, match=r"secret_dict=\['a'\]: expected a dictionary"):
+        await do(Token, "create", secret_dict=["a"])
+    assert connection.requests == before

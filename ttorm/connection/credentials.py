@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue, check_json
 from ttorm.api.credentials import HeldToken, Secret, credential_scope, derived_key
-from ttorm.api.errors import ConfigurationError, TtormError, UnauthorizedError
+from ttorm.api.errors import ConfigurationError, TtormError, UnauthorizedError, ValidationError
 from ttorm.api.moments import told_end
 from ttorm.api.names import check_description_key
 from ttorm.api.request import ApiRequest, api_request
@@ -79,6 +79,11 @@ def check_secret_dict(secret_dict: Mapping[str, Any] | None) -> dict[str, Any] |
     """Return what a token is to carry, or raise `ValidationError`."""
     if secret_dict is None:
         return None
+    if not isinstance(cast(object, secret_dict), Mapping):
+        raise ValidationError(
+            f"secret_dict={secret_dict!r}: expected a dictionary, such as {{'serial': 'SN-1'}}",
+            code="bad-argument",
+        )
     for key in secret_dict:
         check_description_key(key)
     check_json(dict(secret_dict), "secret_dict")

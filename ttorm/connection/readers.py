@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from ttorm.api.codec import decode
-from ttorm.api.errors import ConfigurationError, NotFoundError, StateError
+from ttorm.api.errors import ConfigurationError, NotFoundError, StateError, ValidationError
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 
@@ -213,6 +213,10 @@ def _quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
+_SQLITE_ERROR = 1
+"""What SQLite says of queries that it cannot carry out: these here are well formed, but large."""
+
+
 class _EmulatorReader:
     """Reads the tables of one account of an embedded emulator."""
 
@@ -221,7 +225,23 @@ class _EmulatorReader:
         self._account = account
 
     def read(self, query: Query) -> Iterable[Sequence[Any]]:
-        """Run a query."""
+        """Run a query.
+
+        Raises:
+            ValidationError: It asks for more at once than the database bears.
+        """
+        try:
+            return self._read(query)
+        except Exception as error:
+            if getattr(error, "sqlite_errorcode", None) != _SQLITE_ERROR:
+                raise
+            raise ValidationError(
+                f"the emulator's database refuses the query ({error}): ask for less at once, by "
+                "fewer conditions or column.in_([...])",
+                code="bad-argument",
+            ) from error
+
+    def _read(self, query: Query) -> Iterable[Sequence[Any]]:
         from ttorm.emulator.sql import column_name
 
         table = self._table(query)

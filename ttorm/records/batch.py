@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from tempfile import TemporaryFile
-from typing import IO, Any, Literal, Self, TypeAlias, cast
+from typing import IO, Any, Literal, Self, TypeAlias, cast, get_args
 
 from ttorm.api.answers import member, needed
 from ttorm.api.codec import JSONValue
@@ -28,6 +28,7 @@ from ttorm.records.batchcalls import (
 from ttorm.records.collection import Collection
 from ttorm.records.downloads import download
 from ttorm.records.members import MOMENT, Member
+from ttorm.records.meta import did_you_mean
 from ttorm.records.resource import KeyedResource, Operations
 from ttorm.records.transfer import store, upload_of
 from ttorm.sessions import current_session
@@ -352,12 +353,19 @@ class Batch(KeyedResource):
             until: Only those begun then or earlier.
 
         Raises:
-            ValidationError: That is no moment; nothing was sent.
+            ValidationError: That is no moment, or no status; nothing was sent.
 
         Example:
             >>> Batch.list(status="completed").all()
             []
         """
+        known = get_args(BatchStatus)
+        if status is not None and status not in known:
+            raise ValidationError(
+                f"status={status!r}: expected one of {', '.join(known)}"
+                f"{did_you_mean(str(status), known)}",
+                code="bad-argument",
+            )
         query = {
             "status": status,
             "ge": None if since is None else timestamp(since),

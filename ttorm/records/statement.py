@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ttorm.api.errors import ValidationError
 from ttorm.records.action import Action
+from ttorm.records.meta import did_you_mean
 from ttorm.rules import Expression, rule_text
 
 __all__ = ["Permission", "Rules", "Statement", "read_rules", "read_statement"]
 
 # Names that the platform takes and that no operation has.
 _WITHOUT_EFFECT = frozenset({"update_timeseries_access", "update_indexes_access"})
+_EFFECTS = ("allow", "deny")
 _KINDS = ("twin", "entry", "identity")
 
 
@@ -27,6 +29,9 @@ class Statement:
         effect: What becomes of the listed operations.
         actions: Names of the operations; None, with ``"deny"``, permits all operations.
 
+    Raises:
+        ValidationError: There is no such effect or operation.
+
     Example:
         >>> reader = Statement.allow(Action.reading("twins"), Action.who_am_i)
         >>> reader
@@ -37,6 +42,17 @@ class Statement:
 
     effect: Literal["allow", "deny"]
     actions: frozenset[str] | None
+
+    def __post_init__(self) -> None:
+        if self.effect not in _EFFECTS:
+            raise ValidationError(
+                f"effect={self.effect!r}: expected 'allow' or 'deny'"
+                f"{did_you_mean(str(self.effect), _EFFECTS)}",
+                code="bad-argument",
+            )
+        if self.actions is not None:
+            # One text would be gone through letter by letter.
+            object.__setattr__(self, "actions", _names([self.actions]))
 
     @classmethod
     def allow(cls, *actions: Action | str | Iterable[Action | str]) -> Statement:
@@ -86,6 +102,12 @@ class Statement:
 def _names(given: Iterable[Action | str | Iterable[Action | str]]) -> frozenset[str]:
     found: set[str] = set()
     for item in given:
+        if not isinstance(cast(object, item), Iterable):
+            raise ValidationError(
+                f"{item!r} is no operation: expected members of ttorm.Action or their names, such "
+                "as Action.get_twin",
+                code="bad-argument",
+            )
         for name in (item,) if isinstance(item, str) else item:
             if name not in _WITHOUT_EFFECT:
                 _check_action(name)
@@ -108,8 +130,11 @@ def _check_action(name: str) -> None:
 
 def read_statement(raw: Any) -> Statement:
     """Make a statement of the API's; names that are not known here are kept."""
+    found = object.__new__(Statement)
     listed = raw["actions"]
-    return Statement(raw["effect"], None if listed is None else frozenset(map(str, listed)))
+    object.__setattr__(found, "effect", raw["effect"])
+    object.__setattr__(found, "actions", None if listed is None else frozenset(map(str, listed)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from ttorm.api.errors import ValidationError
 from ttorm.connection.readers import Kind, Part, Ref
@@ -24,6 +24,11 @@ class Place(NamedTuple):
     table: str
 
 
+_Operand: TypeAlias = tuple[Part, ...]
+_FLAT = 256
+"""Longest chain without parentheses: databases nest what they read from left to right."""
+
+
 class Condition:
     """What rows are to fulfil; combine conditions by ``&``, ``|`` and ``~``.
 
@@ -31,13 +36,17 @@ class Condition:
     round, also theirs.
     """
 
-    __slots__ = ("_parts", "_places", "_word")
+    __slots__ = ("_operands", "_places", "_word")
 
-    def __init__(self, parts: Iterable[Part], places: Iterable[Place], word: str = "") -> None:
-        self._parts = tuple(parts)
+    def __init__(self, parts: Iterable[Part], places: Iterable[Place]) -> None:
+        self._operands: tuple[_Operand, ...] = (tuple(parts),)
         self._places = frozenset(places)
-        # What joins its parts: databases bear long chains, but not as many parentheses.
-        self._word = word
+        # What joins its operands.
+        self._word = ""
+
+    @property
+    def _parts(self) -> _Operand:
+        return _chained(self._operands, self._word)
 
     def __and__(self, other: Condition) -> Condition:
         return self._joined(" AND ", other)
@@ -54,11 +63,13 @@ class Condition:
             raise TypeError(
                 f"expected a condition such as Weather.celsius > 30, found {shortened(other)}"
             )
-        parts = (*self._within(word), word, *other._within(word))
-        return Condition(parts, self._places | other._places, word)
+        joined = Condition((), self._places | other._places)
+        joined._operands = (*self._within(word), *other._within(word))
+        joined._word = word
+        return joined
 
-    def _within(self, word: str) -> tuple[Part, ...]:
-        return self._parts if self._word == word else ("(", *self._parts, ")")
+    def _within(self, word: str) -> tuple[_Operand, ...]:
+        return self._operands if self._word == word else (("(", *self._parts, ")"),)
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -70,6 +81,16 @@ class Condition:
 
     def __repr__(self) -> str:
         return f"<condition {_shown(self._parts)}>"
+
+
+def _chained(operands: tuple[_Operand, ...], word: str) -> _Operand:
+    """Join operands; many of them in halves, since databases bear no deep nesting."""
+    if len(operands) <= _FLAT:
+        first, *others = operands
+        return (*first, *(part for operand in others for part in (word, *operand)))
+    middle = len(operands) // 2
+    left, right = (_chained(half, word) for half in (operands[:middle], operands[middle:]))
+    return ("(", *left, ")", word, "(", *right, ")")
 
 
 class Ordering:
