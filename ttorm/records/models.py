@@ -62,10 +62,11 @@ class ModelMeta(_Abstract):
         __instancecheck__ = type.__instancecheck__
         __subclasscheck__ = type.__subclasscheck__
 
-        @property
-        def register(cls) -> Any:
-            """Leave the name free for a field: this is not `ABCMeta.register`."""
+        def __register(cls) -> Any:
             raise AttributeError("register")
+
+        # Not `ABCMeta.register`: the name is free for a field.
+        register = property(__register)
 
     __fields__: Mapping[str, FieldSpec]
     __targets__: Mapping[tuple[str, str], FieldSpec]
