@@ -46,7 +46,8 @@ as well, for this record alone, or nothing."""
 
 
 class UnsavedChangesWarning(UserWarning):
-    """A block ended, and records whose last save failed still have changes."""
+    """Changes that no save sends: a block ended with records whose last save failed, or a container
+    was changed after a newer value had taken its place."""
 
 
 class Session:

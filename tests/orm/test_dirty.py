@@ -212,6 +212,44 @@ async def test_a_handed_in_container_is_watched(do, connection, sent):
     assert sent[-1].body == {"entries": {"x": {"value": {"a": [1, 2, 3]}}}}
 
 
+@pytest.mark.parametrize("field", ["route", "settings", "site"])
+async def test_changing_a_container_that_a_newer_value_has_replaced_warns(
+    do, connection, sent, field
+):
+    tram = await do(Tram, "create", route=[{"name": "A"}], settings={"x": [1]}, site={"x": 1})
+    held = getattr(tram, field)
+    async with do.block(ttorm.session()):
+        other = await do(Tram.at(tram.uuid), "load")
+        getattr(other, field).clear()
+        await do(other, "save")
+    await do(tram, "refresh")
+    assert not getattr(tram, field)
+    assert not ttorm.inspect(tram).is_modified
+    held.clear()
+    sent.clear()
+    with pytest.warns(ttorm.UnsavedChangesWarning, match=rf"{field}.* read it again"):
+        await do(tram, "save")
+    assert sent == []
+    # Told once.
+    assert (await do(tram, "save")).requests == 0
+
+
+async def test_a_container_that_was_given_up_changes_without_a_warning(do, connection, sent):
+    twin = await do(Twin, "create", entries={"x": [1]})
+    held = twin.ledger["x"].value
+    async with do.block(ttorm.session()):
+        other = await do(Twin.at(twin.uuid), "load", "ledger")
+        other.ledger["x"] = [2]
+        await do(other, "save")
+    await do(twin.ledger, "refresh")
+    assert twin.ledger["x"].value == [2]
+    twin.ledger["x"] = [3]
+    held.append(4)
+    sent.clear()
+    await do(twin, "save")
+    assert [request.body for request in sent] == [{"entries": {"x": {"value": [3]}}}]
+
+
 @pytest.mark.parametrize("part", ["entries", "description"])
 async def test_a_container_given_to_create_is_watched(do, connection, sent, part):
     mine = [1]

@@ -115,3 +115,13 @@ def test_what_is_compared_with_something_else_is_not_unchanged(old, new):
     assert lent.add(copy(old), cell)
     cell.rebase(copy(new))
     assert lent.is_unchanged() <= (old == new)
+
+
+def test_who_reads_newer_values_for_ever_does_not_fill_it():
+    cell, lent = Cell([0], "it"), Lent()
+    for number in range(1_000):
+        cell.rebase([number])
+        assert lent.add(cell.read(), cell)
+    assert len(lent) < 200
+    cell.read().append(1)
+    assert not lent.is_unchanged()

@@ -61,7 +61,7 @@ class Cell:
         where: How messages name it.
     """
 
-    __slots__ = ("_assigned", "_codec", "_forced", "_handouts", "base", "sent", "where")
+    __slots__ = ("_assigned", "_codec", "_forced", "_handouts", "_replaced", "base", "sent", "where")
 
     def __init__(self, base: JSONValue, where: str) -> None:
         self.base = base
@@ -71,6 +71,7 @@ class Cell:
         self._codec: Codec = PLAIN
         self._forced = False
         self._handouts: list[_Handout] = []
+        self._replaced: _Handout | None = None
 
     @property
     def touched(self) -> bool:
@@ -95,9 +96,10 @@ class Cell:
         """
         if is_exact(value, codec.exact):
             self._codec, self._assigned, self._handouts = codec, value, []
+            self._replaced = None
             return value
         value = codec.check(value, self.where, near)
-        self._codec = codec
+        self._codec, self._replaced = codec, None
         if is_scalar(value):
             self._assigned, self._handouts = codec.dump(value, self.where), []
         else:
@@ -107,10 +109,12 @@ class Cell:
     def remove(self) -> None:
         """Take the value away."""
         self._assigned, self._handouts = ABSENT, []
+        self._replaced = None
 
     def discard(self) -> None:
         """Forget what was done here."""
         self._assigned, self._handouts, self._forced = NOTHING, [], False
+        self._replaced = None
         self.sent = False
 
     def force(self) -> None:
@@ -214,8 +218,18 @@ class Cell:
             yield from held.codec.needs(held.value)
 
     def handed_out(self) -> Iterator[Any]:
-        """Give the containers that stand for the value in users' hands."""
-        return (held.value for held in self._handouts)
+        """Give the containers that stand for the value in users' hands, or stood last."""
+        for held in self._handouts:
+            yield held.value
+        if self._replaced is not None:
+            yield self._replaced.value
+
+    def lost_a_change(self) -> bool:
+        """Tell, once, whether a container was changed after a newer value took its place."""
+        if self._replaced is None or not self._is_changed(self._replaced):
+            return False
+        self._replaced = None
+        return True
 
     def is_changed(self) -> bool:
         """Tell whether a save would write it, or refuse to."""
@@ -245,7 +259,10 @@ class Cell:
         self.doubt()
         if self.touched and self._compare_with(self.base):
             # What says the same as the old value is no change: it follows the new one.
-            self._handouts = [held for held in self._handouts if self._follows(held, base)]
+            followers = [held for held in self._handouts if self._follows(held, base)]
+            if len(followers) < len(self._handouts):
+                self._replaced = next(held for held in self._handouts if held not in followers)
+                self._handouts = followers
         self.base = base
         self.sent = False
 

@@ -16,6 +16,8 @@ __all__ = ["Lent"]
 _CONTAINERS = frozenset((dict, list))
 _JSON = frozenset((str, int, float, bool, type(None), dict, list))
 _Level = tuple[list[type], bool]
+_ROOM = 64
+"""Containers that are kept before somebody looks which of them still count."""
 
 
 class Lent:
@@ -26,15 +28,23 @@ class Lent:
     look closer.
     """
 
-    __slots__ = ("_bases", "_cells", "_known", "_levels", "_originals", "_values")
+    __slots__ = ("_bases", "_cells", "_known", "_levels", "_originals", "_room", "_values")
 
     def __init__(self) -> None:
+        self._room = _ROOM
+        self._clear()
+
+    def _clear(self) -> None:
         self._known: set[int] = set()
         self._cells: list[Cell] = []
         self._bases: list[Any] = []
         self._values: list[Any] = []
         self._originals: list[Any] = []
         self._levels: list[_Level] | None = None
+
+    def __len__(self) -> int:
+        """How many containers are compared."""
+        return len(self._values)
 
     def add(self, value: Any, cell: Cell) -> bool:
         """Take a container that was just handed out.
@@ -56,13 +66,27 @@ class Lent:
         if value != original or levels != _levels([original]):
             # A field may read other JSON than is stored: 1 as 1.0.
             original = decode(encode(value))
+        if len(self._values) >= self._room:
+            self._let_go()
+        self._take(cell, cell.base, value, original)
+        return True
+
+    def _take(self, cell: Cell, base: Any, value: Any, original: Any) -> None:
         self._known.add(id(value))
         self._cells.append(cell)
-        self._bases.append(cell.base)
+        self._bases.append(base)
         self._values.append(value)
         self._originals.append(original)
         self._levels = None
-        return True
+
+    def _let_go(self) -> None:
+        """Forget what newer values have replaced: who reads for ever would fill it."""
+        rows = list(zip(self._cells, self._bases, self._values, self._originals, strict=True))
+        self._clear()
+        for cell, base, value, original in rows:
+            if any(value is one for one in cell.handed_out()):
+                self._take(cell, base, value, original)
+        self._room = _ROOM + 2 * len(self._values)
 
     def is_unchanged(self) -> bool:
         """Tell whether all are what they were when they were handed out."""

@@ -5,6 +5,7 @@ All views of a Twin in a session (``Twin.at(u)``, ``Scooter.at(u)``, ``twin.ledg
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from ttorm.records.items import Item
 from ttorm.records.lent import Lent
 from ttorm.records.parts import PERSONAL, Parts
 from ttorm.results import Plan, SaveResult, Stage
-from ttorm.sessions import Session, current_session, open_block
+from ttorm.sessions import Session, UnsavedChangesWarning, current_session, open_block
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -184,9 +185,20 @@ class TwinState(Parts):
             return False
         # What was set back to how it was is no change, unless that is in doubt.
         modified = self._has_changes() or bool(self.in_doubt)
+        self._warn_of_lost_changes()
         if not modified:
             self._rest()
         return modified
+
+    def _warn_of_lost_changes(self) -> None:
+        for cell in self._cells():
+            if cell.lost_a_change():
+                warnings.warn(
+                    f"{cell.where} has a newer value than the container that was changed: read it "
+                    "again and change that; what was changed before is not saved",
+                    UnsavedChangesWarning,
+                    stacklevel=2,
+                )
 
     def _rest(self) -> None:
         """Note that nothing is changed: from here on only what was handed out need be compared."""
