@@ -46,8 +46,11 @@ as well, for this record alone, or nothing."""
 
 
 class UnsavedChangesWarning(UserWarning):
-    """Changes that no save sends: a block ended with records whose last save failed, or a container
-    was changed after a newer value had taken its place."""
+    """Changes are here that no save sends.
+
+    A block ended with records whose last save failed, or a container was changed after a newer
+    value had taken its place.
+    """
 
 
 class Session:

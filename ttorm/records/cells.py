@@ -61,7 +61,16 @@ class Cell:
         where: How messages name it.
     """
 
-    __slots__ = ("_assigned", "_codec", "_forced", "_handouts", "_replaced", "base", "sent", "where")
+    __slots__ = (
+        "_assigned",
+        "_codec",
+        "_forced",
+        "_handouts",
+        "_replaced",
+        "base",
+        "sent",
+        "where",
+    )
 
     def __init__(self, base: JSONValue, where: str) -> None:
         self.base = base
