@@ -38,6 +38,7 @@ _VOLATILE = re.compile(
     r'"(?P<key>secret|client_secret|server_secret|pin|token|handler|cursor)":\s*"(?P<value>[^"]+)"'
     r"|[?&]token=(?P<token>[^&\s\"]+)"
     r"|/download/[^/\s\"]+/(?P<handler>[^/?\s\"]+)"
+    r"|/secrets/[^/\s\"]+/(?P<pin>[^/?\s\"]+)"
 )
 _FINGERPRINT = re.compile(r'("fingerprint":\s*")[^"]*')
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -60,7 +61,7 @@ class Renaming:
             [(key, value)] = (
                 [(found["key"], found["value"])]
                 if found["key"]
-                else [(key, found[key]) for key in ("token", "handler") if found[key]]
+                else [(key, found[key]) for key in ("token", "handler", "pin") if found[key]]
             )
             if value not in self._secrets:
                 count[key] = count.get(key, 0) + 1

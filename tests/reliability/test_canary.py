@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import copy
 import io
 import json
 import logging
 import os
-import pickle
 import subprocess
 import sys
-from inspect import isclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,7 +22,7 @@ import canaries
 import pytest
 import rich.console
 import rich.pretty
-from canaries import HOOK, Cage, World, strip, texts_of_error
+from canaries import HOOK, Cage, World, shown, strip, texts_of_error, walk
 
 import ttorm
 from ttorm import (
@@ -38,7 +35,6 @@ from ttorm import (
     Log,
     RetryPolicy,
     Role,
-    Secret,
     Subscription,
     Token,
     TokenOptions,
@@ -56,7 +52,6 @@ from ttorm.api.errors.transport import RequestError
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.cli.commands import ttorm as command_line
 from ttorm.connection.http import HttpTransport
-from ttorm.emulator import Emulator
 from ttorm.webhooks import Receiver
 
 PYTHON = [sys.executable, "-m", "ttorm.cli"]
@@ -342,30 +337,6 @@ def test_errors_show_no_canary(world, cage, name, credential, plain_source):
 # Objects
 
 
-def walk(known, seen):
-    """Give what an object holds, at any depth, as a debugger would show it."""
-    if id(known) in seen or isclass(known) or callable(known):
-        return
-    seen[id(known)] = known
-    if isinstance(known, (str, bytes)):
-        yield known
-    elif isinstance(known, dict):
-        for key, value in list(known.items()):
-            yield from walk(key, seen)
-            yield from walk(value, seen)
-    elif isinstance(known, (list, tuple, set, frozenset)):
-        for value in list(known):
-            yield from walk(value, seen)
-    elif type(known).__module__.startswith("ttorm") and not isinstance(known, (Secret, Emulator)):
-        # What is in a Secret is why there is one; what others hold is theirs to hide.
-        yield from walk(getattr(known, "__dict__", None) or {}, seen)
-        for cls in type(known).__mro__:
-            slots = getattr(cls, "__slots__", ())
-            for slot in [slots] if isinstance(slots, str) else slots:
-                if slot != "__weakref__":
-                    yield from walk(getattr(known, slot, None), seen)
-
-
 def objects(world):
     """Make one of everything that holds a secret."""
     connection = world.connection
@@ -409,34 +380,6 @@ def objects(world):
         "a record": Pump.create(pressure=1.0),
         "a cache": connection.cache,
     }
-
-
-def shown(thing):
-    """Give all the ways in which an object is seen, by where."""
-    yield "repr", repr(thing)
-    yield "str", str(thing)
-    yield "format", f"{thing}"
-    yield "a list of it", repr([thing])
-    yield "%r", "%r %s" % (thing, thing)  # noqa: UP031 # log lines are made so
-    console = rich.console.Console(file=io.StringIO(), width=400)
-    console.print(thing)
-    console.print(rich.pretty.Pretty(thing, expand_all=True, max_string=20))
-    yield "rich", console.file.getvalue()
-    for name in ("_repr_html_", "_repr_mimebundle_"):
-        method = getattr(thing, name, None)
-        if method is not None:
-            yield name, str(method())
-    yield "vars", repr(getattr(thing, "__dict__", None))
-    yield "dir", repr(dir(thing))
-    for name, make in {"copy": copy.copy, "deepcopy": copy.deepcopy}.items():
-        try:
-            yield name, repr(make(thing))
-        except (TypeError, RecursionError, AttributeError) as refusal:
-            yield name, repr(refusal)
-    try:
-        yield "pickle", pickle.dumps(thing)
-    except (TypeError, AttributeError, pickle.PicklingError, ttorm.StateError) as refusal:
-        yield "the refusal to pickle", str(refusal)
 
 
 def test_what_holds_a_secret_does_not_show_it(world, cage):

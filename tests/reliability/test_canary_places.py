@@ -20,6 +20,7 @@ from redis_servers import shared_server
 import ttorm
 from ttorm import RedisBackend, Role, Secret, Subscription, Token, TokenOptions, Twin, User
 from ttorm.api.http import HttpResponse
+from ttorm.emulator import Emulator
 
 PASSWORD = "S3cr3t-Passw0rd-of-Ann"
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -152,6 +153,8 @@ REFUSED = {
     "a store, misspelt": lambda: ttorm.connect(
         f"postgresql://ann:x:{PASSWORD}@127.0.0.1:y/x?password={PASSWORD}", default=False
     ),
+    "a store of the emulator": lambda: Emulator(f"mysql://ann:{PASSWORD}@127.0.0.1/x"),
+    "an address to claim at": lambda: ttorm.claim(NOBODY, "x", url=f"htp://ann:{PASSWORD}@h"),
     "a Redis server": lambda: RedisBackend(f"redis://:{PASSWORD}/x@h:6379"),
     "a Redis server, another scheme": lambda: RedisBackend(f"http://:{PASSWORD}@h"),
     "a Redis server with an option": lambda: RedisBackend(

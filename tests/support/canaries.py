@@ -13,19 +13,22 @@ import pprint
 import traceback
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import asdict, astuple, is_dataclass
+from inspect import isclass
 from urllib.parse import quote
 
 import pytest
 import rich.console
+import rich.pretty
 import rich.traceback
 
 import ttorm
-from ttorm import Role, Subscription, Token, User
+from ttorm import Role, Secret, Subscription, Token, User
 from ttorm.api.retry import NO_RETRIES
 from ttorm.emulator import Emulator
 from ttorm.emulator.transport import EmulatorTransport
 
-__all__ = ["HOOK", "Cage", "Scripted", "World", "strip", "texts_of_error"]
+__all__ = ["HOOK", "Cage", "Scripted", "World", "shown", "strip", "texts_of_error", "walk"]
 
 HOOK = "http://127.0.0.1:9/hook"
 FINGERPRINT = 4
@@ -222,3 +225,66 @@ def texts_of_error(error):
         yield "pickle", pickle.dumps(error)
     except (TypeError, AttributeError, pickle.PicklingError) as refusal:
         yield "the refusal to pickle", repr(refusal)
+
+
+# How objects are seen
+
+
+def walk(known, seen):
+    """Give what an object holds, at any depth, as a debugger would show it."""
+    if id(known) in seen or isclass(known) or callable(known):
+        return
+    seen[id(known)] = known
+    if isinstance(known, (str, bytes)):
+        yield known
+    elif isinstance(known, dict):
+        for key, value in list(known.items()):
+            yield from walk(key, seen)
+            yield from walk(value, seen)
+    elif isinstance(known, (list, tuple, set, frozenset)):
+        for value in list(known):
+            yield from walk(value, seen)
+    elif type(known).__module__.startswith("ttorm") and not isinstance(known, (Secret, Emulator)):
+        # What is in a Secret is why there is one; what others hold is theirs to hide.
+        yield from walk(getattr(known, "__dict__", None) or {}, seen)
+        for cls in type(known).__mro__:
+            slots = getattr(cls, "__slots__", ())
+            for slot in [slots] if isinstance(slots, str) else slots:
+                if slot != "__weakref__":
+                    yield from walk(getattr(known, slot, None), seen)
+
+
+def shown(thing):
+    """Give all the ways in which an object is seen, by where."""
+    yield "repr", repr(thing)
+    yield "str", str(thing)
+    yield "format", f"{thing}"
+    yield "a list of it", repr([thing])
+    yield "%r", "%r %s" % (thing, thing)  # noqa: UP031 # log lines are made so
+    console = rich.console.Console(file=io.StringIO(), width=400)
+    console.print(thing)
+    console.print(rich.pretty.Pretty(thing, expand_all=True, max_string=20))
+    yield "rich", console.file.getvalue()
+    for name in ("_repr_html_", "_repr_mimebundle_"):
+        method = getattr(thing, name, None)
+        if method is not None:
+            yield name, str(method())
+    yield "vars", repr(getattr(thing, "__dict__", None))
+    yield "dir", repr(dir(thing))
+    if is_dataclass(thing):
+        for make in (asdict, astuple):
+            try:
+                yield make.__name__, repr(make(thing))
+            except TypeError as refusal:
+                yield f"the refusal of {make.__name__}", repr(refusal)
+    if hasattr(thing, "_asdict"):
+        yield "_asdict", repr(thing._asdict())
+    for name, make in {"copy": copy.copy, "deepcopy": copy.deepcopy}.items():
+        try:
+            yield name, repr(make(thing))
+        except (TypeError, RecursionError, AttributeError) as refusal:
+            yield name, repr(refusal)
+    try:
+        yield "pickle", pickle.dumps(thing)
+    except (TypeError, AttributeError, pickle.PicklingError, ttorm.StateError) as refusal:
+        yield "the refusal to pickle", str(refusal)

@@ -7,7 +7,15 @@ from typing import Any, Literal, NoReturn, SupportsIndex, TypeAlias
 
 from ttorm.api import codec
 
-__all__ = ["HeldToken", "Secret", "TokenOption", "credential_scope", "derived_key", "masked"]
+__all__ = [
+    "HeldToken",
+    "Secret",
+    "TokenOption",
+    "credential_scope",
+    "derived_key",
+    "masked",
+    "masked_address",
+]
 
 TokenOption: TypeAlias = Literal["create", "refresh"]
 """What the holder of a token may do with it: make tokens, or longer copies of itself."""
@@ -87,6 +95,11 @@ class _Masked(str):
 def masked(text: str) -> str:
     """Return equal text that tracebacks and debuggers show masked."""
     return _Masked(text)
+
+
+def masked_address(url: str) -> str:
+    """Return an address that shows itself masked where it may hold a password."""
+    return masked(url) if "@" in url or "?" in url else url
 
 
 class HeldToken:

@@ -100,14 +100,15 @@ def run(
                     "such as --store sqlite:///file.db or --store postgresql://host/database"
                 )
             url = f"http://{in_url(host)}:{listener.getsockname()[1]}"
+            # The URL of a server may hold a password.
+            shown = store if emulator.store.near else emulator.address
             made = partial(_new_credentials, emulator, accounts, data, secret_for)
             if data is not None and emulator.accounts():
-                click.echo(f"ttorm: {store} has data, {data} was not loaded", err=True)
+                click.echo(f"ttorm: {shown} has data, {data} was not loaded", err=True)
             if secret_for is not None or not emulator.accounts():
                 _write_once(credentials, lambda: {"url": url, "accounts": made()})
             if not _is_loopback(host):
                 _warn(host)
-            shown = store if emulator.store.near else emulator.address
             ready = partial(click.echo, f"ttorm: serving {shown} on {url}")
             if workers == 1:
                 service.serve(emulator, listener, ready, _admin(emulator) if admin else None)

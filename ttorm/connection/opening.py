@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from ttorm.api.batches import BatchCodec
 from ttorm.api.codec import JSONValue
-from ttorm.api.credentials import HeldToken, Secret, masked
+from ttorm.api.credentials import HeldToken, Secret, masked, masked_address
 from ttorm.api.errors import ConfigurationError
 from ttorm.api.http import Limits
 from ttorm.api.retry import RetryPolicy
@@ -104,7 +104,7 @@ def connect(
     secret, token = _wrapped(secret), _wrapped(token)
     proxy = masked(proxy) if isinstance(proxy, str) else proxy
     check_url(url)
-    url = _shown_safely(url or os.environ.get("TTORM_URL"))
+    url = masked_address(url or os.environ.get("TTORM_URL") or "")
     check_options(
         tokens=tokens,
         dictionary=dictionary,
@@ -206,7 +206,7 @@ def claim(
         >>> ttorm.claim(invitation.account, invitation.pin)
         Secret('***')
     """
-    pin = _wrapped(pin)
+    pin, url = _wrapped(pin), masked_address(url) if isinstance(url, str) else url
     with _unsigned(url, connection) as asked:
         return asked.run(exchange(asked, account, pin))
 
@@ -219,7 +219,7 @@ async def aclaim(
     url: str | None = None,
     connection: Connection | None = None,
 ) -> Secret:
-    pin = _wrapped(pin)
+    pin, url = _wrapped(pin), masked_address(url) if isinstance(url, str) else url
     async with _unsigned(url, connection) as asked:
         return await asked.arun(exchange(asked, account, pin))
 
@@ -237,13 +237,13 @@ def _unsigned(
     shared = connection if url or connection else _default
     if shared is not None:
         return nullcontext(shared)
-    address = url or os.environ.get("TTORM_URL")
-    if not address:
+    url = masked_address(url or os.environ.get("TTORM_URL") or "")
+    if not url:
         raise ConfigurationError(
             "no URL: write ttorm.claim(account, pin, url='https://rest.trustedtwin.com'), "
             "or set TTORM_URL"
         )
-    parts = _open(address, signed=True, network=Network(), transport=None)
+    parts = _open(url, signed=True, network=Network(), transport=None)
     return Connection(credentials=Credentials(principal=parts.pop("principal")), **parts)
 
 
@@ -289,11 +289,6 @@ def _open(url: str, *, signed: bool, network: Network, transport: Any) -> dict[s
 
 def _wrapped(credential: T) -> T | Secret:
     return Secret(credential) if isinstance(credential, str) and credential else credential
-
-
-def _shown_safely(url: str | None) -> str | None:
-    """Have an address that may hold a password show itself nowhere."""
-    return masked(url) if url and ("@" in url or "?" in url) else url
 
 
 def _credential(

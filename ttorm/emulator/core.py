@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from ttorm.api.credentials import masked_address
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.emulator import bootstrap, jobs, routing
@@ -106,6 +107,7 @@ class Emulator:
         seed: int | None = None,
         callbacks: Iterable[str] = (),
     ) -> None:
+        url = masked_address(url)
         self.clock = clock or Clock()
         self.policy = policy or Policy()
         self.ids = Ids(seed)

@@ -39,8 +39,10 @@ def run(
     console = console or Console()
     counted = Report()
     url = store or _own_store()
-    console.print(f"Flights from New York City in 2013, in {url}", highlight=False, soft_wrap=True)
     with ttorm.connect(url, default=False) as connection, counted.counting(connection):
+        # What was given may hold a password; what the connection tells does not.
+        where = f"Flights from New York City in 2013, in {connection.url}"
+        console.print(where, highlight=False, soft_wrap=True)
         with counted.part("load"), ttorm.session(connection), _progress(console) as progress:
             _load(connection, progress, quick=quick)
         if connection.cache is not None:
