@@ -168,8 +168,10 @@ def emit(signal: NamedSignal, sender: Any, **arguments: Any) -> Flow[None]:
                 raise
             import logging
 
-            log = logging.getLogger("ttorm.signals")
-            log.exception("a receiver of %s failed: %r", signal.name, receiver)
+            from ttorm.telling import tell
+
+            log, told = logging.getLogger("ttorm.signals"), "a receiver of %s failed: %r"
+            tell(log, logging.ERROR, told, signal.name, receiver, exc_info=True)
 
 
 def _receivers(signal: NamedSignal, sender: Any) -> list[Callable[..., Any]]:

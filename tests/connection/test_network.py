@@ -386,8 +386,10 @@ def test_an_address_of_a_file_that_nobody_has(connect, do):
     ("location", "text"),
     [
         ("https://ann:t0ken@else.test:8443/x?t0ken", "leads to https://else.test:8443, and calls"),
-        ("//else.test/t0ken", "leads to ://else.test, and"),
+        ("//else.test/t0ken", "leads to //else.test, and"),
         ("/v2/t0ken", "leads elsewhere on its server, and"),
+        ("/v2//t0ken", "leads elsewhere on its server, and"),
+        ("/v2?next=https://t0ken", "leads elsewhere on its server, and"),
     ],
 )
 def test_redirects_say_where_they_lead(raw_server, connect, do, answer, location, text):

@@ -389,3 +389,41 @@ def test_nothing_is_shown_unless_it_is_asked_for(connection, wire, capfd):
     with pytest.raises(ApiError):
         connection.whoami()
     assert capfd.readouterr() == ("", "")
+
+
+class Broken(logging.Filter):
+    """A filter of the user's that fails."""
+
+    def filter(self, record):
+        raise ZeroDivisionError("a broken filter")
+
+
+@pytest.fixture
+def broken():
+    """Have all lines of ttorm's loggers meet a filter that fails."""
+    filter_ = Broken()
+    loggers = [logging.getLogger(f"ttorm.{name}") for name in ("requests", "hooks", "signals")]
+    for logger in loggers:
+        logger.addFilter(filter_)
+    yield
+    for logger in loggers:
+        logger.removeFilter(filter_)
+
+
+async def test_a_filter_that_fails_hides_no_result(do, connection, lines, wire, broken, capfd):
+    twin = await do(Twin, "create")
+    assert (await do(Twin, "get", twin.uuid)).uuid == twin.uuid
+    with pytest.raises(NotFoundError):
+        await do(Twin, "get", MISSING)
+    wire.meddle = failing(HttpResponse(500))
+    assert await do(connection, "whoami")
+    assert capfd.readouterr().err.count("ZeroDivisionError: a broken filter") == 5
+
+
+async def test_a_filter_that_fails_on_what_a_receiver_raised_loses_no_save(do, connection, broken):
+    def receiver(sender, **arguments):
+        raise RuntimeError("a receiver")
+
+    with ttorm.signals.post_save.connected_to(receiver):
+        pump = await do(Pump, "create", pressure=1.0)
+    assert (await do(Pump, "get", pump.uuid, fresh=True)).pressure == 1.0

@@ -380,4 +380,19 @@ def test_clocks_that_differ(desk, secret, ahead, lifetime, kind):
 def test_dates_that_nobody_believes(connect, secret, date):
     connection = connect(secret=secret, tokens=TOKENS)
     connection.credentials.hear({"date": date})
-    assert connection.credentials._now() == connection.credentials._clock()
+    assert connection.credentials._shift == 0.0
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set here")
+@pytest.mark.parametrize("zone", ["-0000", ""])
+def test_dates_that_name_no_zone_are_in_gmt(connect, secret, monkeypatch, zone):
+    connection = connect(secret=secret, tokens=TOKENS)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        now = datetime.fromtimestamp(connection.credentials._clock(), UTC)
+        connection.credentials.hear({"date": f"{now:%a, %d %b %Y %H:%M:%S} {zone}"})
+        assert connection.credentials._shift == 0.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
+import threading
+from functools import partial
 
 import pytest
 
@@ -16,6 +19,7 @@ from ttorm.api.retry import NO_RETRIES
 from ttorm.connection.calls import kept_answer, read
 from ttorm.connection.keys import EVERYTHING, Drop
 from ttorm.connection.shared import Found
+from ttorm.flows import sleep
 
 TWIN = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 
@@ -235,6 +239,101 @@ def test_drops_that_fail_for_long_take_no_memory(connect):
     backend.fails.clear()
     ask(connection)
     assert ask(connection) == 1
+
+
+def test_nothing_is_lost_when_drops_are_summed_up_under_threads_that_drop(connect):
+    """One thread makes up for all, one is about to fail, and one fails and sums up."""
+    backend = Plain()
+    cache = connect(backend).cache
+    guarded, dropped, go_on = cache._backend, [], threading.Event()
+    key = cache.key("scope", api_request("get_twin", [TWIN]))
+    backend.fails.add("drop")
+    for number in range(1_000):
+        cache.drop(f"twin {number}")
+
+    inside = {"makes up": threading.Event(), "third": threading.Event()}
+    ways = partial(guarded.get, key), partial(guarded.drop, "third", None, None)
+    threads = [
+        threading.Thread(target=way, name=name) for way, name in zip(ways, inside, strict=True)
+    ]
+
+    def drop(*drop):
+        name = threading.current_thread().name
+        if name in inside:
+            inside[name].set()
+            go_on.wait(10)
+        elif threads[0].ident is None:
+            for thread in threads:
+                thread.start()
+                inside[thread.name].wait(10)
+            raise OSError("no space left on device")
+        if name == "third":
+            raise OSError("no space left on device")
+        dropped.append(Drop(*drop))
+
+    backend.drop = drop
+    guarded.drop("second", None, None)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    guarded.get(key)
+    assert EVERYTHING in dropped or Drop("third", None, None) in dropped
+
+
+def test_who_looks_while_failures_are_made_up_for_believes_nothing(connect, service):
+    backend = Shared()
+    connection = connect(backend)
+    assert ask(connection) == 1
+    backend.fails.add("note")
+    connection.cache.drop(TWIN)
+    backend.fails.clear()
+    meanwhile = []
+    note = backend.note
+
+    def look_first(drop):
+        backend.note = note
+        looking = connection.cache._shared.look(connection.cache.key(*scoped(connection)))
+        meanwhile.append(connection.run(looking).answer)
+        note(drop)
+
+    backend.note = look_first
+    assert ask(connection) == 2
+    assert meanwhile == [None]
+
+
+def scoped(connection):
+    return connection.scope(), api_request("get_twin", [TWIN])
+
+
+class Sluggish(Shared):
+    """A shared backend that is told of drops, and takes its time."""
+
+    def deliver(self):
+        yield from sleep(0.02)
+        yield from super().deliver()
+
+
+def test_what_a_write_drops_that_ends_with_its_loop_is_delivered(connect, service, caplog):
+    backend = Sluggish()
+    connection = connect(backend)
+
+    async def hang(request):
+        await asyncio.sleep(60)
+
+    service.asend = hang
+
+    async def main():
+        write = connection.acall("update_twin", TWIN, body={"description": {}})
+        task = asyncio.ensure_future(write)
+        await asyncio.sleep(0.05)
+        return task
+
+    assert asyncio.run(main(), debug=True).cancelled()
+    gc.collect()
+    assert not backend.noted
+    assert not connection._beside
+    # A task that was left behind, or whose end has failed, would be told of.
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_what_is_kept_of_a_ledger_is_read_again(connect, service):

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 import ttorm
 from ttorm import Secret
 from ttorm.api.credentials import credential_scope, derived_key
+from ttorm.api.http import HttpResponse
+from ttorm.api.request import api_request, read_answer
 
 TEXT = "q9fS+very/secret"
 URL = "https://rest.example.org"
@@ -80,6 +82,19 @@ def test_what_goes_into_a_header_shows_masked_in_reprs():
     assert header == TEXT
     assert header.encode() == TEXT.encode()
     assert TEXT not in repr({"authorization": header})
+
+
+def test_what_a_call_answers_copies_and_encodes():
+    answer = HttpResponse(200, {}, json.dumps({"token": TEXT}).encode())
+    text = read_answer(api_request("create_user_token", body={}), answer)["token"]
+    assert repr(text) == "'***'"
+    for again in (copy.copy(text), copy.deepcopy({"token": text})["token"]):
+        assert (again, repr(again)) == (TEXT, "'***'")
+    assert (f"{text}", str(text), json.dumps(text)) == (TEXT, TEXT, f'"{TEXT}"')
+    assert {TEXT: 1}[text] == 1
+    assert type(str(text)) is str
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(text)
 
 
 def test_equality_and_hash():

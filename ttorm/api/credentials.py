@@ -88,6 +88,13 @@ class _Masked(str):
         # Debuggers show the beginning of long texts.
         return _Masked(super().__getitem__(key))
 
+    # Copies stay in the process, and masked.
+    def __copy__(self) -> str:
+        return self
+
+    def __deepcopy__(self, memo: object) -> str:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("secrets are not pickled, nor requests that hold one")
 

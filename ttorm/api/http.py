@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 __all__ = ["HttpRequest", "HttpResponse", "Limits", "Transport", "Upload", "origin"]
 
 
 def origin(url: str) -> str:
-    """Say where an address leads, without anything secret that it may hold.
+    """Say where an address leads, without anything secret that it may hold; "" for a bare path.
 
     Example:
         >>> origin("https://ann:secret@files.example.com:8443/a?signature=b")
@@ -20,7 +20,7 @@ def origin(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "an address that cannot be read"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
 
 
 class Upload(NamedTuple):

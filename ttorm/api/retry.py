@@ -14,6 +14,7 @@ __all__ = [
     "RetryPolicy",
     "RetryQuota",
     "failure_of_status",
+    "http_date",
     "retry_after",
 ]
 
@@ -59,17 +60,30 @@ def retry_after(value: str | None, now: float) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        from datetime import UTC
-        from email.utils import parsedate_to_datetime
-
-        try:
-            moment = parsedate_to_datetime(value)
-            # Dates of HTTP are in GMT, also in the form that does not say so.
-            aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-            seconds = aware.timestamp() - now
-        except (TypeError, ValueError, OverflowError):
+        date = http_date(value)
+        if date is None:
             return None
+        seconds = date - now
     return min(seconds, _YEAR) if seconds >= 0 else None
+
+
+def http_date(value: str) -> float | None:
+    """Read a date of a header in Unix seconds; None when it is none.
+
+    Example:
+        >>> http_date("Mon, 01 Jan 2024 00:00:00 GMT"), http_date("soon")
+        (1704067200.0, None)
+    """
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(value)
+        # Dates of HTTP are in GMT, also in the form that does not say so.
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return aware.timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 class RetryQuota(NamedTuple):

@@ -306,14 +306,13 @@ class Connection:
         return await tasks.run(flow, self.concurrency)
 
     def run_beside(self, flow: Flow[None]) -> None:
-        """Drive a flow to its end for one that was cancelled; a task does not wait for it."""
-        loop = blocking.running_loop()
-        if loop is None:
+        """Drive a flow to its end for one that was cancelled: only the loop's end waits for it."""
+        if blocking.running_loop() is None:
             self.run(flow)
         else:
-            task = loop.create_task(self.arun(flow))
-            self._beside.add(task)
-            task.add_done_callback(self._beside.discard)
+            from ttorm.connection import tasks
+
+            tasks.begin_beside(flow, self.concurrency, self._beside)
 
     def bind(self, request: ApiRequest, credential: Credential) -> HttpRequest:
         """Make the HTTP request of a call, with a credential and this connection's dictionary."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -18,6 +18,7 @@ from ttorm.api.errors import ConfigurationError, TtormError, UnauthorizedError, 
 from ttorm.api.moments import told_end
 from ttorm.api.names import check_description_key
 from ttorm.api.request import ApiRequest, api_request
+from ttorm.api.retry import http_date
 from ttorm.connection.calls import ask
 from ttorm.connection.flights import SingleFlight
 from ttorm.flows import Flow, wait
@@ -31,8 +32,6 @@ __all__ = ["Credential", "Credentials", "TokenOptions"]
 
 _PAUSE = 5.0
 """Seconds without another try when a token that is still good could not be renewed."""
-
-
 _APART, _TOO_FAR = 5.0, 86_400.0
 """Seconds that the service's clock has to be ahead to matter, and from which it is not believed."""
 
@@ -226,11 +225,10 @@ class Credentials:
         date = headers.get("date", self._heard)
         if date == self._heard or (self.current.ends is None and not self.makes_tokens):
             return
-        from email.utils import parsedate_to_datetime
-
         self._heard = date
-        with suppress(TypeError, ValueError, OverflowError):
-            shift = parsedate_to_datetime(date).timestamp() - self._clock()
+        there = http_date(date)
+        if there is not None:
+            shift = there - self._clock()
             self._shift = shift if _APART < shift < _TOO_FAR else 0.0
 
     def ready(self, connection: Connection) -> Flow[Credential]:

@@ -11,6 +11,7 @@ from ttorm.connection.keys import EVERYTHING, CacheKey, Drop
 from ttorm.connection.memory import CacheBackend
 from ttorm.connection.shared import NOTHING, Found, Listener, SharedBackend
 from ttorm.flows import Flow
+from ttorm.telling import tell
 
 __all__ = ["GuardedBackend", "GuardedSharedBackend"]
 
@@ -30,14 +31,13 @@ class _Guard:
     def fail(self, error: Exception) -> None:
         if not self._fails:
             self._fails = True
-            _log.warning(
-                "the cache's backend %s failed: reads go to the service", self._name, exc_info=error
-            )
+            told = "the cache's backend %s failed: reads go to the service"
+            tell(_log, logging.WARNING, told, self._name, exc_info=error)
 
     def work(self) -> None:
         if self._fails:
             self._fails = False
-            _log.info("the cache's backend %s works again", self._name)
+            tell(_log, logging.INFO, "the cache's backend %s works again", self._name)
 
 
 class GuardedBackend:
@@ -79,15 +79,21 @@ class GuardedBackend:
         self, subject: str | None, scope: str | None, operations: frozenset[str] | None
     ) -> int:
         """Forget answers, now or before the next look."""
-        number = next(self._numbers)
-        self._missed[number] = Drop(subject, scope, operations)
+        self._missed[next(self._numbers)] = Drop(subject, scope, operations)
         try:
             return self._make_up()
         except Exception as error:  # noqa: BLE001 # it is the user's, and may raise anything
             self._guard.fail(error)
-            if len(self._missed) > _MOST:
-                self._missed = {number: EVERYTHING}
+            self._sum_up()
             return 0
+
+    def _sum_up(self) -> None:
+        told = list(self._missed)
+        if len(told) > _MOST:
+            # First: at no time is less to be forgotten.
+            self._missed[next(self._numbers)] = EVERYTHING
+            for number in told:
+                self._missed.pop(number, None)
 
     def _make_up(self) -> int:
         dropped = 0
@@ -117,13 +123,22 @@ class GuardedSharedBackend:
         self.backend = backend
         self.local = backend.local
         self._guard = _Guard(backend)
-        self._has_missed = False
+        # Numbers of the last failure, and of the last one that was made up for: threads that fail
+        # meanwhile are not forgotten.
+        self._failures = count(1)
+        self._failed = self._made_up = 0
+
+    @property
+    def _has_missed(self) -> bool:
+        return self._failed != self._made_up
 
     def look(self, key: CacheKey) -> Flow[Found]:
         """Look for an answer."""
-        if self._has_missed:
-            self._has_missed = False
+        failed = self._failed
+        if failed != self._made_up:
             self.note(EVERYTHING)
+            # Not before: who looks meanwhile is not to believe what it finds.
+            self._made_up = failed
         found = yield from self._asked(NOTHING, self.backend.look, key)
         return NOTHING if self._has_missed else found
 
@@ -157,5 +172,5 @@ class GuardedSharedBackend:
         return result
 
     def _miss(self, error: Exception) -> None:
-        self._has_missed = True
+        self._failed = next(self._failures)
         self._guard.fail(error)

@@ -220,10 +220,13 @@ def _call(step: Callable[[Any], Effect], argument: Any) -> Callable[[], Effect]:
 def _tell(method: Callable[..., None], *arguments: Any) -> None:
     try:
         method(*arguments)
-    except Exception:
+    except Exception:  # noqa: BLE001 # it is the user's, and may raise anything
         import logging
 
-        logging.getLogger("ttorm.hooks").exception("a hook failed: %r", method)
+        from ttorm.telling import tell
+
+        log = logging.getLogger("ttorm.hooks")
+        tell(log, logging.ERROR, "a hook failed: %r", method, exc_info=True)
 
 
 def tell_of_repeat(call: Call, pause: float) -> None:

@@ -44,6 +44,8 @@ _UNSENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+# Refusals that come after the handshake, such as of a client's certificate, are told as they are.
+_FAILURES = (httpx.HTTPError, ssl.SSLError)
 _PHASES: dict[type, str] = {
     httpx.ConnectTimeout: "connect", httpx.WriteTimeout: "write", httpx.PoolTimeout: "pool"
 }  # fmt: skip
@@ -130,7 +132,7 @@ class HttpTransport:
                 return self._receive(request, response)
             finally:
                 response.close()
-        except httpx.HTTPError as error:
+        except _FAILURES as error:
             failure = self._failure(error, request.url)
         except RuntimeError:
             self._check_open()  # it may have been closed in the meantime
@@ -188,11 +190,13 @@ class HttpTransport:
                 return await self._areceive(request, response)
             finally:
                 await response.aclose()
-        except httpx.HTTPError as error:
+        except _FAILURES as error:
             failure = self._failure(error, request.url)
         finally:
-            await opening.close()
-            await here.leave()
+            try:
+                await opening.close()
+            finally:
+                await here.leave()
         # Raised out here, so that the library's exception, which holds the request, stays behind.
         raise failure
 
@@ -286,7 +290,7 @@ class HttpTransport:
             "follow_redirects": False,
         }
 
-    def _failure(self, error: httpx.HTTPError, url: str) -> TransportError:
+    def _failure(self, error: httpx.HTTPError | ssl.SSLError, url: str) -> TransportError:
         """Say what an error of the library's means, and what may be done about it."""
         sent = not isinstance(error, _UNSENT)
         if isinstance(error, httpx.TimeoutException):

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ttorm.telling import tell
+
 if TYPE_CHECKING:
     from ttorm.api.retry import CircuitBreaker
     from ttorm.connection.hooks import Call
@@ -33,7 +35,9 @@ class RequestLog:
         else:
             failure = "no answer" if call.error is None else type(call.error).__name__
             outcome = failure if call.status is None else str(call.status)
-        _log.debug(
+        tell(
+            _log,
+            logging.DEBUG,
             "%s %s: %s, attempts %d, %.3f s",
             *(call.method, call.template, outcome, call.attempts, call.seconds),
             extra=_extra(call),
@@ -41,7 +45,9 @@ class RequestLog:
 
     def repeated(self, call: Call, pause: float) -> None:
         """Tell of a call that is made again."""
-        _log.info(
+        tell(
+            _log,
+            logging.INFO,
             "%s %s: %s, made again in %.3f s (attempt %d)",
             *(call.method, call.template, _failure(call), pause, call.attempts + 1),
             extra={**_extra(call), "ttorm_pause": pause},
@@ -49,7 +55,9 @@ class RequestLog:
 
     def given_up(self, call: Call) -> None:
         """Tell of a call that has failed again and again."""
-        _log.warning(
+        tell(
+            _log,
+            logging.WARNING,
             "%s %s: %s, given up after %d attempts",
             *(call.method, call.template, _failure(call), call.attempts),
             extra=_extra(call),
@@ -57,7 +65,9 @@ class RequestLog:
 
     def circuit_opened(self, call: Call, breaker: CircuitBreaker) -> None:
         """Tell that the service is left alone for a while."""
-        _log.warning(
+        tell(
+            _log,
+            logging.WARNING,
             "%d calls in a row have failed: nothing is sent to %s for %.1f s",
             *(breaker.failures, call.connection.base_url, breaker.pause),
             extra={**_extra(call), "ttorm_pause": breaker.pause},
@@ -65,7 +75,9 @@ class RequestLog:
 
     def conflict(self, twin: str, attributes: Iterable[str]) -> None:
         """Tell of a checked save that has lost."""
-        _log.info(
+        tell(
+            _log,
+            logging.INFO,
             "a checked save of Twin %s lost against somebody else's: %s",
             *(twin, ", ".join(attributes)),
             extra={"ttorm_twin": twin},
@@ -73,7 +85,9 @@ class RequestLog:
 
     def batch_left(self, batch: str) -> None:
         """Tell that nobody waits for a batch any more."""
-        _log.warning(
+        tell(
+            _log,
+            logging.WARNING,
             "a save was cut off while batch %s was under way: it goes on, unless "
             "Batch.get(%r).cancel() stops it",
             *(batch, batch),

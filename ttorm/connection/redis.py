@@ -27,6 +27,7 @@ from ttorm.connection.seals import ForgedError, Sealed, Sealer
 from ttorm.connection.shared import NOTHING, Found
 from ttorm.flows import Flow, query
 from ttorm.pairs import twin_of
+from ttorm.telling import tell
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -308,7 +309,9 @@ class RedisBackend:
             # Also for others, who may not have come so far as to notice.
             self._noted = [Drop()]
         if news:
-            _log.warning(
+            tell(
+                _log,
+                logging.WARNING,
                 "Redis does not answer (%s): reads go to the service, next try in %s s",
                 error,
                 self._pause,
@@ -321,7 +324,7 @@ class RedisBackend:
             if back:
                 self._down_until = None
         if back:
-            _log.info("Redis answers again: it was emptied, and is used again")
+            tell(_log, logging.INFO, "Redis answers again: it was emptied, and is used again")
 
     # What others drop
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ttorm.api.credentials import masked
 from ttorm.api.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -124,6 +125,9 @@ class RedisDoor:
             for name, value in pool.connection_kwargs.items()
             if name not in _OF_A_POOL and not name.startswith("orig_")
         }
+        password = settings.get("password")
+        if isinstance(password, str):
+            settings["password"] = masked(password)
         greet = partial(self._connect, greet=settings.get("redis_connect_func"))
         settings |= {
             **self._options(),
@@ -245,9 +249,14 @@ class _LoopClient:
         self.guard = self._close_with_loop()
 
     async def _close_with_loop(self) -> AsyncGenerator[None]:
+        import asyncio
+
         try:
             yield
         finally:
+            # A write that was cancelled when the loop ended may still tell what it has dropped.
+            while self.under_way:
+                await asyncio.wait(self.under_way)
             await self.client.aclose()
 
 

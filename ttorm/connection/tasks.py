@@ -6,7 +6,7 @@ Imported at the first ``await`` only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar, cast
@@ -15,7 +15,7 @@ from ttorm.api.http import HttpResponse
 from ttorm.connection.blocking import BOUND
 from ttorm.flows import Await, Carry, Effect, Flow, Gather, Send, Sleep, Wait, gathering
 
-__all__ = ["run"]
+__all__ = ["begin_beside", "run"]
 
 R = TypeVar("R")
 
@@ -32,6 +32,42 @@ async def run(flow: Flow[R], bound: int = BOUND) -> R:
         asyncio.CancelledError: The task was cancelled; the flow has seen it and is closed.
     """
     return cast(R, await _drive(flow, None, bound))
+
+
+def begin_beside(flow: Flow[None], bound: int, under_way: set[asyncio.Task[None]]) -> None:
+    """Drive a flow in a task that nobody waits for but the loop's end.
+
+    Args:
+        flow: The flow.
+        bound: Most sends under way at once inside gathers.
+        under_way: Keeps the task until it is done: loops hold theirs weakly.
+    """
+    task = asyncio.ensure_future(run(flow, bound))
+    under_way.add(task)
+    guard: Any = _waiting_for(task)
+
+    def end(_: object) -> None:
+        under_way.discard(task)
+        if not guard.ag_running:  # else the loop ends, and closes it
+            _step(guard.aclose())
+
+    # Started in the loop, so that the loop ends the guard, and with it the task, when it ends.
+    _step(guard.__anext__())
+    task.add_done_callback(end)
+
+
+async def _waiting_for(task: asyncio.Task[None]) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        if not task.done():
+            await asyncio.wait([task])
+
+
+def _step(awaitable: Awaitable[object]) -> None:
+    """Run what waits for nothing to its end."""
+    with suppress(StopIteration):
+        awaitable.__await__().send(None)
 
 
 async def _drive(flow: Flow[Any], slots: asyncio.Semaphore | None, bound: int) -> Any:

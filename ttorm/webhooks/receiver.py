@@ -21,6 +21,7 @@ from ttorm.flows import Flow, sleep
 from ttorm.pairs import twin_of
 from ttorm.records.notification import take_over
 from ttorm.records.subscription import Subscription
+from ttorm.telling import tell
 from ttorm.webhooks.keeping import MemoryStore, Store
 from ttorm.webhooks.messages import Headers, Received, read_message
 from ttorm.webhooks.refusals import RefusedError, Reply
@@ -121,10 +122,11 @@ class Receiver:
             self._check_time(received)
             return (yield from self._act(received, subscription))
         except RefusedError as refused:
-            _log.info("a message was refused with %d: %s", refused.reply.status, refused)
+            told = "a message was refused with %d: %s"
+            tell(_log, logging.INFO, told, refused.reply.status, refused)
             return refused.reply
         except Exception:  # noqa: BLE001 # whatever it is, the server goes on
-            _log.exception("a message could not be worked on")
+            tell(_log, logging.ERROR, "a message could not be worked on", exc_info=True)
             return Reply.of(500, "try again", retry_after="10")
 
     def _verify(self, received: Received) -> Flow[Subscription]:
@@ -310,7 +312,7 @@ class Receiver:
                 try:
                     yield from self._renew(one)
                 except Exception:  # noqa: BLE001 # the others are refreshed all the same
-                    _log.exception("%r could not be refreshed", one)
+                    tell(_log, logging.ERROR, "%r could not be refreshed", one, exc_info=True)
                 else:
                     done.append(one)
         return done
@@ -322,7 +324,7 @@ class Receiver:
                 self.store.put(subscription)
                 return
         except NotFoundError:
-            _log.warning("%r has ended and is made anew", subscription)
+            tell(_log, logging.WARNING, "%r has ended and is made anew", subscription)
         subscription._forget()
         yield from self._begin(subscription)
 

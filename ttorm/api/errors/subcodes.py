@@ -88,9 +88,10 @@ def _text(value: object) -> str | None:
 def _redirect(status: int, location: str | None) -> str:
     if not location or not 300 <= status < 400:
         return ""
-    place = f"to {origin(location)}" if "//" in location else "elsewhere on its server"
+    place = origin(location)
+    way = f"to {place}" if place else "elsewhere on its server"
     return (
-        f"the answer leads {place}, and calls follow none, for the credential would go along: "
+        f"the answer leads {way}, and calls follow none, for the credential would go along: "
         "connect to the address of the API itself"
     )
 
