@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import socket
+import ssl
 import time
 import traceback
 import tracemalloc
@@ -32,8 +33,8 @@ from ttorm import (
     TransportError,
 )
 from ttorm.api.http import HttpRequest, Limits, Upload
-from ttorm.connection import blocking
-from ttorm.connection.http import LIBRARY
+from ttorm.connection import blocking, http
+from ttorm.connection.http import LIBRARY, HttpTransport
 
 SECRET = "S3cret+of/the-test"
 TWIN = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
@@ -650,3 +651,39 @@ def test_nobody_there_is_told_with_the_address(do, connect):
     with pytest.raises(ttorm.TransportError, match=f"is a service running at {address}") as told:
         do(connect(address), "call", "get_account")
     assert not told.value.sent
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_tls_that_is_refused_after_the_handshake(asynchronous):
+    """As servers do that ask for a certificate: the library lets it through as it is."""
+
+    def refuse(request):
+        raise ssl.SSLError(1, "[SSL] certificate required")
+
+    transport = HttpTransport(transport=http.httpx.MockTransport(refuse))
+    request = HttpRequest("GET", "http://service.test/", {}, b"")
+
+    def send():
+        return asyncio.run(transport.asend(request)) if asynchronous else transport.send(request)
+
+    with pytest.raises(TransportError, match="certificate required") as caught:
+        send()
+    assert caught.value.sent
+
+
+def test_a_connection_that_fails_to_close_holds_up_no_end(monkeypatch):
+    answers = http.httpx.MockTransport(lambda request: http.httpx.Response(200, content=b"{}"))
+    transport = HttpTransport(transport=answers)
+
+    async def fail(opening):
+        raise OSError("reset")
+
+    async def main():
+        monkeypatch.setattr(http._Opening, "close", fail)
+        with pytest.raises(OSError, match="reset"):
+            await transport.asend(HttpRequest("GET", "http://service.test/", {}, b""))
+        client = transport._loops[asyncio.get_running_loop()].client
+        await transport.aclose()
+        return client.is_closed
+
+    assert asyncio.run(main())

@@ -985,3 +985,17 @@ def test_without_the_extra_it_says_so(monkeypatch):
 def test_times_are_not_negative(options):
     with pytest.raises(ttorm.ConfigurationError, match="expected seconds"):
         Cache(**options)
+
+
+def test_settings_of_a_client_show_no_password(monkeypatch):
+    """Tracebacks show locals."""
+    import redis
+
+    client = redis.Redis(password="sesame-0pen")
+    monkeypatch.setattr(redis, "ConnectionPool", lambda **settings: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        RedisBackend(client)
+    settings = [entry.frame.f_locals.get("settings") for entry in caught.traceback]
+    assert any(one and one["password"] == "sesame-0pen" for one in settings)
+    ours = [entry.frame.f_locals for entry in caught.traceback if "redisdoor" in str(entry.path)]
+    assert "sesame" not in repr(ours)

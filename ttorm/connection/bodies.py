@@ -34,8 +34,8 @@ class Intake:
         self._headers = dict(headers)
         self._sink = request.sink if 200 <= status < 300 else None
         self._limits = limits
-        bounded = self._sink is None and limits.answer is not None
-        self._until = monotonic() + limits.answer if bounded and limits.answer else inf
+        seconds = limits.answer if self._sink is None else None
+        self._until = inf if seconds is None else monotonic() + seconds
         self._parts: list[bytes] = []
         self._size = 0
         self._begun = False

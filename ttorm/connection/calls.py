@@ -37,10 +37,8 @@ __all__ = ["Answer", "ask", "kept_answer", "outcome_unknown", "perform", "read"]
 R = TypeVar("R")
 _CARRIED = ("twins", "ledgers", "identities", "docs")
 """Areas of the API whose writes can go together with others."""
-
-
-# What these answer is given once only.
 _ONCE = frozenset({"create_user_secret"})
+"""Operations whose answer is given once only."""
 
 
 class Answer(NamedTuple):

@@ -125,9 +125,9 @@ class RedisDoor:
             for name, value in pool.connection_kwargs.items()
             if name not in _OF_A_POOL and not name.startswith("orig_")
         }
-        password = settings.get("password")
-        if isinstance(password, str):
-            settings["password"] = masked(password)
+        if isinstance(settings.get("password"), str):
+            # Before anything is raised: tracebacks show locals.
+            settings["password"] = masked(settings["password"])
         greet = partial(self._connect, greet=settings.get("redis_connect_func"))
         settings |= {
             **self._options(),
