@@ -389,6 +389,8 @@ def test_creating_is_not_repeated_when_the_outcome_is_unknown(raw_server, connec
     assert len(server.requests) == caught.value.attempts == 1
     assert caught.value.operation == "create_twin"
     assert isinstance(caught.value.__cause__, TransportError)
+    # There is no UUID yet of what could be read afresh.
+    assert "look for what it was to make before" in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

@@ -402,10 +402,14 @@ def _give_up(call: Call, tried: _Attempt) -> HttpResponse:
 
 def outcome_unknown(request: ApiRequest, attempts: int, error: Exception) -> OutcomeUnknownError:
     """Make the error of a write of which nobody knows whether it has happened."""
+    # What each sending makes once more has no address yet by which it could be read.
+    operation = request.operation
+    makes = operation.repeat is Repeat.UNSAFE and operation.method == "POST"
+    look = "look for what it was to make" if makes else "read the object afresh"
     return OutcomeUnknownError(
         f"{request.label} was sent and may or may not have happened ({error}): "
-        "read the object afresh before you decide to send it again",
-        operation=request.operation.name,
+        f"{look} before you decide to send it again",
+        operation=operation.name,
         attempts=attempts,
         request=request.label,
     )
