@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -373,6 +374,38 @@ def test_a_forked_child_writes_for_itself(path):
     assert [child.exitcode for child in children] == [0, 0, 0]
     assert twins(path) == mine | theirs
     assert len(mine | theirs) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("verb", ["open", "load", "dump"])
+def test_forks_wait_for_databases_that_are_opened(verb, path, monkeypatch):
+    # SQLite locks then what nobody would ever unlock in the child.
+    with Emulator("memory:") as kept, Emulator(f"sqlite:///{path}") as file:
+        verbs = {
+            "open": lambda: Emulator("memory:").close(),
+            "load": lambda: kept.store.load(kept.store.dump(), lambda tx: None),
+            "dump": file.store.dump,
+        }
+        connect, opening, opened = sqlite._connect, threading.Event(), threading.Event()
+
+        def slowly(target):
+            opening.set()
+            time.sleep(0.2)
+            connection = connect(target)
+            opened.set()
+            return connection
+
+        monkeypatch.setattr(sqlite, "_connect", slowly)
+        opener = threading.Thread(target=verbs[verb])
+        opener.start()
+        opening.wait()
+        fork = multiprocessing.get_context("fork")
+        child = fork.Process(target=lambda: os._exit(0 if opened.is_set() else 3))
+        child.start()
+        child.join()
+        opener.join()
+    assert child.exitcode == 0
 
 
 @pytest.mark.parametrize("url", ["memory:", "sqlite:///{path}"])

@@ -118,10 +118,11 @@ class MemoryStore:
     address = None
 
     def __init__(self) -> None:
-        self._connection = _connect(":memory:")
         self._lock = threading.RLock()
-        self._closing = self._finalizer(self._connection)
+        # SQLite has locks of its own, which opening takes as well.
         with _GATE, _COPYING:
+            self._connection = _connect(":memory:")
+            self._closing = self._finalizer(self._connection)
             _empty().backup(self._connection)
 
     @contextmanager
@@ -154,9 +155,10 @@ class MemoryStore:
 
     def load(self, image: bytes, settle: Callable[[Transaction], None]) -> None:
         """See `Store.load`."""
-        # A connection of its own: what is prepared on one does not notice that tables are others.
-        new = _opened(image)
         with _GATE, self._lock:
+            # A connection of its own: what is prepared on one does not notice that tables are
+            # others.
+            new = _opened(image)
             former = self._closing
             if not former.alive or self._connection.in_transaction:
                 new.close()
@@ -242,20 +244,17 @@ class FileStore:
 
     def dump(self) -> bytes:
         """See `Store.dump`."""
-        copy = _connect(":memory:")
-        try:
+        with _GATE, closing(_connect(":memory:")) as copy:
             with self._lent() as connection:
                 connection.backup(copy)
             image = bytearray(copy.serialize())
-        finally:
-            copy.close()
         # No database in memory takes what says that it has a write-ahead log.
         image[18:20] = b"\x01\x01"
         return bytes(image)
 
     def load(self, image: bytes, settle: Callable[[Transaction], None]) -> None:
         """See `Store.load`."""
-        with closing(_opened(image)) as source, _GATE, self._writing, self._lent() as connection:
+        with _GATE, closing(_opened(image)) as source, self._writing, self._lent() as connection:
             source.backup(connection)
             with _within(connection, "BEGIN IMMEDIATE") as tx:
                 settle(tx)
