@@ -68,6 +68,14 @@ def test_equal_values_of_other_types_are_changes(new, deep):
     assert not lent.is_unchanged()
 
 
+@pytest.mark.parametrize("base", [[2], [True], [1.0]])
+def test_what_it_is_compared_with_may_become_something_else(base):
+    value, cell, lent = [1], Cell([1], "it"), Lent()
+    assert lent.add(value, cell)
+    cell.base = base
+    assert not lent.is_unchanged()
+
+
 def test_containers_that_compare_equal_are_looked_at_closer():
     value, lent = {"a": {"b": 1}}, Lent()
     assert lent.add(value, Cell(copy(value), "it"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from ttorm.api.codec import decode, encode
@@ -91,8 +92,10 @@ class Lent:
     def is_unchanged(self) -> bool:
         """Tell whether all are what they were when they were handed out."""
         values = self._values
-        # Nor has what they are compared with become something else.
-        if values != self._originals or [cell.base for cell in self._cells] != self._bases:
+        if values != self._originals:
+            return False
+        # Nor has what they are compared with become something else, if only True instead of 1.
+        if not all(map(is_, [cell.base for cell in self._cells], self._bases)):
             return False
         if self._levels is None:
             self._levels = _levels(self._originals)
