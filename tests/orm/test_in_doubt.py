@@ -372,3 +372,21 @@ async def test_a_save_that_was_given_up_looks_first_the_next_time(do, connection
     sent.clear()
     assert (await do(twin, "save")).updated == ("ledger['n']",)
     assert [request.method for request in sent] == ["GET", "PATCH"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_what_is_assigned_after_an_increment_in_doubt_is_what_is_there_then(
+    do, connection, doubt, others, moment
+):
+    twin = await do(Twin, "create", entries={"n": 1})
+    await doubt("ledger", moment, twin.ledger["n"], "update", raised)
+    twin.ledger["n"] = 1
+    await do(twin, "save")
+    assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == 1
+
+
+async def test_an_increment_in_doubt_is_read_when_it_is_looked_at(do, connection, doubt):
+    twin = await do(Twin, "create", entries={"n": 1})
+    await doubt("ledger", "after", twin.ledger["n"], "update", raised)
+    await do(twin, "load", "ledger")
+    assert twin.ledger["n"].value == 2

@@ -275,3 +275,34 @@ async def test_what_cannot_be_called_is_refused_before_anything(do, connection, 
     with pytest.raises(TypeError, match=r"expected a function of the value.*value \+ 1"):
         await do(counter.ledger["count"], "update", 6)
     assert sent == []
+
+
+def add_in_place(tags):
+    tags.append("new")
+
+
+async def add_later(tags):
+    return [*tags, "new"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(add_in_place, "changed the value in place and returned None"), (add_later, "a coroutine")],
+)
+@pytest.mark.parametrize("model", [Twin, Brew])
+async def test_functions_that_return_nothing_of_use_are_refused(
+    do, connection, sent, model, change, message
+):
+    twin = await do(Twin, "create", entries={"tastes": ["old"]})
+    twin = twin.as_(model)
+    sent.clear()
+    with pytest.raises(TypeError, match=message):
+        await do(twin.ledger["tastes"], "update", change)
+    assert sent == []
+    assert twin.ledger["tastes"].value == ["old"]
+    assert not ttorm.inspect(twin).is_modified
+
+
+async def test_none_takes_the_place_of_a_container_that_is_left_alone(do, connection):
+    twin = await do(Twin, "create", entries={"tastes": ["old"]})
+    assert await do(twin.ledger["tastes"], "update", lambda _: None) is None

@@ -208,6 +208,8 @@ class Entry(Properties):
             ConflictError: Somebody else was faster in each attempt; nothing was written.
             MissingEntryError: The Ledger has no such Entry, and there is no default.
             StateError: The Entry has unsaved changes, or belongs to another account.
+            TypeError: The function is none, is asynchronous, or changes the value in place and
+                returns None.
             ValidationError: The function has made what the field's type, or JSON, refuses.
 
         Example:

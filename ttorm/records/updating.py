@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutine
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from ttorm.api.codec import same
 from ttorm.api.errors import ConflictError, MissingEntryError, StateError, ValidationError
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
@@ -13,7 +15,7 @@ from ttorm.records.loading import load_part
 from ttorm.records.retrying import backoff
 from ttorm.records.saving import save
 from ttorm.records.turns import turn
-from ttorm.records.values import PLAIN, Codec
+from ttorm.records.values import PLAIN, Codec, is_scalar
 
 if TYPE_CHECKING:
     from ttorm.records.entry import Entry
@@ -39,7 +41,8 @@ def update(entry: Entry, change: Callable[[Any], Any], default: Any, attempts: i
         ConflictError: Somebody else was faster in each attempt.
         MissingEntryError: The Ledger has no such Entry, and no default is given.
         StateError: The Entry has unsaved changes.
-        TypeError: That is no function.
+        TypeError: That is no function, or it is asynchronous or changes the value in place and
+            returns None.
         ValidationError: The field's type, or JSON, refuses what the function has made.
     """
     if not callable(change):
@@ -77,7 +80,7 @@ def _write(
         )
     spec = _field(state, name)
     codec: Codec = PLAIN if spec is None else spec.codec
-    value = change(_present(state, item, name, codec, _or_declared(default, spec)))
+    value = _made(change, _present(state, item, name, codec, _or_declared(default, spec)), codec)
     cell, stuck = item.cell("value"), state.stuck
     cell.assign(value, codec, state)
     state.forget_values()
@@ -86,10 +89,35 @@ def _write(
         yield from save(state.record(), check=True, only=("ledger", name))
     except BaseException:
         item.discard()
+        if "ledger" in state.in_doubt:
+            # What it was before is not what it is now, perhaps.
+            state.expire("ledger")
         state.forget_values()
         state.stuck = stuck
         raise
     return codec.load(cell.current(), name, state)
+
+
+def _made(change: Callable[[Any], Any], value: Any, codec: Codec) -> Any:
+    """Have the function make the new value.
+
+    Raises:
+        TypeError: It is asynchronous, or has changed the value instead of returning one.
+    """
+    before = None if is_scalar(value) else codec.dump(value, "value")
+    made = change(value)
+    if iscoroutine(made):
+        made.close()
+        raise TypeError(
+            f"update({change!r}) got a coroutine: expected a plain function that returns the new "
+            "value; await what it needs before"
+        )
+    if made is None and before is not None and not same(codec.dump(value, "value"), before):
+        raise TypeError(
+            f"update({change!r}) changed the value in place and returned None: return the new "
+            "value, as in update(lambda value: [*value, 1])"
+        )
+    return made
 
 
 def _field(state: TwinState, name: str) -> FieldSpec | None:
