@@ -89,6 +89,61 @@ async def test_what_is_abstract_makes_no_twins(do, connection, sent):
     assert sent == []
 
 
+async def test_what_is_abstract_shows_no_twins(do, connection):
+    twin = await do(Twin, "create", description={"kind": "nothing of ours"})
+    expected = r"Vessel has abstract methods \(kilograms\) and shows no Twins.*Meta\.kind"
+    with pytest.raises(TypeError, match=expected):
+        Vessel.at(twin.uuid)
+    with pytest.raises(TypeError, match=expected):
+        twin.as_(Vessel)
+    twin.ledger["level"] = 5.0
+    assert (await do(twin, "save")).requests == 1
+    with pytest.raises(ttorm.WrongKindError):
+        await do(Vessel, "get", twin.uuid)
+
+
+async def test_a_kind_of_an_abstract_class_is_shown_by_who_can(do, connection):
+    # A name of its own: classes of an earlier run are still there.
+    name = f"barrel {do.asynchronous}"
+
+    class Barrel(Vessel):
+        class Meta:
+            kind = name
+
+    twin = await do(Twin, "create", description={"kind": name})
+    assert type(await do(Twin, "get", twin.uuid, fresh=True)) is Twin
+    with pytest.raises(TypeError, match="Barrel has abstract methods"):
+        await do.list(Barrel.scan())
+
+    class Oak(Barrel):
+        def kilograms(self) -> float:
+            return 60.0
+
+    class Cask(Oak):
+        pass
+
+    assert type(await do(Twin, "get", twin.uuid, fresh=True)) is Oak
+    assert [type(found) for found in await do.list(Barrel.scan())] == [Oak]
+
+
+async def test_a_refused_class_body_leaves_its_base_as_it_was(do, connection):
+    class Shelf(Twin):
+        class Meta:
+            kind = "shelf"
+
+    def declare():
+        class Rack(Shelf):
+            class Meta:
+                knd = "rack"
+
+    with pytest.raises(TypeError, match="did you mean 'kind'") as refused:
+        declare()
+    await do(Shelf, "create")
+    assert len(await do.list(Shelf.scan())) == 1
+    # Its traceback keeps the half-made class alive, as an interactive session does.
+    assert refused.value.__traceback__ is not None
+
+
 def test_protocols(connection):
     keg, tank = Keg(level=1.0), Tank(level=1.0)
     assert isinstance(tank, Filling)

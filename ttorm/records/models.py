@@ -34,6 +34,7 @@ __all__ = [
     "check_kind",
     "check_makes",
     "check_mark",
+    "check_shows",
     "is_mark",
     "kind_rule",
     "model_of",
@@ -106,8 +107,7 @@ class ModelMeta(_Abstract):
         cls.__fields__ = fed_fields(cls, own_fields, cls.__meta__)
         cls.__targets__ = {spec.place: spec for spec in cls.__fields__.values()}
         check_targets(cls)
-        if cls.__meta__.kind is not None and "kind" in cls.__options__:
-            _kinds[cls.__meta__.kind] = cls
+        _register(cls)
         for table in cls.__meta__.indexes if "indexes" in cls.__options__ else ():
             table.__bind__(cls)
         return cls
@@ -240,6 +240,20 @@ def check_makes(model: Any) -> None:
         )
 
 
+def check_shows(model: Any) -> None:
+    """Refuse to show a Twin as a class that can have no records.
+
+    Raises:
+        TypeError: The class has abstract methods.
+    """
+    if missing := ", ".join(sorted(model.__abstractmethods__)):
+        raise TypeError(
+            f"{model.__name__} has abstract methods ({missing}) and shows no Twins itself: read "
+            "them through a class below it, or give those classes a Meta.kind that get() and "
+            "scan() tell them by"
+        )
+
+
 def is_mark(model: Any, spec: FieldSpec) -> bool:
     """Tell whether a field maps what says of which kind a Twin of the class is."""
     meta: Meta = model.__meta__
@@ -300,6 +314,16 @@ def _names_in(annotation: Any) -> set[str]:
 _kinds: dict[str, ModelMeta] = {}
 
 
+def _register(cls: ModelMeta) -> None:
+    """Have a class show the Twins of its kind."""
+    kind = cls.__meta__.kind
+    # A class with abstract methods has no records: the first one below it that may have shows them.
+    if kind is None or cls.__abstractmethods__:
+        return
+    if "kind" in cls.__options__ or kind not in _kinds:
+        _kinds[kind] = cls
+
+
 def model_of(described: Mapping[str, Any], asked: Any) -> Any:
     """Return the class that shows a Twin: the registered one of its kind, if it fits.
 
@@ -317,7 +341,10 @@ def model_of(described: Mapping[str, Any], asked: Any) -> Any:
         return registered
     if meta.abstract and _kinds_below(asked):
         return None
-    return asked if meta.kind is None or kind == meta.kind else None
+    if meta.kind is not None and kind != meta.kind:
+        return None
+    check_shows(asked)
+    return asked
 
 
 def check_kind(described: Mapping[str, Any], asked: Any, uuid: str | None) -> Any:
@@ -344,7 +371,10 @@ def kind_rule(model: Any) -> Expression | None:
     if meta.kind is None and not meta.abstract:
         return None
     own = [] if meta.kind is None else [meta.kind]
-    kinds = list(dict.fromkeys([*own, *_kinds_below(model)]))
+    below = _kinds_below(model)
+    if not below:
+        check_shows(model)
+    kinds = list(dict.fromkeys([*own, *below]))
     attribute = TWIN[meta.kind_key]
     if len(kinds) > 1:
         return attribute.in_(kinds)
@@ -355,7 +385,9 @@ def _kinds_below(model: type) -> list[str]:
     found: list[str] = []
     subclasses: list[type] = type.__subclasses__(model)
     for subclass in subclasses:
-        meta: Meta = subclass.__dict__["__meta__"]
+        meta: Meta | None = vars(subclass).get("__meta__")
+        if meta is None:
+            continue  # its body was refused, and somebody holds the error
         found += [] if meta.kind is None else [meta.kind]
         found += _kinds_below(subclass)
     return found

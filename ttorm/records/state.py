@@ -20,6 +20,7 @@ from ttorm.records.again import NEVER, Again
 from ttorm.records.cells import Cell
 from ttorm.records.items import Item
 from ttorm.records.lent import Lent
+from ttorm.records.models import check_shows
 from ttorm.records.parts import PERSONAL, Parts
 from ttorm.results import Plan, SaveResult, Stage
 from ttorm.sessions import Session, UnsavedChangesWarning, current_session, open_block
@@ -128,7 +129,9 @@ class TwinState(Parts):
 
     def shown_as(self, model: type[Record]) -> None:
         """Note that it was asked for as a class; the most special one knows its fields best."""
-        if issubclass(model, self.model):
+        # One with abstract methods is no class of a record: it stands for those below it.
+        general = self.model.__abstractmethods__ or issubclass(model, self.model)
+        if general and not model.__abstractmethods__:
             self.model = model
 
     def view(self, model: type[Record]) -> Any:
@@ -136,6 +139,7 @@ class TwinState(Parts):
         for known in self.views():
             if type(known) is model:
                 return known
+        check_shows(model)
         record: Record = object.__new__(model)
         self.adopt(record)
         return record
