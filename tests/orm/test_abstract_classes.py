@@ -33,7 +33,7 @@ class Vessel(Twin, Weighing):
 
 class Keg(Vessel):
     class Meta:
-        kind = "keg"
+        kind = "beer keg"
 
     register: Field[str | None] = identity("REG", default=None)
     count: Field[int] = entry(default=0, name="register")
@@ -48,7 +48,7 @@ class Keg(Vessel):
 
 class Tank(Filling, Vessel):
     class Meta:
-        kind = "tank"
+        kind = "storage tank"
 
     def kilograms(self) -> float:
         return self.level + 100

@@ -20,7 +20,6 @@ from ttorm import (
     ConfigurationError,
     EmulatorBatchCodec,
     ForbiddenError,
-    InvalidRequestError,
     NotFoundError,
     OperationOrderError,
     QuotaError,
@@ -463,7 +462,7 @@ def test_ordinary_objects(twins, sent):
     assert repr(batch.results()) == f"<Collection of results of {batch!r}>"
     assert not ttorm.inspect(batch).is_modified
     assert not sent
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(ValidationError, match="expected one of new, copying"):
         Batch.list(status="odd").all()
 
 

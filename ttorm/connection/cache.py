@@ -67,14 +67,21 @@ class Writing:
 
     Attributes:
         subject: What it is about.
+        reads: Operations whose answers it may change.
         overtaken: Whether another one has ended meanwhile, so that nobody knows which was later.
     """
 
-    __slots__ = ("overtaken", "subject")
+    __slots__ = ("overtaken", "reads", "subject")
 
-    def __init__(self, subject: str | None) -> None:
+    def __init__(self, subject: str | None, reads: Iterable[str]) -> None:
         self.subject = subject
+        self.reads = frozenset(reads)
         self.overtaken = False
+
+    def meets(self, drop: Drop) -> bool:
+        """Tell whether what another write drops is what this one changes."""
+        same = drop.operations is None or not self.reads.isdisjoint(drop.operations)
+        return same and drop.subject in (None, self.subject)
 
 
 class Cache:
@@ -190,9 +197,14 @@ class Cache:
 
     # Writes
 
-    def begin(self, subject: str | None) -> Writing:
-        """Note that a write is under way, until it has ended."""
-        writing = Writing(subject)
+    def begin(self, subject: str | None, reads: Iterable[str]) -> Writing:
+        """Note that a write is under way, until it has ended.
+
+        Args:
+            subject: What it is about; None when it has none yet.
+            reads: Operations whose answers it may change.
+        """
+        writing = Writing(subject, reads)
         with self._alone():
             self._writings.add(writing)
         return writing
@@ -247,7 +259,7 @@ class Cache:
             for key in [key for key in self._flights if drop.concerns(key)]:
                 self._flights.pop(key).stale = True
             for writing in self._writings:
-                if writing is not by and drop.subject in (None, writing.subject):
+                if writing is not by and writing.meets(drop):
                     writing.overtaken = True
         self._dropped += self._backend.drop(*drop)
 

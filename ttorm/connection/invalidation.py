@@ -28,7 +28,8 @@ def before_write(cache: Cache, request: ApiRequest) -> Writing | None:
     """Note that a write is about to be sent; `after_write` or `after_failure` end it."""
     if request.operation.method == "GET":
         return None
-    return cache.begin(request.arguments[0] if request.arguments else None)
+    subject = request.arguments[0] if request.arguments else None
+    return cache.begin(subject, _READS_OF_CATEGORY[request.operation.category])
 
 
 def after_write(
