@@ -344,8 +344,12 @@ def test_a_save_that_is_cut_off_before_its_repeat_leaves_a_record_that_looks_fir
     connect, emulator, others
 ):
     """The first request may still be on its way when the second one is not sent any more."""
-    policy = ttorm.RetryPolicy(base=60.0)
-    connection = connect(default=True, retry=policy)
+
+    class Patient(ttorm.RetryPolicy):
+        def delay(self, attempt, floor, random):
+            return 20.0
+
+    connection = connect(default=True, retry=Patient())
 
     async def main():
         twin = await Twin.acreate(entries={"n": 5}, description={"k": 5}, identities=["SN#1"])

@@ -584,6 +584,7 @@ async def test_without_receivers_nothing_is_computed(do, connection, monkeypatch
 @pytest.mark.parametrize("name", sorted(set(signals.__all__) - {"muted", *OF_REQUESTS}))
 def test_senders_that_would_never_be_heard_of(connection, name):
     signal, pump = getattr(signals, name), Pump(flow=1.0)
+    before = {*signal.receivers}
     for sender, cure in (("Pump", "Pump"), (pump, "Pump"), (connection, "Scooter")):
         with pytest.raises(TypeError, match=rf"^{name}\.connect.* a class of .* sender={cure}$"):
             signal.connect(print, sender=sender)
@@ -596,7 +597,7 @@ def test_senders_that_would_never_be_heard_of(connection, name):
             raise AssertionError
     with pytest.raises(TypeError, match=r"expected a function that takes \(sender, \*\*extra\)"):
         signal.connect("print")
-    assert not signal.receivers
+    assert {*signal.receivers} <= before
 
 
 @pytest.mark.parametrize("name", OF_REQUESTS)
