@@ -234,6 +234,19 @@ async def test_changing_a_container_that_a_newer_value_has_replaced_warns(
     assert (await do(tram, "save")).requests == 0
 
 
+async def test_changing_the_view_that_a_save_of_the_other_has_replaced_warns(do, connection, sent):
+    tram = await do(Tram, "create", settings={"x": [1]})
+    typed, plain = tram.settings, tram.ledger["settings"].value
+    typed["y"] = [2]
+    await do(tram, "save")
+    plain["z"] = [3]
+    sent.clear()
+    with pytest.warns(ttorm.UnsavedChangesWarning, match="settings.* read it again"):
+        await do(tram, "save")
+    assert sent == []
+    assert tram.settings == tram.ledger["settings"].value == {"x": [1], "y": [2]}
+
+
 async def test_a_container_that_was_given_up_changes_without_a_warning(do, connection, sent):
     twin = await do(Twin, "create", entries={"x": [1]})
     held = twin.ledger["x"].value

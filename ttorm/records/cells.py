@@ -268,10 +268,7 @@ class Cell:
         self.doubt()
         if self.touched and self._compare_with(self.base):
             # What says the same as the old value is no change: it follows the new one.
-            followers = [held for held in self._handouts if self._follows(held, base)]
-            if len(followers) < len(self._handouts):
-                self._replaced = next(held for held in self._handouts if held not in followers)
-                self._handouts = followers
+            self._keep_followers(base)
         self.base = base
         self.sent = False
 
@@ -298,8 +295,18 @@ class Cell:
             return False
         unchanged = self._agrees(now, known)
         self._assigned = NOTHING if unchanged else now
-        self._handouts = [held for held in self._handouts if self._follows(held, now)]
+        self._keep_followers(now)
         return unchanged
+
+    def _keep_followers(self, value: JSONValue) -> None:
+        """Let go of the containers that do not show a value; of the last, remember what it was."""
+        followers: list[_Handout] = []
+        for held in self._handouts:
+            if self._follows(held, value):
+                followers.append(held)
+            else:
+                self._replaced = held
+        self._handouts = followers
 
     def _is_changed(self, handout: _Handout) -> bool:
         return handout.print is None or self._print(handout) != handout.print
