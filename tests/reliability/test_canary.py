@@ -22,7 +22,7 @@ import canaries
 import pytest
 import rich.console
 import rich.pretty
-from canaries import HOOK, Cage, World, shown, strip, texts_of_error, walk
+from canaries import HOOK, Cage, shown, strip, texts_of_error, walk
 
 import ttorm
 from ttorm import (
@@ -78,16 +78,6 @@ class Tank(Twin):
 
 
 # The canaries
-
-
-@pytest.fixture
-def world(monkeypatch):
-    for name in ("TTORM_URL", "TTORM_SECRET", "TTORM_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    world = World()
-    monkeypatch.setattr("ttorm.connection.opening._default", world.connection)
-    yield world
-    world.emulator.close()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from time import time
 
 import canaries
 import pytest
-from canaries import HOOK, Cage, World, strip, texts_of_error
+from canaries import HOOK, Cage, strip, texts_of_error
 from redis_servers import shared_server
 
 import ttorm
@@ -24,16 +24,6 @@ from ttorm.emulator import Emulator
 
 PASSWORD = "S3cr3t-Passw0rd-of-Ann"
 NOBODY = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def world(monkeypatch):
-    for name in ("TTORM_URL", "TTORM_SECRET", "TTORM_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    world = World()
-    monkeypatch.setattr("ttorm.connection.opening._default", world.connection)
-    yield world
-    world.emulator.close()
 
 
 # Fresh from an answer
