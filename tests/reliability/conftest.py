@@ -8,7 +8,7 @@ from canaries import World
 
 @pytest.fixture
 def world(monkeypatch):
-    for name in ("TTORM_URL", "TTORM_SECRET", "TTORM_TOKEN"):
+    for name in ("TTORM_URL", "TTORM_SECRET", "TTORM_TOKEN", "TTORM_PIN", "TTORM_ADMIN_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     world = World()
     monkeypatch.setattr("ttorm.connection.opening._default", world.connection)

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from canaries import Cage, World, shown, walk
+from canaries import Cage, shown, walk
 from click.testing import CliRunner
 
 import ttorm
@@ -30,16 +30,6 @@ ACCOUNT = "00000000-0000-4000-8000-000000000000"
 
 class Pump(Twin):
     pressure: Field[float] = entry(default=1.0, history="1M")
-
-
-@pytest.fixture
-def world(monkeypatch):
-    for name in ("TTORM_URL", "TTORM_SECRET", "TTORM_TOKEN", "TTORM_PIN", "TTORM_ADMIN_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    world = World()
-    monkeypatch.setattr("ttorm.connection.opening._default", world.connection)
-    yield world
-    world.emulator.close()
 
 
 # Progress
