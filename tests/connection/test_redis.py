@@ -382,6 +382,24 @@ def test_a_drop_is_one_round_trip(program, monkeypatch):
     assert len(sent) == 3  # a look, and what was read
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "body"),
+    [
+        ("trace", [], None),
+        ("put_sticker", [TWIN], {"stickers": {}}),
+        ("create_user_secret_pin", [TWIN], {}),
+        ("create_user_token", [], {}),
+        ("create_upload_url", [], None),
+    ],
+)
+def test_a_write_of_what_is_never_kept_asks_no_server(program, monkeypatch, name, arguments, body):
+    one = program()
+    door = one.cache._shared.backend._door
+    monkeypatch.setattr(door, "send", lambda commands: pytest.fail(f"{commands} were sent"))
+    one.call(name, *arguments, body=body)
+    assert one.cache._shared.backend.statistics.failures == 0
+
+
 def test_what_could_not_be_delivered_goes_before_the_next_look(program, service):
     """As after a cancelled task."""
     one, two = program(), program()

@@ -250,6 +250,9 @@ class Cache:
         hear of it by `deliver`, or else with the next read.
         """
         drop = Drop(subject, scope, None if operations is None else frozenset(operations))
+        if drop.operations == frozenset():
+            # Of some areas nothing is kept: there is nothing to tell anybody.
+            return
         self._forget(drop, by)
         if self._shared is not None:
             self._shared.note(drop)
