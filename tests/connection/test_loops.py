@@ -15,6 +15,7 @@ from ttorm import NotLoadedError, RequestTimeoutError, StateError
 from ttorm.api.http import Limits
 from ttorm.api.retry import NO_RETRIES
 from ttorm.connection.http import HttpTransport
+from ttorm.connection.loops import search_once
 
 TWIN = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 PATIENCE = 20
@@ -321,3 +322,26 @@ def test_a_loop_that_ends_in_the_middle_of_requests(slow, connect):
     tasks = asyncio.run(main())
     assert all(task.cancelled() for task in tasks)
     gc.collect()
+
+
+def test_modules_that_are_not_there_are_searched_for_once(echo_server, connect, monkeypatch):
+    searched = []
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            searched.append(name)
+
+    async def main():
+        connection = connect(echo_server.url)
+        for _ in range(5):
+            await connection.acall("get_twin", TWIN)
+
+    asyncio.run(main())  # which imports what it needs
+    search_once.cache_clear()
+    monkeypatch.delitem(sys.modules, "sniffio", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    asyncio.run(main())
+    # Once to see whether it is there and, if it is, once to import it.
+    assert searched.count("sniffio") <= 2
+    assert set(searched) <= {"sniffio"}

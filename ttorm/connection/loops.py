@@ -6,11 +6,13 @@ import asyncio
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Coroutine
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias
 
 from ttorm.api.http import HttpResponse
 
-__all__ = ["LoopClient", "Loops"]
+__all__ = ["LoopClient", "Loops", "search_once"]
 
 
 class _Client(Protocol):
@@ -97,3 +99,14 @@ class LoopClient:
 
 Loops: TypeAlias = weakref.WeakKeyDictionary[Any, LoopClient]
 """The clients of all event loops that run."""
+
+
+@cache
+def search_once() -> None:
+    """Have what httpx imports in each request, if it can, searched for on the disk only once.
+
+    httpcore asks sniffio, several times a request, and anyio has not brought that along since 4.12.
+    Searching for it in vain takes about as long as the rest of the request.
+    """
+    if find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment] # Python's sign for "not there"
