@@ -207,6 +207,14 @@ def test_a_token_keeps_the_scope_of_what_it_was_made_from(signed, secret):
     assert signed(token=own, dictionary={"b": 1}).scope() != scopes[1]
 
 
+def test_what_tokens_carry_stays_when_what_was_given_changes():
+    """The scope is made once, tokens again and again."""
+    given = {"serial": {"number": 1}}
+    options = TokenOptions(secret_dict=given)
+    given["serial"]["number"] = given["other"] = 2
+    assert options.secret_dict == {"serial": {"number": 1}}
+
+
 # Connections that renew
 
 

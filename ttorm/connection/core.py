@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from datetime import datetime
 from io import BytesIO
 from types import TracebackType
@@ -107,7 +108,8 @@ class Connection:
             batch_codec = EmulatorBatchCodec()
         self.batch_codec = batch_codec
         self.requests = 0
-        self._dictionary = None if dictionary is None else dict(dictionary)
+        # Of its own all the way down: the scope of answers is that of what is sent.
+        self._dictionary = None if dictionary is None else deepcopy(dict(dictionary))
         self._blocking = blocking
         self._account: str | None = None
         self._beside: set[Any] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -68,14 +69,18 @@ class TokenOptions:
                 f"tokens of {self.lifetime!r} seconds that are renewed {self.ahead!r} seconds "
                 "ahead: expected two numbers, ahead shorter than lifetime and not negative"
             )
-        check_secret_dict(self.secret_dict)
+        object.__setattr__(self, "secret_dict", check_secret_dict(self.secret_dict))
 
     def __repr__(self) -> str:
         return f"TokenOptions(lifetime={self.lifetime!r}, ahead={self.ahead!r})"
 
 
 def check_secret_dict(secret_dict: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a token is to carry, or raise `ValidationError`."""
+    """Return what a token is to carry, whatever becomes of what was given.
+
+    Raises:
+        ValidationError: It is nothing that the platform takes.
+    """
     if secret_dict is None:
         return None
     if not isinstance(cast(object, secret_dict), Mapping):
@@ -86,7 +91,7 @@ def check_secret_dict(secret_dict: Mapping[str, Any] | None) -> dict[str, Any] |
     for key in secret_dict:
         check_description_key(key)
     check_json(dict(secret_dict), "secret_dict")
-    return dict(secret_dict)
+    return deepcopy(dict(secret_dict))
 
 
 class Credential(NamedTuple):
