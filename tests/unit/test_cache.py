@@ -249,6 +249,14 @@ def test_another_service_or_dictionary_is_another_scope(connect, service, cache)
     assert get(elsewhere) == {"number": 4}
 
 
+def test_a_dictionary_that_is_changed_later_changes_no_scope(connect, service):
+    given = {"team": "ops", "zones": ["north"]}
+    one, two = connect(dictionary=given), connect(dictionary={"team": "ops", "zones": ["south"]})
+    given["zones"][0] = "south"
+    assert get(one) == {"number": 1}
+    assert get(two) == {"number": 2}
+
+
 def test_a_token_and_a_secret_of_equal_text_are_equal(connect):
     """Both go the same way in the same header: the service cannot tell them apart either."""
     assert connect(secret=None, token="one").scope() == connect("one").scope()
@@ -505,6 +513,7 @@ READS = {
     "user": ("get_user", [OTHER]),
     "account": ("get_account", []),
     "whoami": ("who_am_i", []),
+    "database": ("get_database", ["default"]),
 }
 LEDGER = {"ledger", "owner's ledger", "values"}
 ALL = {name for name in READS if READS[name][1][:1] == [TWIN]}
@@ -570,6 +579,8 @@ FRESH_TWIN = {"creation_certificate": {"uuid": TWIN}, "status": "alive"}
         ("update_user_role", [OTHER], {"rules": {}}, (201, {}), set(READS)),
         ("delete_user_role", [OTHER], None, {}, set(READS)),
         ("delete_user_secret", [OTHER], None, {}, set(READS)),
+        ("create_user_secret", [OTHER, "a1b2c3"], None, (201, {"secret": "x"}), set(READS)),
+        ("update_database_ip_access", [OTHER], {"ips": {}}, {}, {"database"}),
         ("create_user", [], {"name": "ab", "role": OTHER}, (201, {}), {"user"}),
         ("update_account", [], {}, {}, {"account"}),
         ("put_sticker", [TWIN], {"stickers": {}}, {}, set()),
@@ -714,6 +725,34 @@ def test_a_failed_write_drops_what_is_in_doubt(connection, service, answer, erro
     with pytest.raises(error):
         connection.call("update_twin_ledger_entry", TWIN, body=ENTRIES)
     assert asked_again(connection) == dropped
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "dropped"),
+    [
+        ("update_user", [TWIN], set(READS)),
+        ("update_user_role", [TWIN], set(READS)),
+        ("delete_user_secret", [TWIN], set(READS)),
+        ("update_database", [OTHER], {"database", "other twin", "other ledger", "user"}),
+        ("update_account", [], {"account"}),
+        ("create_user", [], {"user"}),
+    ],
+)
+def test_what_is_in_doubt_may_show_elsewhere(connection, service, operation, arguments, dropped):
+    filled(connection, service)
+    body = None if operation.startswith("delete") else {"name": "ab"}
+    service.prepared = [(500, {})]
+    with pytest.raises((ServerError, OutcomeUnknownError)):
+        connection.call(operation, *arguments, body=body)
+    assert asked_again(connection) == dropped
+
+
+def test_a_refused_write_has_shown_nowhere_else(connection, service):
+    filled(connection, service)
+    service.prepared = [(403, {"subcode": 403535})]
+    with pytest.raises(ForbiddenError):
+        connection.call("update_user_role", TWIN, body={"name": "ab"})
+    assert asked_again(connection) == ALL
 
 
 def test_a_refused_read_drops_what_was_readable_before(connection, service):

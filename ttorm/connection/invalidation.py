@@ -38,7 +38,7 @@ def after_write(
     """Bring the cache up to date after a successful write."""
     if writing is None:
         return
-    effect = _EFFECTS.get(request.operation.name, _drop_category)
+    effect = _EFFECTS.get(request.operation.name, _drop_touched)
     effect(_Write(cache, scope, request, answer, writing))
     cache.end(writing)
 
@@ -57,10 +57,16 @@ def after_failure(
     """
     if writing is not None:
         cache.end(writing)
+    subject = request.arguments[0] if request.arguments else None
     if status == 401:
         cache.drop(scope=scope)
-    elif request.arguments and (status == 403 or writing is not None):
-        cache.drop(request.arguments[0])
+    elif subject is not None and (status == 403 or writing is not None):
+        cache.drop(subject)
+    if writing is not None and (status is None or status >= 500):
+        # It may have happened, and be seen beyond its subject.
+        touched, operations = _touched(request)
+        if touched is None:
+            cache.drop(operations=operations)
 
 
 def after_notification(cache: Cache, twin: str, trigger: str) -> None:
@@ -99,15 +105,19 @@ class _Write(NamedTuple):
             self.cache.put(key, self.answer, by=self.writing)
 
 
-def _drop_category(write: _Write) -> None:
-    request = write.request
-    subject = request.arguments[0] if request.arguments else None
-    write.drop(subject, _READS_OF_CATEGORY[request.operation.category])
+def _touched(request: ApiRequest) -> tuple[str | None, Iterable[str] | None]:
+    """Name the subject of a write and the reads that show it; None means all of them."""
+    operation, arguments = request.operation, request.arguments
+    if operation.name in _ACCESS_WRITES:
+        # Who may see what now, of anything, only the service knows.
+        return None, None
+    # A database may be kept as "default" too, which may be another one after a write.
+    alone = arguments and operation.category != "databases"
+    return arguments[0] if alone else None, _READS_OF_CATEGORY[operation.category]
 
 
-def _access_written(write: _Write) -> None:
-    # Who may see what now, of anything, only the service knows.
-    write.drop()
+def _drop_touched(write: _Write) -> None:
+    write.drop(*_touched(write.request))
 
 
 def _twin_written(write: _Write) -> None:
@@ -158,31 +168,31 @@ def _refresh_ledger(write: _Write, change: Callable[[dict[str, Any]], dict[str, 
 
 
 def _identity_updated(write: _Write) -> None:
-    _drop_category(write)
+    _drop_touched(write)
     write.keep("get_twin_identity", write.request.arguments)
 
 
 def _doc_updated(write: _Write) -> None:
-    _drop_category(write)
+    _drop_touched(write)
     write.keep("get_twin_doc", write.request.arguments)
 
 
-def _database_written(write: _Write) -> None:
-    # The same database may be kept as "default" too, which may be another one now.
-    write.drop(operations=_READS_OF_CATEGORY[write.request.operation.category])
-
-
+_ACCESS_WRITES = frozenset(
+    {
+        "update_user",
+        "delete_user",
+        "create_user_secret",
+        "update_user_secret",
+        "delete_user_secret",
+        "update_user_role",
+        "delete_user_role",
+    }
+)
 _READS_OF_TRIGGER = {
     "ledger.entry": _LEDGER_READS,
     "sticker": _READS_OF_CATEGORY["stickers"],
 }
 _EFFECTS: dict[str, Callable[[_Write], None]] = {
-    "update_user": _access_written,
-    "delete_user": _access_written,
-    "update_user_secret": _access_written,
-    "delete_user_secret": _access_written,
-    "update_user_role": _access_written,
-    "delete_user_role": _access_written,
     "create_twin": _twin_written,
     "update_twin": _twin_written,
     "terminate_twin": _twin_written,
@@ -192,7 +202,4 @@ _EFFECTS: dict[str, Callable[[_Write], None]] = {
     "delete_twin_ledger_entry": _entries_deleted,
     "update_twin_identity": _identity_updated,
     "update_twin_doc": _doc_updated,
-    "update_database": _database_written,
-    "update_database_user_access": _database_written,
-    "update_database_ip_access": _database_written,
 }
