@@ -384,6 +384,49 @@ def test_a_failed_leader_hands_over(connection, service, cache):
     assert service.count == 2
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["threads", "tasks"])
+def test_many_that_fail_do_not_fail_one_after_another(connection, service, cache, asynchronous):
+    """Who has waited twice asks by itself, together with all others."""
+    together, asked = threading.Barrier(4), []
+
+    def fail(request):
+        asked.append(request)
+        waiting = {1: 6, 2: 5}.get(len(asked), 0)
+        if not all(cache.boarded.acquire(timeout=PATIENCE) for _ in range(waiting)):
+            raise AssertionError("some did not wait")
+        if not waiting:
+            together.wait(PATIENCE)
+        raise TransportError("gone")
+
+    async def afail(request):
+        return await asyncio.to_thread(fail, request)
+
+    service.send, service.asend = fail, afail
+    request = api_request("get_twin", [TWIN])
+
+    async def main():
+        flows = (connection.arun(read(connection, request)) for _ in range(6))
+        return await asyncio.gather(*flows, return_exceptions=True)
+
+    outcomes = []
+
+    def work():
+        with pytest.raises(TransportError) as caught:
+            connection.run(read(connection, request))
+        outcomes.append(caught.value)
+
+    if asynchronous:
+        outcomes = asyncio.run(main())
+    else:
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert [str(error) for error in outcomes] == ["gone [transport]"] * 6
+    assert len(asked) == 6
+
+
 def test_a_cancelled_leader_hands_over(connection, service, cache):
     service.hold = threading.Event()
 

@@ -37,6 +37,8 @@ __all__ = ["Answer", "ask", "kept_answer", "outcome_unknown", "perform", "read"]
 R = TypeVar("R")
 _CARRIED = ("twins", "ledgers", "identities", "docs")
 """Areas of the API whose writes can go together with others."""
+_PATIENCE = 2
+"""How many reads of others, in vain, somebody waits for: else many would fail one after another."""
 _ONCE = frozenset({"create_user_secret"})
 """Operations whose answer is given once only."""
 
@@ -88,11 +90,11 @@ def read(
     key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
     if cache is None or key is None:
         return Answer((yield from perform(connection, request)), kept=False)
-    waited = False
+    waited = 0
     while True:
         if not fresh and (kept := cache.get(key)) is not None:
             return _kept(connection, kept, request)
-        flight, leads = cache.board(key, fresh=fresh)
+        flight, leads = cache.board(key, fresh=fresh or waited >= _PATIENCE)
         if leads:
             break
         fresh = not (yield from wait(flight.done))
@@ -102,7 +104,7 @@ def read(
         if not (late or fresh or flight.stale or flight.answer is None):
             cache.count_hit()
             return _kept(connection, flight.answer, request)
-        waited = True
+        waited += 1
     if not fresh and (kept := cache.peek(key)) is not None:
         # Landed between the look and the boarding.
         cache.land(flight, None)
