@@ -409,6 +409,27 @@ def test_what_could_not_be_delivered_goes_before_the_next_look(program, service)
     assert ask(one) == {"number": 2}
 
 
+def test_a_drop_is_not_taken_for_delivered_by_one_that_was_on_its_way(
+    program, service, monkeypatch
+):
+    one, two = program(), program()
+    door = one.cache._shared.backend._door
+    send = door.send
+
+    def slowly(commands):
+        replies = send(commands)
+        monkeypatch.undo()
+        ask(two)  # what was there before the write
+        one.cache.drop(TWIN)  # by a thread that has written meanwhile
+        return replies
+
+    monkeypatch.setattr(door, "send", slowly)
+    one.cache.drop()
+    one.run(one.cache.deliver())
+    one.run(one.cache.deliver())
+    assert ask(two) == ask(one) == {"number": 2}
+
+
 # Credentials and forgery
 
 
