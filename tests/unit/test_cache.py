@@ -236,6 +236,12 @@ def test_another_credential_never_sees_the_answer(connect, service):
     assert service.count == 2
 
 
+def test_transports_that_sign_by_themselves_share_nothing(connect):
+    one, two = (connect(None, transport=Service()) for _ in range(2))
+    two.transport.count = 100
+    assert (get(one), get(two)) == ({"number": 1}, {"number": 101})
+
+
 def test_another_service_or_dictionary_is_another_scope(connect, service, cache):
     plain = connect()
     pinned = connect(dictionary={"pin": "7"})

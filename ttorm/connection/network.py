@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import urandom
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -109,6 +110,7 @@ def injected(url: str, transport: Any, network: Network) -> dict[str, Any]:
         "address": base.lower() if emulator is None else emulator.address,
         "base_url": base,
         "transport": carrier,
-        "principal": getattr(transport, "user", None) or "",
+        # A transport may sign by itself, and nobody here knows as whom.
+        "principal": getattr(transport, "user", None) or urandom(16).hex(),
         "emulator": emulator,
     }
