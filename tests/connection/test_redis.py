@@ -595,6 +595,18 @@ def test_lost_marks_take_their_answers_along(program, service, peek, prefix):
     assert ask(one) == {"number": 4}
 
 
+def test_answers_that_nobody_asks_for_again_go(program, service, peek, prefix, monkeypatch):
+    """As those for request dictionaries that come once: each new one prolongs the life of all."""
+    monkeypatch.setattr("ttorm.connection.redis._MOST", 20)
+    one = program()
+    for number in range(50):
+        request = api_request("get_twin", [TWIN], dictionary={"number": number})
+        one.run(read(one, request))
+        assert peek.hlen(f"{prefix}of:{TWIN}") <= 20
+    one.run(read(one, request))
+    assert service.count == 50
+
+
 def test_nothing_stays_on_the_server_for_ever(program, peek, prefix):
     one = program()
     ask(one)

@@ -198,6 +198,16 @@ def test_the_least_recently_used_object_goes_first(service, connect):
     assert get(connection, "get_twin", OTHER) == {"number": 4}
 
 
+def test_answers_that_nobody_asks_for_again_go(connection, service, clock, cache):
+    """As those for request dictionaries that come once."""
+    for number in range(1_000):
+        clock.now += 1
+        get(connection, dictionary={"number": number})
+    cache.drop()
+    # All that are still good, and not many more.
+    assert 30 <= cache.statistics.dropped <= 64
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "query"),
     [

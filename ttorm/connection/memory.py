@@ -14,6 +14,9 @@ from ttorm.connection.keys import CacheKey, Drop
 
 __all__ = ["CacheBackend", "MemoryBackend"]
 
+_MANY = 64
+"""From how many answers of one subject, and at each doubling, the old ones are looked for."""
+
 
 @runtime_checkable
 class CacheBackend(Protocol):
@@ -93,7 +96,12 @@ class MemoryBackend:
         """Keep an answer."""
         with self._alone():
             answers = self._subjects.setdefault(key.subject, {})
-            answers[key] = (self._clock() + ttl, answer)
+            now, number = self._clock(), len(answers)
+            if number >= _MANY and number.bit_count() == 1:
+                # Those that nobody asks for again would stay for ever.
+                for over in [each for each, (end, _) in answers.items() if end <= now]:
+                    del answers[over]
+            answers[key] = (now + ttl, answer)
 
     def drop(
         self, subject: str | None, scope: str | None, operations: frozenset[str] | None

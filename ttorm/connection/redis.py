@@ -40,6 +40,8 @@ _ALL = "*"
 _LEASE = 60
 """Seconds within which an answer has to come, to be kept."""
 _DAY = 86_400
+_MOST = 10_000
+"""How many answers about one object are kept."""
 
 
 class RedisStatistics(NamedTuple):
@@ -197,13 +199,18 @@ class RedisBackend:
             # It came as JSON that ours cannot carry, such as half of a character.
             return
         subject, seconds = self._subject(key.subject), max(_LEASE, int(ttl) + 1)
-        yield from self._ask(
+        replies = yield from self._ask(
             [
                 ("HSET", subject, self._place(key), entry),
                 ("EXPIRE", subject, seconds, "NX"),
                 ("EXPIRE", subject, seconds, "GT"),
+                ("HLEN", subject),
             ]
         )
+        if replies is not None and replies[3] > _MOST:
+            # Each new one prolongs the life of all, also of those whose time is over.
+            self.note(Drop(key.subject))
+            yield from self.deliver()
 
     # Drops
 
