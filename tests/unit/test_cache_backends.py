@@ -209,6 +209,48 @@ def test_the_way_of_attributes_breaks_neither(connect):
     assert kept_answer(connection, request) is None
 
 
+def test_while_one_thread_forgets_what_was_told_no_other_reads_it(connect, monkeypatch):
+    class Told(Shared):
+        local = 30.0
+        told = ()
+
+        def listen(self):
+            yield from ()
+            return self
+
+        def news(self):
+            told, self.told = self.told, ()
+            return told
+
+    backend = Told()
+    connection = connect(backend)
+    assert ask(connection) == 1
+    backend.told = [Drop(TWIN)]
+    following, forgets, go = connection.cache._following, threading.Event(), threading.Event()
+    forget = following._forget
+
+    def slowly(drop):
+        forgets.set()
+        assert go.wait(20)
+        forget(drop)
+
+    monkeypatch.setattr(following, "_forget", slowly)
+    found = []
+    request = api_request("get_twin", [TWIN])
+    threads = [
+        threading.Thread(target=lambda: found.append(kept_answer(connection, request)))
+        for _ in range(2)
+    ]
+    threads[0].start()
+    assert forgets.wait(20)
+    threads[1].start()
+    threads[1].join(0.1)
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert found == [None, None]
+
+
 @pytest.mark.parametrize("answer", ["text", b"pickle", 5, [1], ("a", "b")])
 def test_what_is_no_answer_is_not_used(connect, caplog, answer):
     backend = Plain()

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ttorm.connection.keys import CacheKey, Drop
+from ttorm.connection.keys import EVERYTHING, CacheKey, Drop
 from ttorm.connection.memory import MemoryBackend
 from ttorm.connection.shared import Listener, SharedBackend
 from ttorm.flows import Flow
@@ -29,8 +29,13 @@ class FollowingBackend(MemoryBackend):
         self._shared = shared
         self._forget = forget
         self._listener: Listener | None = None
-        self._changing = threading.Lock()
         self._begins: int | None = None
+
+    def _renew(self) -> None:
+        # Held until what was heard is forgotten: no other thread reads on before that. Whoever is
+        # told by the log that nothing is heard may read through this itself.
+        self._hearing = threading.RLock()
+        super()._renew()
 
     def begin(self) -> Flow[Listener | None]:
         """Listen from now on; None when nobody tells, or somebody else is about to listen."""
@@ -42,7 +47,7 @@ class FollowingBackend(MemoryBackend):
             listener = yield from self._shared.listen()
         finally:
             self._begins = None
-        with self._changing:
+        with self._hearing:
             other, self._listener = self._listener, self._listener or listener
         if other is not None and listener is not None:
             listener.close()
@@ -50,24 +55,23 @@ class FollowingBackend(MemoryBackend):
 
     def follow(self) -> Listener | None:
         """Take in what was told; None when something may have been missed."""
-        listener = self._listener
-        if listener is None:
-            return None
-        try:
-            drops = listener.news()
-        except Exception:  # noqa: BLE001 # it may be the user's, and raise anything
-            drops = None
-        if drops is None:
-            with self._changing:
-                if self._listener is not listener:
-                    return None
-                self._listener = None
-                self.drop(None, None, None)
-            listener.close()
-            return None
-        for drop in drops:
-            self._forget(drop)
-        return listener
+        if self._process != os.getpid():
+            self._renew()
+        with self._hearing:
+            listener = self._listener
+            if listener is None:
+                return None
+            try:
+                drops = listener.news()
+            except Exception:  # noqa: BLE001 # it may be the user's, and raise anything
+                drops = None
+            for drop in (EVERYTHING,) if drops is None else drops:
+                self._forget(drop)
+            if drops is not None:
+                return listener
+            self._listener = None
+        listener.close()
+        return None
 
     def get(self, key: CacheKey) -> Mapping[str, Any] | None:
         """Return an answer that nobody has dropped, or None."""
