@@ -261,15 +261,14 @@ class _EmulatorReader:
         return await to_thread(self.read, query)
 
     def _table(self, query: Query) -> str:
-        from ttorm.emulator.tables import indexes_tables, timeseries_tables
+        from ttorm.emulator.tables import INDEXES, TIMESERIES, find_table
 
-        tables: Mapping[str, TimeseriesTable | IndexesTable]
+        table: TimeseriesTable | IndexesTable | None
         with self._emulator.store.transaction(write=False) as tx:
             if query.kind == "timeseries":
-                tables = timeseries_tables(tx, self._account)
+                table = find_table(tx, TIMESERIES, self._account, query.table)
             else:
-                tables = indexes_tables(tx, self._account)
-        table = tables.get(query.table)
+                table = find_table(tx, INDEXES, self._account, query.table)
         if table is None:
             raise NotFoundError(f"the account has no {query.kind} table {query.table!r}: create it")
         missing = sorted(query.refs - {KEYS[query.kind], *table.columns.names})

@@ -18,7 +18,13 @@ from ttorm.emulator.logs import report
 from ttorm.emulator.publications import events_of
 from ttorm.emulator.rows import EntryRow, TwinRow
 from ttorm.emulator.rules import Effort, holds
-from ttorm.emulator.tables import IndexesTable, TimeseriesTable, indexes_tables, timeseries_tables
+from ttorm.emulator.tables import (
+    INDEXES,
+    TIMESERIES,
+    IndexesTable,
+    TimeseriesTable,
+    tables_of,
+)
 from ttorm.emulator.templates import Room
 from ttorm.emulator.variables import of_caller, of_entry, of_twin
 
@@ -108,7 +114,7 @@ class Feed:
         self._series: dict[str, TimeseriesTable] | None = None
         self._indexes: dict[str, IndexesTable] = {}
         if "indexes" in call.policy.services:
-            self._indexes = indexes_tables(call.tx, account)
+            self._indexes = tables_of(call.tx, INDEXES, account)
 
     def take(self, twin: str, changes: Iterable[Change], ledger: Ledger) -> list[str] | None:
         """Write what follows from the changes of one Ledger.
@@ -151,7 +157,7 @@ class Feed:
                 message(f"{_BAD_LEDGER} Attempt to use a disabled Timeseries service", twin=twin)
             ]
         if self._series is None:
-            self._series = timeseries_tables(self._call.tx, self._account)
+            self._series = tables_of(self._call.tx, TIMESERIES, self._account)
         messages: list[str] = []
         for entry, change in ((change.new, change) for change in fed if change.new):
             for name, templates in (entry.timeseries or {}).items():

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ttorm.emulator.columns import Columns
 from ttorm.emulator.history import period_start
-from ttorm.emulator.rows import from_json
+from ttorm.emulator.policy import Service
+from ttorm.emulator.rows import from_json, to_json
 from ttorm.emulator.sql import drop_before, stats
 from ttorm.emulator.store import Row, Store, Transaction
 
 __all__ = [
+    "INDEXES",
+    "TIMESERIES",
     "IndexesTable",
+    "Kind",
     "TimeseriesTable",
+    "delete_table",
     "drop_expired",
-    "indexes_tables",
+    "find_table",
+    "insert_table",
     "stats_of",
-    "timeseries_tables",
+    "tables_of",
+    "update_table",
 ]
+
+# What stands in the statements for names of tables and columns is written in this module.
+# ruff: noqa: S608
 
 
 class TimeseriesTable(NamedTuple):
@@ -59,6 +69,24 @@ class TimeseriesTable(NamedTuple):
         fields["defaults"] = None if row["defaults"] is None else from_json(row["defaults"])
         return cls(**fields)
 
+    def to_row(self) -> dict[str, Any]:
+        """Return what `from_row` reads."""
+        return self._asdict() | {
+            "dimensions": self.dimensions.to_json(),
+            "measurements": self.measurements.to_json(),
+            "defaults": None if self.defaults is None else to_json(self.defaults),
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """What answers tell that only tables of this kind have."""
+        return {
+            "dimensions": self.dimensions.shown(),
+            "measurements": self.measurements.shown(),
+            "defaults": self.defaults,
+            "retention": self.retention,
+            "chunk": self.chunk,
+        }
+
 
 class IndexesTable(NamedTuple):
     """An Indexes table.
@@ -94,17 +122,83 @@ class IndexesTable(NamedTuple):
         fields["templates"] = from_json(row["templates"])
         return cls(**fields)
 
+    def to_row(self) -> dict[str, Any]:
+        """Return what `from_row` reads."""
+        properties, templates = self.properties.to_json(), to_json(self.templates)
+        return self._asdict() | {"properties": properties, "templates": templates}
 
-def timeseries_tables(tx: Transaction, account: str) -> dict[str, TimeseriesTable]:
-    """Read an account's Timeseries tables by name."""
-    rows = tx.rows("SELECT * FROM timeseries_tables WHERE account = ? ORDER BY name", account)
-    return {row["name"]: TimeseriesTable.from_row(row) for row in rows}
+    def shown(self) -> dict[str, Any]:
+        """What answers tell that only tables of this kind have."""
+        return {
+            "rule": self.rule,
+            "properties": self.properties.shown(),
+            "templates": {"properties": self.templates},
+        }
 
 
-def indexes_tables(tx: Transaction, account: str) -> dict[str, IndexesTable]:
-    """Read an account's Indexes tables by name."""
-    rows = tx.rows("SELECT * FROM indexes_tables WHERE account = ? ORDER BY name", account)
-    return {row["name"]: IndexesTable.from_row(row) for row in rows}
+T = TypeVar("T", TimeseriesTable, IndexesTable)
+
+
+class Kind(NamedTuple, Generic[T]):
+    """What tells the tables of one service from those of the other.
+
+    Attributes:
+        service: Name of the service, which bodies have, too.
+        title: How messages call it.
+        argument: What paths call the name of a table.
+        prefix: How the names of SQL tables begin.
+        model: A table.
+    """
+
+    service: Service
+    title: str
+    argument: str
+    prefix: str
+    model: type[T]
+
+    @property
+    def stored(self) -> str:
+        """Where the store has the descriptions."""
+        return f"{self.service}_tables"
+
+
+TIMESERIES = Kind("timeseries", "Timeseries", "timeseries", "ts", TimeseriesTable)
+INDEXES = Kind("indexes", "Indexes", "index", "ix", IndexesTable)
+
+
+def tables_of(tx: Transaction, kind: Kind[T], account: str) -> dict[str, T]:
+    """Read an account's tables of one kind by name."""
+    rows = tx.rows(f"SELECT * FROM {kind.stored} WHERE account = ? ORDER BY name", account)
+    return {row["name"]: kind.model.from_row(row) for row in rows}
+
+
+def find_table(tx: Transaction, kind: Kind[T], account: str, name: str) -> T | None:
+    """Read a table, if the account has one of that name."""
+    row = tx.row(f"SELECT * FROM {kind.stored} WHERE account = ? AND name = ?", account, name)
+    return None if row is None else kind.model.from_row(row)
+
+
+def insert_table(tx: Transaction, kind: Kind[T], table: T) -> None:
+    """Keep a new table."""
+    row = table.to_row()
+    marks = ", ".join("?" * len(row))
+    tx.run(f"INSERT INTO {kind.stored} ({', '.join(row)}) VALUES ({marks})", *row.values())
+
+
+def update_table(tx: Transaction, kind: Kind[T], table: T) -> None:
+    """Keep a table as it is now."""
+    row = table.to_row()
+    changes = ", ".join(f"{name} = ?" for name in row)
+    tx.run(
+        f"UPDATE {kind.stored} SET {changes} WHERE account = ? AND name = ?",
+        *row.values(),
+        *(table.account, table.name),
+    )
+
+
+def delete_table(tx: Transaction, kind: Kind[T], table: T) -> None:
+    """Forget a table."""
+    tx.run(f"DELETE FROM {kind.stored} WHERE account = ? AND name = ?", table.account, table.name)
 
 
 def stats_of(tx: Transaction, table: TimeseriesTable | IndexesTable) -> dict[str, int]:

@@ -13,11 +13,12 @@ from ttorm.emulator.handlers.users import find_user
 from ttorm.emulator.rows import from_json, to_json
 from ttorm.emulator.store import Row
 from ttorm.emulator.tables import (
+    INDEXES,
+    TIMESERIES,
     IndexesTable,
     TimeseriesTable,
-    indexes_tables,
     stats_of,
-    timeseries_tables,
+    tables_of,
 )
 
 __all__ = ["LONGEST_NOTE", "PERMISSIONS", "database_at", "default_database"]
@@ -127,8 +128,8 @@ def update_database(call: Call) -> dict[str, Any]:
 
 def _database_object(call: Call, database: _Database) -> dict[str, Any]:
     tables: list[TimeseriesTable | IndexesTable] = [
-        *timeseries_tables(call.tx, call.account).values(),
-        *indexes_tables(call.tx, call.account).values(),
+        *tables_of(call.tx, TIMESERIES, call.account).values(),
+        *tables_of(call.tx, INDEXES, call.account).values(),
     ]
     return {
         "uuid": database.uuid,

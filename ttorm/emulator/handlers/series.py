@@ -9,7 +9,7 @@ from ttorm.api.names import TABLE_NAME
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.body import check_fields, check_mapping, check_template
 from ttorm.emulator.call import Call
-from ttorm.emulator.tables import timeseries_tables
+from ttorm.emulator.tables import TIMESERIES, tables_of
 
 __all__ = [
     "check_log",
@@ -67,7 +67,7 @@ def check_log(call: Call, tables: Iterable[str]) -> None:
     if not names:
         return
     call.require_service("timeseries")
-    known = timeseries_tables(call.tx, call.account)
+    known = tables_of(call.tx, TIMESERIES, call.account)
     for name in names:
         if name not in known:
             raise Fault(404653, f"There is no Timeseries table {name!r}.")
@@ -88,7 +88,7 @@ def check_series(call: Call, timeseries: Iterable[dict[str, Any] | None]) -> Non
     if not named or call.policy.series_of_entries == "logged":
         return
     call.require_service("timeseries")
-    known = timeseries_tables(call.tx, call.account)
+    known = tables_of(call.tx, TIMESERIES, call.account)
     for name, templates in named:
         if name not in known:
             raise Fault(404653, f"There is no Timeseries table {name!r}.")
