@@ -270,6 +270,26 @@ def test_the_way_of_attributes_asks_no_server(program):
     assert kept_answer(near, api_request("get_twin", [TWIN])).body == {"number": 1}
 
 
+@BOTH
+def test_what_is_closed_leaves_no_connection(program, service, peek, asynchronous):
+    name = f"t{uuid4().hex}"
+
+    def connections():
+        return [client for client in peek.client_list() if client["name"] == name]
+
+    one, two = program(url=f"{SERVER}?client_name={name}", local=30), program()
+    backend = one.cache._shared.backend
+    assert ask(one) == ask(one) == {"number": 1}
+    assert len(connections()) == 2  # one of commands, one that listens
+    asyncio.run(backend.aclose()) if asynchronous else backend.close()
+    end = time.monotonic() + 20
+    while connections():  # the server takes note of it a little later
+        assert time.monotonic() < end
+    # Nothing is heard meanwhile, and what was heard before is not believed.
+    write(two)
+    assert ask(one) == {"number": 3}
+
+
 # Clients of one's own
 
 

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -121,6 +122,7 @@ class RedisBackend:
         self._clock = clock
         self._found = self._missed = self._tampered = self._failures = 0
         self._down_until: float | None = None
+        self._listeners: weakref.WeakSet[RedisListener] = weakref.WeakSet()
         self._renew()
 
     def _renew(self) -> None:
@@ -343,12 +345,15 @@ class RedisBackend:
         if not self._may_ask():
             return None
         try:
-            return (
-                yield from listening(self._door, self._channel, lambda: self._failures, self._fail)
+            listener = yield from listening(
+                self._door, self._channel, lambda: self._failures, self._fail
             )
         except UnreachableError as error:
             self._fail(error)
             return None
+        with self._alone():
+            self._listeners.add(listener)
+        return listener
 
     # Its end
 
@@ -357,11 +362,19 @@ class RedisBackend:
 
         A client of your own stays open. A closed backend opens them again when it is used.
         """
+        self._hush()
         self._door.close()
 
     @twin_of(close)
     async def aclose(self) -> None:
+        self._hush()
         await self._door.aclose()
+
+    def _hush(self) -> None:
+        with self._alone():
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.close()
 
 
 def _mark() -> str:

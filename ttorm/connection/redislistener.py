@@ -40,7 +40,7 @@ class RedisListener:
         self._losses, self._before = losses, losses()
         self._fail = fail
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._process, self._closed = os.getpid(), False
         self._checked, self._awaited = monotonic(), False
         connection.connect()
         connection.send_command("SUBSCRIBE", channel)
@@ -49,15 +49,18 @@ class RedisListener:
     def news(self) -> list[Drop] | None:
         """Return what was dropped since the last time, without waiting."""
         # A forked child does not share its parent's connection.
-        if self._process != os.getpid() or self._losses() != self._before:
+        if self._closed or self._process != os.getpid() or self._losses() != self._before:
             return None
         try:
             with self._lock:
-                return [_heard(message) for message in self._taken()]
+                drops = [_heard(message) for message in self._taken()]
         except Exception as error:  # noqa: BLE001 # whatever it is, something may be missed
-            self.close()
-            self._fail(UnreachableError(reason(error)))
+            if not self._closed:
+                self.close()
+                self._fail(UnreachableError(reason(error)))
             return None
+        # What was closed meanwhile may have opened itself again, and hears nothing.
+        return None if self._closed else drops
 
     def _taken(self) -> list[bytes]:
         found: list[bytes] = []
@@ -78,6 +81,7 @@ class RedisListener:
 
     def close(self) -> None:
         """Stop listening."""
+        self._closed = True
         self._connection.disconnect()
 
 
