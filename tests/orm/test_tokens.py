@@ -207,6 +207,19 @@ def test_a_token_keeps_the_scope_of_what_it_was_made_from(signed, secret):
     assert signed(token=own, dictionary={"b": 1}).scope() != scopes[1]
 
 
+async def test_a_token_that_has_ended_reads_nothing_that_others_keep(do, signed, secret, emulator):
+    cache = ttorm.Cache()
+    one = signed(secret=secret, cache=cache)
+    with ttorm.session(one):
+        token = Token.create(valid_until=datetime.now(UTC) + HOUR)
+    two = signed(token=token, cache=cache)
+    assert await do(one, "whoami") == await do(two, "whoami")
+    emulator.clock.advance(3_601)
+    await do(one, "whoami")
+    with pytest.raises(UnauthorizedError):
+        await do(two, "whoami")
+
+
 def test_what_tokens_carry_stays_when_what_was_given_changes():
     """The scope is made once, tokens again and again."""
     given = {"serial": {"number": 1}}

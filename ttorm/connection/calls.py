@@ -28,7 +28,7 @@ from ttorm.connection.patience import Circuit, Patience
 from ttorm.flows import Flow, carry, collecting, send, sleep, wait
 
 if TYPE_CHECKING:
-    from ttorm.connection.cache import Cache, Flight
+    from ttorm.connection.cache import Cache, CacheKey, Flight
     from ttorm.connection.core import Connection
     from ttorm.connection.credentials import Credential
 
@@ -64,8 +64,7 @@ class _Attempt(NamedTuple):
 
 def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
     """Look into the cache, without a flow: the way of every hit."""
-    cache = connection.cache
-    key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
+    cache, key = connection.cache, _key(connection, request)
     kept = None if cache is None or key is None else cache.peek(key)
     if cache is None or kept is None or (cache.negative and is_absence(kept)):
         return None
@@ -73,6 +72,14 @@ def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
     if connection.hooks or connection.log.is_verbose():
         tell_of_hit(connection, request)
     return Answer._make((dict(kept), True))
+
+
+def _key(connection: Connection, request: ApiRequest) -> CacheKey | None:
+    """Name what is kept; None when nothing is, or not for this connection."""
+    cache = connection.cache
+    if cache is None or connection.credentials.has_ended:
+        return None
+    return cache.key(connection.scope(request.dictionary), request)
 
 
 def read(
@@ -86,8 +93,7 @@ def read(
         fresh: Ask the service whatever is kept.
         ttl: Seconds the answer is kept; None leaves it to the cache.
     """
-    cache = connection.cache
-    key = None if cache is None else cache.key(connection.scope(request.dictionary), request)
+    cache, key = connection.cache, _key(connection, request)
     if cache is None or key is None:
         return Answer((yield from perform(connection, request)), kept=False)
     waited = 0

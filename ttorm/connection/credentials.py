@@ -215,6 +215,11 @@ class Credentials:
         soon = self._now() >= max(current.ends - self._tokens.ahead, self._pause_until)
         return soon or self._is_over(current)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is a token that has ended, which may know what others go on reading."""
+        return self.current.ends is not None and self.secret is None and self._is_over(self.current)
+
     def _is_over(self, credential: Credential) -> bool:
         return credential.ends is not None and self._now() >= credential.ends
 
