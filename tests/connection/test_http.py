@@ -590,6 +590,19 @@ def test_an_upload_that_breaks_closes_its_file(raw_server, connect, closed_port)
     assert all(reader.closed for reader in source.readers)
 
 
+@pytest.mark.parametrize("told", [99_000, 101_000])
+def test_an_upload_of_another_length_than_was_told(serve, connect, base_url, told):
+    serve(Response(status=200))
+    source = Source(b"x" * 100_000)
+    transport = connect().transport
+    request = HttpRequest("PUT", f"{base_url}/uploads/1", {}, Upload(source.open, told))
+    with pytest.raises(ttorm.ValidationError, match="has changed its length while it was sent"):
+        transport.send(request)
+    with pytest.raises(ttorm.ValidationError, match="has changed its length while it was sent"):
+        asyncio.run(transport.asend(request))
+    assert all(reader.closed for reader in source.readers)
+
+
 def test_addresses_that_no_library_can_use(connect):
     transport = connect().transport
     for url in ("http://host:port/?token=t0ken", "no-scheme?token=t0ken", "http://\0/?token=t0ken"):

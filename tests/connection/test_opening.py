@@ -384,6 +384,15 @@ def test_a_credential_that_others_could_read_is_warned_of(connect):
         connect(url, secret=SECRET)  # warnings are errors here
 
 
+def test_trust_that_checks_no_names_is_warned_of(connect):
+    """Whoever has a certificate of a trusted authority could answer."""
+    trust = ssl.create_default_context()
+    connect("https://x.test", secret=SECRET, tls=trust)
+    trust.check_hostname = False
+    with pytest.warns(UserWarning, match="certificates or their names are not checked"):
+        connect("https://x.test", secret=SECRET, tls=trust)
+
+
 def test_nothing_shows_the_credential(connect):
     connection = connect("https://x.test", secret=SECRET, dictionary={"pin": "77"})
     assert SECRET not in f"{connection} {connection!r} {vars(connection)}"

@@ -150,5 +150,5 @@ def test_unchecked_certificates_are_warned_of():
     careless = ssl.create_default_context()
     careless.check_hostname = False
     careless.verify_mode = ssl.CERT_NONE
-    with pytest.warns(UserWarning, match="certificates are not checked"):
+    with pytest.warns(UserWarning, match="certificates or their names are not checked"):
         ttorm.connect("https://localhost:1", secret="made-up", tls=careless, default=False)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing
 from math import inf
 from time import monotonic
 from typing import IO
 
-from ttorm.api.errors import RequestTimeoutError, ResponseFormatError, ResponseTooLargeError
+from ttorm.api.errors import (
+    RequestTimeoutError,
+    ResponseFormatError,
+    ResponseTooLargeError,
+    ValidationError,
+)
 from ttorm.api.http import HttpRequest, HttpResponse, Limits, Upload
 
 __all__ = ["Intake", "achunks", "chunks"]
@@ -105,20 +111,42 @@ class Intake:
         return HttpResponse(self._status, self._headers, b"".join(self._parts))
 
 
+class _Measured:
+    """Reads a body that is sent, of which the head of the request has told the length."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._reader: IO[bytes] = upload.open()
+        self._left = upload.size
+        self.close = self._reader.close
+
+    def read(self) -> bytes:
+        """Read the next chunk.
+
+        Raises:
+            ValidationError: There is more or less of it than was told.
+        """
+        chunk = self._reader.read(_CHUNK)
+        self._left -= len(chunk)
+        if self._left < 0 or (self._left and not chunk):
+            raise ValidationError(
+                "the file has changed its length while it was sent: send it again when nobody "
+                "writes to it",
+                code="hash-mismatch",
+            )
+        return chunk
+
+
 def chunks(upload: Upload) -> Iterator[bytes]:
     """Read a body that is sent."""
-    with upload.open() as reader:
-        while chunk := reader.read(_CHUNK):
+    with closing(_Measured(upload)) as reader:
+        while chunk := reader.read():
             yield chunk
 
 
 async def achunks(upload: Upload) -> AsyncIterator[bytes]:
     """Read a body that is sent, beside the event loop."""
-    import asyncio
+    from asyncio import to_thread
 
-    reader: IO[bytes] = await asyncio.to_thread(upload.open)
-    try:
-        while chunk := await asyncio.to_thread(reader.read, _CHUNK):
+    with closing(await to_thread(_Measured, upload)) as reader:
+        while chunk := await to_thread(reader.read):
             yield chunk
-    finally:
-        reader.close()

@@ -39,11 +39,16 @@ def served(url: str, network: Network) -> dict[str, Any]:
     from ttorm.connection.http import HttpTransport
 
     base = url.rstrip("/")
-    unchecked = network.tls is not None and not network.tls.verify_mode
+    # Who checks certificates and no names believes whoever has one of a trusted authority.
+    unchecked = network.tls is not None and not network.tls.check_hostname
     if unchecked or not _is_private(base):
         import warnings
 
-        reason = "certificates are not checked" if unchecked else "http:// is not encrypted"
+        reason = (
+            "certificates or their names are not checked"
+            if unchecked
+            else "http:// is not encrypted"
+        )
         warnings.warn(
             f"{reason}: whoever is between here and {base} can read the credential and answer in "
             "its place",
