@@ -34,6 +34,7 @@ from ttorm import (
 )
 from ttorm.api.http import HttpRequest, Limits, Upload
 from ttorm.connection import blocking, http
+from ttorm.connection.bodies import Intake
 from ttorm.connection.http import LIBRARY, HttpTransport
 
 SECRET = "S3cret+of/the-test"
@@ -184,6 +185,19 @@ def test_compressed_answers(serve, connect, do, encoding, compress):
     body = compress(json.dumps(twins).encode())
     serve(Response(body, headers={"content-encoding": encoding}))
     assert do(connect(), "call", "scan_twins") == twins
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_memory_than_its_bytes():
+    intake = Intake(HttpRequest("GET", "http://x.test"), 200, {}, Limits())
+    tracemalloc.start()
+    try:
+        for number in range(100_000):
+            intake.feed(b"%d" % (10 + number % 90))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+    assert len(intake.finish().body) == 200_000
 
 
 def test_a_gzip_bomb_costs_no_memory(serve, connect, do):

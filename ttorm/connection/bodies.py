@@ -42,8 +42,8 @@ class Intake:
         self._limits = limits
         seconds = limits.answer if self._sink is None else None
         self._until = inf if seconds is None else monotonic() + seconds
-        self._parts: list[bytes] = []
-        self._size = 0
+        # In one piece: however small the chunks are, it takes no more memory than its bytes.
+        self._body = bytearray()
         self._begun = False
         encoding = self._headers.pop("content-encoding", "").lower() or "identity"
         if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
@@ -88,13 +88,12 @@ class Intake:
         if self._sink is not None:
             self._sink.write(data)
             return
-        self._size += len(data)
-        if self._size > self._limits.body:
+        if len(self._body) + len(data) > self._limits.body:
             raise ResponseTooLargeError(
                 f"the answer has more than {self._limits.body:,} bytes decompressed: "
                 "ask for less at once, or raise Limits(body=...)"
             )
-        self._parts.append(data)
+        self._body += data
 
     def finish(self) -> HttpResponse:
         """Give the whole answer.
@@ -108,7 +107,7 @@ class Intake:
                 raise ResponseFormatError("the answer's compressed body is cut short")
             if self._inflate.unused_data:
                 raise ResponseFormatError("the answer goes on after the end of its compressed body")
-        return HttpResponse(self._status, self._headers, b"".join(self._parts))
+        return HttpResponse(self._status, self._headers, bytes(self._body))
 
 
 class _Measured:
