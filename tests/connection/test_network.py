@@ -344,6 +344,19 @@ def test_the_environments_proxy_that_does_not_run(closed_port, connect, do, monk
     assert not caught.value.sent
 
 
+@pytest.mark.parametrize("place", ["127.0.0.1", "localhost"])
+def test_the_environments_proxy_is_not_told_what_stays_here(
+    raw_server, closed_port, do, answer, monkeypatch, place
+):
+    """It would read the credential, and has a machine of its own by these names."""
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, closed_port)
+    server = raw_server(answer(b"{}"))
+    url = server.url.replace("127.0.0.1", place)
+    with ttorm.connect(url, secret="s", default=False) as connection:
+        assert do(connection, "call", "get_account") == {}
+
+
 def test_a_proxy_that_refuses_has_sent_nothing(raw_server, do, answer):
     """So a write is repeated, and at the end it is known not to have happened."""
     server = raw_server(answer(b"", "407 Who are you"))
@@ -373,11 +386,12 @@ def test_addresses_that_nobody_has(url):
         ttorm.connect(url, secret="s", default=False)
 
 
-def test_an_address_of_a_file_that_nobody_has(connect, do):
+@pytest.mark.parametrize("place", [f"{'a' * 64}.test", "127.0.0.1:99999"])
+def test_an_address_of_a_file_that_nobody_has(connect, do, place):
     transport = connect().transport
     for send in (transport.send, lambda request: asyncio.run(transport.asend(request))):
         with pytest.raises(TransportError, match="cannot be used") as caught:
-            send(HttpRequest("GET", f"https://{'a' * 64}.test/?token=t0ken"))
+            send(HttpRequest("GET", f"https://{place}/?token=t0ken"))
         assert not caught.value.sent
         assert "t0ken" not in str(caught.value)
 
@@ -390,6 +404,9 @@ def test_an_address_of_a_file_that_nobody_has(connect, do):
         ("/v2/t0ken", "leads elsewhere on its server, and"),
         ("/v2//t0ken", "leads elsewhere on its server, and"),
         ("/v2?next=https://t0ken", "leads elsewhere on its server, and"),
+        ("javascript:t0ken", "leads to javascript:, and"),
+        ("http://xn--a.b/t0ken", "leads to http://xn--a.b, and"),
+        ("http://[::1/t0ken", "leads to an address that cannot be read, and"),
     ],
 )
 def test_redirects_say_where_they_lead(raw_server, connect, do, answer, location, text):

@@ -314,6 +314,7 @@ async def test_redirects_are_followed_without_the_credential(do, connection, wir
     [
         ("/again", "more than 5 redirects"),
         ("http://ann:pw@elsewhere/x", "from https to http://elsew"),
+        ("https://[::1", "leads to none that can be read"),
     ],
 )
 async def test_redirects_that_are_not_followed(do, connection, wire, location, message):

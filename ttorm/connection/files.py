@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 from ttorm.api.errors import ResponseFormatError, TransportError
 from ttorm.api.http import HttpRequest, HttpResponse, origin
@@ -15,7 +16,7 @@ from ttorm.flows import Flow, send, sleep
 if TYPE_CHECKING:
     from ttorm.connection.core import Connection
 
-__all__ = ["check_step", "exchange"]
+__all__ = ["exchange", "step"]
 
 
 def exchange(
@@ -57,14 +58,19 @@ def exchange(
         yield from sleep(pause)
 
 
-def check_step(before: str, after: str) -> None:
-    """Refuse a way that begins encrypted and does not stay so.
+def step(before: str, after: str) -> str:
+    """Give the address that another one leads to.
 
     Raises:
-        ResponseFormatError: That.
+        ResponseFormatError: It leads to none, or from an encrypted one to one that is not.
     """
-    if before.lower().startswith("https:") and not after.lower().startswith("https:"):
+    try:
+        target = urljoin(before, after)
+    except ValueError:
+        raise ResponseFormatError("the file's address leads to none that can be read") from None
+    if before.lower().startswith("https:") and not target.lower().startswith("https:"):
         raise ResponseFormatError(
-            f"the file's address leads from https to {origin(after)}, where it would not be "
+            f"the file's address leads from https to {origin(target)}, where it would not be "
             "encrypted"
         )
+    return target

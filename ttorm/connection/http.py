@@ -14,6 +14,7 @@ import weakref
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from ttorm.api.credentials import masked
 from ttorm.api.errors import ConfigurationError, RequestTimeoutError, StateError, TransportError
@@ -49,6 +50,11 @@ _FAILURES = (httpx.HTTPError, ssl.SSLError)
 _PHASES: dict[type, str] = {
     httpx.ConnectTimeout: "connect", httpx.WriteTimeout: "write", httpx.PoolTimeout: "pool"
 }  # fmt: skip
+
+
+# A proxy that the environment names would read the credential, and has another machine by these
+# names than who asks. None stands for the way without one.
+_HERE = {f"all://{name}": None for name in ("localhost", "*.localhost", "127.0.0.1", "[::1]")}
 
 
 class HttpTransport:
@@ -238,10 +244,11 @@ class HttpTransport:
                 extensions={"timeout": self._timeout, **extensions},
             )
             if "authorization" not in headers:
-                # Names the service may have given, which no library checks.
+                # The service may have given it, and the libraries check neither name nor port.
                 built.url.host.encode("idna")
+                _ = urlsplit(request.url).port
                 built.url = _Unlogged(request.url)
-        except (httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise TransportError(
                 f"the address cannot be used ({error}): check the connection's URL", sent=False
             ) from None
@@ -249,6 +256,7 @@ class HttpTransport:
 
     def _intake(self, request: HttpRequest, response: httpx.Response) -> Intake:
         headers = {name.lower(): value for name, value in response.headers.items()}
+        headers.update(response.extensions.get(_LOCATION, {}))
         intake = Intake(request, response.status_code, headers, self._limits)
         if response.is_stream_consumed:
             # A transport in place of the network may have read and decoded it already.
@@ -262,7 +270,9 @@ class HttpTransport:
             ConfigurationError: The environment or the proxy says what cannot be used.
         """
         try:
-            return kind(transport=self._transport, **self._settings())
+            aside = _put_aside if kind is httpx.Client else _aput_aside
+            hooks = {"response": [aside]}
+            return kind(transport=self._transport, event_hooks=hooks, **self._settings())
         except ImportError:
             why = "a SOCKS proxy needs a package of its own: pip install socksio"
         except OSError:
@@ -285,6 +295,7 @@ class HttpTransport:
             "limits": limits,
             "verify": self._tls or (_tls() if self._transport is None else True),
             "proxy": self._proxy,
+            "mounts": _HERE if self._proxy is None else None,
             # None is ever sent, so none is kept.
             "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
             # What a service redirects to has no business with the credential.
@@ -371,6 +382,20 @@ class _Opening:
         """Close what is known to nobody else."""
         if self._stream is not None:
             await self._stream.aclose()
+
+
+_LOCATION = "ttorm.location"
+
+
+def _put_aside(response: httpx.Response) -> None:
+    """Keep the library from reading where an answer leads: it may fail at what is no address."""
+    location = response.headers.pop("location", None)
+    if location is not None:
+        response.extensions[_LOCATION] = {"location": location}
+
+
+async def _aput_aside(response: httpx.Response) -> None:
+    _put_aside(response)
 
 
 class _Unlogged(httpx.URL):

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
-from urllib.parse import urljoin
 
 from ttorm.api.answers import member
 from ttorm.api.errors import NotFoundError, ResponseFormatError, ValidationError, api_error
@@ -15,7 +14,7 @@ from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
-from ttorm.connection.files import check_step, exchange
+from ttorm.connection.files import exchange, step
 from ttorm.flows import Flow
 from ttorm.records.streams import Progress, Sink
 
@@ -78,9 +77,8 @@ def _check_target(to: object) -> None:
 def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResponse]:
     """Write what is at a temporary address of the service's into a file."""
     # The address is the credential: neither secret nor dictionary go along, wherever it leads.
-    request = HttpRequest(
-        "GET", urljoin(connection.base_url + "/", url), {"accept-encoding": "identity"}, sink=sink
-    )
+    address = step(connection.base_url + "/", url)
+    request = HttpRequest("GET", address, {"accept-encoding": "identity"}, sink=sink)
 
     def make() -> HttpRequest:
         # What an earlier sending has brought is not all of it.
@@ -88,14 +86,12 @@ def download(connection: Connection, url: str, sink: IO[bytes]) -> Flow[HttpResp
         sink.truncate()
         return request
 
-    check_step(connection.base_url, request.url)
     for _ in range(_REDIRECTS + 1):
         response = yield from exchange(connection, make, "GET (download)")
         if response.status not in (301, 302, 303, 307, 308):
             break
-        target = urljoin(request.url, response.headers.get("location", ""))
-        check_step(request.url, target)
-        request = request._replace(url=target)
+        target = response.headers.get("location", "")
+        request = request._replace(url=step(request.url, target))
     else:
         raise ResponseFormatError(f"the download leads through more than {_REDIRECTS} redirects")
     if not 200 <= response.status < 300:

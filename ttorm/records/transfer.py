@@ -26,7 +26,7 @@ from ttorm.api.request import ApiRequest, api_request
 from ttorm.api.retry import Failure
 from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
-from ttorm.connection.files import check_step, exchange
+from ttorm.connection.files import exchange, step
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow, sleep
 from ttorm.records.streams import Progress, Told, Unclosed, Watched
@@ -152,8 +152,7 @@ def _is_there(connection: Connection, request: ApiRequest, name: str, digest: st
 def store(connection: Connection, upload: bytes | Upload) -> Flow[str]:
     """Upload content, and return the handler by which other requests name it."""
     place = yield from perform(connection, api_request("create_upload_url"))
-    request = HttpRequest("PUT", needed(place, "url"), {}, upload)
-    check_step(connection.base_url, request.url)
+    request = HttpRequest("PUT", step(connection.base_url + "/", needed(place, "url")), {}, upload)
     response = yield from exchange(connection, lambda: request, "PUT (upload)")
     if not 200 <= response.status < 300:
         raise api_error(
