@@ -379,6 +379,17 @@ def test_connections_of_one_cache_count_once(connection, telemetry, points):
         assert hits.value == connection.cache.statistics.hits == 1
 
 
+def test_connections_that_are_instrumented_one_by_one_are_all_counted(options, points):
+    """Nor does a sum shrink when a connection is gone."""
+    for reads in (2, 4):
+        with ttorm.connect("memory:", default=False) as one:
+            instrument(one, **options)
+            for _ in range(reads):
+                one.whoami()
+    [hits], [misses] = points("ttorm.cache.hits"), points("ttorm.cache.misses")
+    assert (hits.value, misses.value) == (4, 2)
+
+
 # Beginning and end
 
 

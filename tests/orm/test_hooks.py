@@ -135,9 +135,16 @@ async def test_answers_of_the_cache_are_told_of(do, connection, notes, sent):
     await do(Twin, "get", pump.uuid)
     await do(connection, "whoami")
     await do(connection, "whoami")
-    told = [(call.operation, call.cached, call.attempts) for call in notes.calls[-3:]]
-    assert told == [("get_twin", True, 0), ("who_am_i", False, 1), ("who_am_i", True, 0)]
-    assert sent.lines() == ["GET /whoami"]
+    await do(Twin, "get", pump.uuid, fresh=True)
+    told = [(call.operation, call.cached, call.missed) for call in notes.calls[-4:]]
+    assert told == [
+        ("get_twin", True, False),
+        ("who_am_i", False, True),
+        ("who_am_i", True, False),
+        ("get_twin", False, False),
+    ]
+    assert [call.attempts for call in notes.calls[-4:]] == [0, 1, 0, 1]
+    assert sent.lines() == ["GET /whoami", f"GET /twins/{pump.uuid}"]
 
 
 async def test_repeats(do, connection, notes, wire):
@@ -181,6 +188,23 @@ async def test_more_headers(do, connect, notes):
     await do(connection, "whoami")
     assert seen[0]["x-request-id"] == "7"
     assert seen[0]["accept"] == "application/json"
+
+
+async def test_headers_that_cannot_be_sent_are_left_out(do, connect, caplog):
+    odd = {"x": 5, 7: "x", "x-line": "a\r\nb: c", "x y": "1", "x-e": "\xe9", "Content-Length": "9"}
+    seen = []
+
+    class Odd(Hooks):
+        def before(self, call):
+            call.headers.update(odd | {"Authorization": "mine", "X-Order": "17"})
+
+    connection = connect(hooks=[Odd()])
+    connection.transport.meddle = lambda request: seen.append(dict(request.headers))
+    await do(connection, "call", "create_twin", body={})
+    assert not seen[0].keys() & {*odd, "content-length"}
+    assert (seen[0]["authorization"], seen[0]["x-order"]) == ("mine", "17")
+    assert [record.args for record in caplog.records] == [(name,) for name in odd]
+    assert {record.name for record in caplog.records} == {"ttorm.hooks"}
 
 
 async def test_what_a_hook_raises_goes_no_further(do, connection, notes, caplog, sent):

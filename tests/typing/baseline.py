@@ -202,6 +202,7 @@ class Loud(ttorm.Hooks):
 
     def after(self, call: ttorm.Call) -> None:
         assert_type((call.attempts, call.status, call.cached), tuple[int, int | None, bool])
+        assert_type(call.missed, bool)
         assert_type((call.seconds, call.error), tuple[float, BaseException | None])
 
     def begin(self, work: ttorm.Work) -> None:

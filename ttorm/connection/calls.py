@@ -22,7 +22,7 @@ from ttorm.api.request import ApiRequest, read_answer
 from ttorm.api.retry import Failure, failure_of_status, retry_after
 from ttorm.connection.absence import absence, is_absence, told_absence
 from ttorm.connection.budgets import spend
-from ttorm.connection.hooks import Call, observed, tell_of_hit, tell_of_repeat
+from ttorm.connection.hooks import Call, added_headers, observed, tell_of_hit, tell_of_repeat
 from ttorm.connection.invalidation import after_failure, after_write, before_write
 from ttorm.connection.patience import Circuit, Patience
 from ttorm.flows import Flow, carry, collecting, send, sleep, wait
@@ -133,7 +133,7 @@ def _lead(
         cache.land(flight, kept)
         return _kept(connection, kept, request)
     try:
-        body = yield from perform(connection, request)
+        body = yield from perform(connection, request, missed=not fresh)
     except NotFoundError as error:
         if cache.negative:
             missing = absence(error)
@@ -159,7 +159,11 @@ def _kept(connection: Connection, kept: Mapping[str, Any], request: ApiRequest) 
 
 
 def perform(
-    connection: Connection, request: ApiRequest, *, sink: IO[bytes] | None = None
+    connection: Connection,
+    request: ApiRequest,
+    *,
+    sink: IO[bytes] | None = None,
+    missed: bool = False,
 ) -> Flow[dict[str, Any]]:
     """Send a call, repeat it where that does no harm, and bring the cache up to date.
 
@@ -167,6 +171,7 @@ def perform(
         connection: Whom to ask.
         request: The call.
         sink: Where the bytes of a successful answer go; the result is then empty.
+        missed: Whether the cache was asked first, and had no answer.
 
     Raises:
         ApiError: The service refused.
@@ -175,6 +180,7 @@ def perform(
         BudgetExceededError: The work that asks has sent as many requests as it may.
     """
     call = Call(connection, request)
+    call.missed = missed
     return _observed(call, _perform(call, sink))
 
 
@@ -312,7 +318,7 @@ def _exchange(call: Call, http: HttpRequest) -> Flow[HttpResponse]:
     if strain.circuit is not None:
         strain.circuit.check()
     if call.headers:
-        http = http._replace(headers={**call.headers, **http.headers})
+        http = http._replace(headers={**added_headers(call), **http.headers})
     patience = Patience(strain)
     while True:
         tried = yield from _try(call, http)

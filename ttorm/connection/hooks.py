@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from time import monotonic
@@ -13,7 +14,16 @@ if TYPE_CHECKING:
     from ttorm.api.request import ApiRequest
     from ttorm.connection.core import Connection
 
-__all__ = ["Call", "Hooks", "Work", "at_work", "observed", "tell_of_hit", "tell_of_repeat"]
+__all__ = [
+    "Call",
+    "Hooks",
+    "Work",
+    "added_headers",
+    "at_work",
+    "observed",
+    "tell_of_hit",
+    "tell_of_repeat",
+]
 
 R = TypeVar("R")
 
@@ -68,13 +78,14 @@ class Call:
         error: What it has failed with, once it is over; or what the last sending has.
         seconds: How long it took, once it is over.
         cached: Whether the cache has answered it.
+        missed: Whether the cache was asked first, and had no answer.
         headers: Headers to send with it, beside those that ttorm sends.
         notes: For hooks to keep what they need until the end.
     """
 
     __slots__ = (
         *("attempts", "cached", "connection", "doubtful", "error", "headers"),
-        *("notes", "request", "seconds", "status"),
+        *("missed", "notes", "request", "seconds", "status"),
     )
 
     def __init__(self, connection: Connection, request: ApiRequest) -> None:
@@ -85,7 +96,7 @@ class Call:
         self.status: int | None = None
         self.error: BaseException | None = None
         self.seconds = 0.0
-        self.cached = False
+        self.cached = self.missed = False
         self.headers: dict[str, str] = {}
         self.notes: dict[Any, Any] = {}
 
@@ -135,6 +146,33 @@ class Work:
 
     def __repr__(self) -> str:
         return f"<Work: {self.name}>"
+
+
+def added_headers(call: Call) -> dict[str, str]:
+    """Give the headers that hooks have added to a call, names in lower case.
+
+    What cannot be sent would fail the call: it is left out and logged, as what hooks raise is.
+    """
+    found: dict[str, str] = {}
+    for name, value in call.headers.items():
+        if _can_be_sent(name, value):
+            found[name.lower()] = value
+        else:
+            _complain("a hook has added the header %r, which cannot be sent", name)
+    return found
+
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+_FRAME = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+"""Headers that say where a request goes and where it ends."""
+
+
+def _can_be_sent(name: object, value: object) -> bool:
+    if not (isinstance(name, str) and isinstance(value, str)):
+        return False
+    well_formed = _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+    return well_formed is not None and name.lower() not in _FRAME
 
 
 def observed(call: Call, flow: Flow[R]) -> Flow[R]:
@@ -221,12 +259,15 @@ def _tell(method: Callable[..., None], *arguments: Any) -> None:
     try:
         method(*arguments)
     except Exception:  # noqa: BLE001 # it is the user's, and may raise anything
-        import logging
+        _complain("a hook failed: %r", method, exc_info=True)
 
-        from ttorm.telling import tell
 
-        log = logging.getLogger("ttorm.hooks")
-        tell(log, logging.ERROR, "a hook failed: %r", method, exc_info=True)
+def _complain(message: str, value: object, **options: Any) -> None:
+    import logging
+
+    from ttorm.telling import tell
+
+    tell(logging.getLogger("ttorm.hooks"), logging.ERROR, message, value, **options)
 
 
 def tell_of_repeat(call: Call, pause: float) -> None:

@@ -11,19 +11,17 @@ open already, on the thread or in the task that asks, it holds them all.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from opentelemetry import context, metrics, propagate, trace
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
 from ttorm._version import __version__
 from ttorm.api.errors import BudgetExceededError, TtormError
 from ttorm.api.errors.transport import RequestError
-from ttorm.connection.cache import CacheStatistics
 from ttorm.connection.core import Connection
 from ttorm.connection.hooks import Call, Hooks, Work
 from ttorm.connection.opening import default_connection
@@ -32,7 +30,6 @@ __all__ = ["Telemetry", "instrument", "uninstrument"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _Attributes: TypeAlias = dict[str, str | int]
-_Observe: TypeAlias = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class Telemetry(Hooks):
@@ -53,7 +50,6 @@ class Telemetry(Hooks):
     ) -> None:
         self._tracer = trace.get_tracer("ttorm", __version__, tracer_provider)
         self._propagate = propagate
-        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         meter = metrics.get_meter("ttorm", __version__, meter_provider)
         self._duration = meter.create_histogram(
             "http.client.request.duration",
@@ -67,22 +63,19 @@ class Telemetry(Hooks):
         self._refusals = meter.create_counter(
             "ttorm.client.budget_refusals", "{call}", "Calls that a budget has refused."
         )
-        for name in ("hits", "misses"):
-            meter.create_observable_counter(
-                f"ttorm.cache.{name}",
-                [self._observing(name)],
-                "{call}",
-                f"Cache {name} of reads.",
-            )
+        self._hits = meter.create_counter(
+            "ttorm.cache.hits", "{call}", "Reads that the cache has answered."
+        )
+        self._misses = meter.create_counter(
+            "ttorm.cache.misses", "{call}", "Reads of which the cache had no answer."
+        )
 
     def watch(self, connection: Connection) -> None:
         """Tell of a connection's work from now on."""
-        self._connections.add(connection)
         connection.hooks = (*connection.hooks, self)
 
     def leave(self, connection: Connection) -> None:
         """Tell of a connection's work no more."""
-        self._connections.discard(connection)
         connection.hooks = tuple(one for one in connection.hooks if one is not self)
 
     # Calls
@@ -115,9 +108,13 @@ class Telemetry(Hooks):
 
     def after(self, call: Call) -> None:
         """End the span of a call, and count it."""
+        if call.cached:
+            self._hits.add(1, _server(call.connection))
+        if call.missed:
+            self._misses.add(1, _server(call.connection))
         span: Span | None = call.notes.pop(self, None)
         if span is None:
-            # Answered by the cache, which counts for itself; or begun before these were its hooks.
+            # Answered by the cache; or begun before these were its hooks.
             return
         outcome = _outcome(call)
         if call.attempts > 1:
@@ -151,31 +148,6 @@ class Telemetry(Hooks):
         span: Span | None = work.notes.pop(self, None)
         if span is not None:
             _end(span, work.error, {} if work.error is None else {"error.type": _name(work.error)})
-
-    # The cache
-
-    def _observing(self, name: str) -> _Observe:
-        weak = weakref.WeakMethod(self._observe)
-
-        def observe(_: CallbackOptions) -> Iterable[Observation]:
-            # Meters hold what they ask for ever.
-            method = weak()
-            return [] if method is None else method(name)
-
-        return observe
-
-    def _observe(self, name: str) -> Iterator[Observation]:
-        known: dict[int, tuple[Connection, CacheStatistics]] = {}
-        for connection in list(self._connections):
-            if connection.cache is not None:
-                # Connections may share one.
-                known[id(connection.cache)] = connection, connection.cache.statistics
-        sums: dict[tuple[tuple[str, str | int], ...], int] = {}
-        for connection, statistics in known.values():
-            server = tuple(_server(connection).items())
-            sums[server] = sums.get(server, 0) + getattr(statistics, name)
-        for server, number in sums.items():
-            yield Observation(number, dict(server))
 
 
 def instrument(
