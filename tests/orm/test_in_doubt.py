@@ -12,8 +12,16 @@ import ttorm
 from ttorm import Entry, Twin
 
 EASY = ttorm.RetryPolicy(attempts=3, base=0.0)
-LOOKS = {"ledger": "get_twin_ledger_entry", "description": "get_twin"}
-WRITES = {"ledger": "update_twin_ledger_entry_value", "description": "update_twin"}
+LOOKS = {
+    "ledger": "get_twin_ledger_entry",
+    "new Entries": "get_twin_ledger_entry",
+    "description": "get_twin",
+}
+WRITES = {
+    "ledger": "update_twin_ledger_entry_value",
+    "new Entries": "add_twin_ledger_entry",
+    "description": "update_twin",
+}
 
 
 @pytest.fixture
@@ -101,6 +109,34 @@ async def test_a_checked_save_takes_nothing_for_seen_that_it_read_in_doubt(
     caught.value.resolve("mine")
     await do(twin, "save", check=True)
     assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == 6
+
+
+async def test_an_update_that_is_refused_takes_nothing_for_seen(do, connection, doubt, others):
+    twin = await do(Twin, "create", entries={"n": 5})
+    twin.ledger["n"] = 6
+    await doubt("ledger", "before", twin, "save")
+    body = {"entries": {"n": {"value": 50}}}
+    others.call("update_twin_ledger_entry_value", twin.uuid, body=body)
+    with pytest.raises(ttorm.StateError, match="unsaved changes"):
+        await do(twin.ledger["n"], "update", raised)
+    with pytest.raises(ttorm.ConflictError):
+        await do(twin, "save", check=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(50, ttorm.ConflictError), (6, ttorm.OutcomeUnknownError)]
+)
+async def test_a_checked_save_takes_no_entry_for_seen_that_was_not_there_before(
+    do, connection, doubt, others, value, error
+):
+    twin = await do(Twin, "create")
+    twin.ledger["n"] = 6
+    await doubt("new Entries", "before", twin, "save")
+    body = {"entries": {"n": {"value": value}}}
+    others.call("add_twin_ledger_entry", twin.uuid, body=body)
+    with pytest.raises(error):
+        await do(twin, "save", check=True)
+    assert others.call("get_twin_ledger_entry", twin.uuid)["entries"]["n"]["value"] == value
 
 
 async def test_a_checked_save_of_a_description_in_doubt_takes_nothing_for_seen(

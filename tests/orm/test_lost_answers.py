@@ -165,6 +165,37 @@ async def test_an_increment_that_was_not_done_is_done_again(do, connection, lose
     assert value_of(others, twin, "n") == 6
 
 
+@pytest.mark.parametrize("arrives", [False, True])
+async def test_a_count_that_two_begin_at_once_is_nobodys_for_sure(
+    do, connection, interfere, others, arrives
+):
+    twin = await do(Twin, "create")
+    body = {"entries": {"n": {"value": 1}}}
+    interfere(
+        "POST",
+        lambda: arrives or others.call("add_twin_ledger_entry", twin.uuid, body=body),
+        arrives=arrives,
+    )
+    with pytest.raises(ttorm.OutcomeUnknownError, match="does not tell whether"):
+        await do(twin.ledger["n"], "update", lambda n: n + 1, default=0)
+    assert value_of(others, twin, "n") == 1
+    assert await do(twin.ledger["n"], "update", lambda n: n + 1, default=0) == 2
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_what_a_new_twin_has_is_its_own_also_where_saves_check(
+    do, connection, lose, others, moment
+):
+    class Careful(Twin):
+        class Meta:
+            optimistic = True
+
+    lose("add_twin_ledger_entry", moment)
+    twin = await do(Careful, "create", entries={"n": 1})
+    assert ttorm.inspect(twin).state == "clean"
+    assert value_of(others, twin, "n") == 1
+
+
 async def test_what_nobody_has_seen_before_is_not_guessed(do, connection, lose, others):
     made = await do(Twin, "create", entries={"a": 1})
     with ttorm.session(connection) as s:

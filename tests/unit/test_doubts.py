@@ -65,6 +65,9 @@ def test_verdicts(does, sent, before, after, found):
 def test_where_others_go_on_from_what_was_written_a_value_tells_nothing():
     assert verdict("update", {"value": 2}, OLD, moved(value=2), check=True) is NOBODY_KNOWS
     assert verdict("update", {"value": 2}, OLD, moved(value=3), check=True) is NOBODY_KNOWS
+    assert verdict("create", {"value": 2}, ABSENT, moved(value=2), check=True) is NOBODY_KNOWS
+    assert verdict("create", {"value": 2}, ABSENT, moved(value=3), check=True) is NOBODY_KNOWS
+    assert verdict("create", {"value": 2}, ABSENT, ABSENT, check=True) is AGAIN
     assert verdict("update", {"value": 2}, OLD, OLD, check=True) is AGAIN
     assert verdict("update", {"visibility": "x"}, OLD, moved(visibility="x"), check=True) is DONE
 

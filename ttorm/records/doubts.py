@@ -42,16 +42,13 @@ def verdict(
         return _of_moments(_stamps(sent), before, after)
     if after is ABSENT:
         return Verdict.AGAIN
-    shown = _shows(after, sent)
-    if does == "create":
-        return Verdict.DONE if shown else Verdict.LOST
-    moved = _of_moments(_stamps(sent), before, after)
+    moved = Verdict.LOST if does == "create" else _of_moments(_stamps(sent), before, after)
     if moved is Verdict.AGAIN:
         return moved
     if check and "value" in sent:
         # It may have been done, and somebody else may have gone on from there.
         return Verdict.UNKNOWN
-    return Verdict.DONE if shown else moved
+    return Verdict.DONE if _shows(after, sent) else moved
 
 
 def _stamps(sent: Mapping[str, JSONValue]) -> set[str]:

@@ -97,10 +97,14 @@ class EntryWriting(Writing):
             OutcomeUnknownError: They show what was to be written; who did it nobody can tell.
         """
         writes = list(writes)
-        seen = self.state.ledger.base
+        ledger = self.state.ledger
         sent = [one for step in writes for one in step.sent.items()]
         sides = yield from self._moved(
-            {name: one for name, one in sent if name in seen and overwrites(one)}
+            {
+                name: one
+                for name, one in sent
+                if ledger.item(name).present is not None and overwrites(one)
+            }
         )
         lost = [one for one in sides if _is_lost(one)]
         if others := [one for one in lost if not alike(one.mine, one.theirs)]:

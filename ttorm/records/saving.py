@@ -163,6 +163,8 @@ class _Saving(TwinWriting):
             created = creation(state, without | keys_about_itself(state))
             created.encode_body()
             yield from self.create(created)
+            # Nobody else has seen it yet: what is found there is its own.
+            self.check = False
         elif only is None and (
             description_needs_reading(state)
             or (self.check and "description" not in doubtful and state.redescribed())

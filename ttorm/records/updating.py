@@ -55,6 +55,8 @@ def update(entry: Entry, change: Callable[[Any], Any], default: Any, attempts: i
     state = entry._attached()
     item = state.ledger.item(entry.name)
     for attempt in count(1):
+        # Before it is read: what was changed and not answered would then be taken for seen.
+        _check_unchanged(item, entry.name)
         if "ledger" in state.in_doubt:
             yield from load_part(state, "ledger", fresh=True)
         elif item.present is None:
@@ -73,11 +75,7 @@ def update(entry: Entry, change: Callable[[Any], Any], default: Any, attempts: i
 def _write(
     state: TwinState, name: str, item: Item, change: Callable[[Any], Any], default: Any
 ) -> Flow[Any]:
-    if item.is_modified():
-        raise StateError(
-            f"the Entry {name!r} has unsaved changes, which an update would send along: save() or "
-            "discard() them first"
-        )
+    _check_unchanged(item, name)
     spec = _field(state, name)
     codec: Codec = PLAIN if spec is None else spec.codec
     value = _made(change, _present(state, item, name, codec, _or_declared(default, spec)), codec)
@@ -96,6 +94,14 @@ def _write(
         state.stuck = stuck
         raise
     return codec.load(cell.current(), name, state)
+
+
+def _check_unchanged(item: Item, name: str) -> None:
+    if item.is_modified():
+        raise StateError(
+            f"the Entry {name!r} has unsaved changes, which an update would send along: save() or "
+            "discard() them first"
+        )
 
 
 def _made(change: Callable[[Any], Any], value: Any, codec: Codec) -> Any:
