@@ -9,9 +9,11 @@ import pytest
 import ttorm
 from ttorm import Twin
 from ttorm.api.http import HttpResponse
+from ttorm.api.operations import OPERATIONS, Repeat
 from ttorm.connection import patience
 
 EASY = ttorm.RetryPolicy(attempts=3, base=0.0)
+UUID = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 
 
 @pytest.fixture
@@ -129,6 +131,19 @@ async def test_a_new_policy_begins_with_a_full_quota(do, patient):
     with pytest.raises(ttorm.TransportError):
         await do(Twin, "get", twin.uuid, fresh=True)
     assert fault.hits == 1
+
+
+@pytest.mark.parametrize("row", OPERATIONS.values(), ids=lambda row: row.name)
+def test_where_a_service_fails_at_what_cannot_be_repeated_the_outcome_is_unknown(
+    patient, wire, sent, row
+):
+    wire.meddle = lambda request: HttpResponse(500, {}, b"{}")
+    given = ["SN#1" if one.name == "identity" else UUID for one in row.path_params]
+    with pytest.raises((ttorm.OutcomeUnknownError, ttorm.ServerError)) as caught:
+        patient.call(row.name, *given)
+    repeated = row.repeat in (Repeat.SAFE, Repeat.IDEMPOTENT)
+    assert type(caught.value) is (ttorm.ServerError if repeated else ttorm.OutcomeUnknownError)
+    assert len(sent) == (EASY.attempts if repeated else 1)
 
 
 def busy(status, **headers):

@@ -111,7 +111,7 @@ def test_after_a_failure_somebody_decides(transport, decide):
         known = Twin.at(twin.uuid)
         known.ledger["x"] = 2
         transport.lost += ["PATCH", "GET", "GET", "GET"]
-        with pytest.raises(ttorm.ServerError):
+        with pytest.raises(ttorm.OutcomeUnknownError):
             known.save()
         getattr(known, decide)()
         known.ledger["y"] = 3

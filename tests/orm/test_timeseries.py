@@ -32,6 +32,7 @@ from ttorm import (
     reference,
     signals,
 )
+from ttorm.api.http import HttpResponse
 from ttorm.rules import LEDGER, TWIN, length
 
 PATH = "/account/services/timeseries"
@@ -489,6 +490,18 @@ def lose(wire, method):
             raise TransportError("cut off", sent=True)
 
     wire.meddle = meddle
+
+
+async def test_a_table_that_was_made_although_the_server_failed(do, connection, wire):
+    def meddle(request):
+        if request.method != "POST":
+            return None
+        wire.transport.send(request)
+        return HttpResponse(502, {}, b"<html>Bad gateway</html>")
+
+    wire.meddle = meddle
+    table = await do(Weather, "create")
+    assert not ttorm.inspect(table).is_modified
 
 
 async def test_a_table_that_was_made_although_no_answer_came(do, connection, wire):

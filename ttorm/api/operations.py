@@ -28,6 +28,11 @@ class Repeat(Enum):
     UNSAFE = "unsafe"
     """Each sending makes one more object or loses something."""
 
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it may be sent again whatever the first sending has done."""
+        return self in (Repeat.SAFE, Repeat.IDEMPOTENT)
+
 
 class PathParameter(NamedTuple):
     """A placeholder of a path template."""

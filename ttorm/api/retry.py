@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from ttorm.api.operations import Operation, Repeat
+from ttorm.api.operations import Operation
 
 __all__ = [
     "NO_RETRIES",
@@ -159,8 +159,7 @@ class RetryPolicy(NamedTuple):
         A write whose outcome is unknown is repeated only where that does no harm: not where it
         could overwrite what somebody else wrote in between, or make a second object.
         """
-        harmless = operation.repeat in (Repeat.SAFE, Repeat.IDEMPOTENT)
-        return harmless or failure is not Failure.AMBIGUOUS
+        return operation.repeat.is_harmless or failure is not Failure.AMBIGUOUS
 
     def delay(self, attempt: int, floor: float | None, random: float) -> float:
         """Give the pause before the next sending.

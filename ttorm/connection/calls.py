@@ -206,7 +206,7 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
         if cache is not None:
             after_failure(cache, scope, request, error.status, writing)
             yield from _tell_of_stale(connection, request, error.status)
-        if isinstance(error, ServerError) and request.operation.repeat is Repeat.UNSAFE:
+        if isinstance(error, ServerError) and not request.operation.repeat.is_harmless:
             raise outcome_unknown(request, error.attempts, error) from error
         raise
     except BaseException as error:
@@ -218,7 +218,7 @@ def _perform(call: Call, sink: IO[bytes] | None) -> Flow[dict[str, Any]]:
             elif writing is not None:
                 # A cancelled flow waits for nothing more.
                 connection.run_beside(cache.deliver())
-        if isinstance(error, ResponseFormatError) and request.operation.repeat is Repeat.UNSAFE:
+        if isinstance(error, ResponseFormatError) and not request.operation.repeat.is_harmless:
             raise outcome_unknown(request, call.attempts, error) from error
         raise
     if cache is not None:

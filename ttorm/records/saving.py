@@ -250,10 +250,10 @@ class _Saving(TwinWriting):
             ConflictError: Somebody else has written something else since.
         """
         self.requests += 1
+        if step.request.operation.repeat.is_harmless:
+            # It was repeated as often as it may be.
+            raise error
         match step.part:
-            case "docs":
-                # Its own operation was repeated as often as it may be.
-                raise error
             case "ledger":
                 yield from self.clear_entries(step, patience, error)
                 return
@@ -272,7 +272,7 @@ class _Saving(TwinWriting):
         for one in again:
             yield from self.pause(one, error, patience)
             # What was sent before may arrive at last.
-            yield from self.execute(one, gone_is_fine=one.does == "delete", patience=patience)
+            yield from self.execute(one, patience=patience)
 
     def _left_of(self, step: Step) -> list[Step]:
         """Give what a look has left of a step, and nothing else that is to be saved."""

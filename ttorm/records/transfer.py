@@ -16,7 +16,6 @@ from ttorm.api.errors import (
     NotFoundError,
     OutcomeUnknownError,
     SaveError,
-    ServerError,
     TransportError,
     ValidationError,
     api_error,
@@ -116,7 +115,7 @@ def _attached(connection: Connection, request: ApiRequest, name: str, digest: st
     while True:
         try:
             answer = yield from perform(connection, request)
-        except (OutcomeUnknownError, ServerError) as error:
+        except OutcomeUnknownError as error:
             try:
                 there = yield from _is_there(connection, request, name, digest)
             except (ApiError, TransportError) as failure:
