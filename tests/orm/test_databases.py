@@ -209,3 +209,28 @@ def test_looking_asks_nothing_and_copies_keep_changes(connection, user, sent):
         assert {*ttorm.inspect(copied).changes} == {*ttorm.inspect(database).changes}
         assert copied == database
     assert sent == []
+
+
+async def test_an_access_in_doubt_is_taken_away_when_it_is_removed(do, connection, user, others):
+    connection.retry = ttorm.RetryPolicy(base=0.0)
+    database = await do(Database.default(), "load_access")
+    database.networks["192.0.2.1"] = "office"
+    with (
+        connection.emulator.faults.add("update_database_ip_access", drop="after"),
+        pytest.raises(ttorm.OutcomeUnknownError),
+    ):
+        await do(database, "save")
+    await do(database, "load_access")
+    del database.networks["192.0.2.1"]
+    assert ttorm.inspect(database).is_modified
+    await do(database, "save")
+    assert others.call("get_database_access", "default")["ips"] == {}
+    database.users[user] = {"timeseries": ["read"]}
+    with (
+        connection.emulator.faults.add("update_database_user_access", drop="after"),
+        pytest.raises(ttorm.OutcomeUnknownError),
+    ):
+        await do(database, "save")
+    database.discard()
+    await do(database, "load_access")
+    assert list(database.users) == [user]

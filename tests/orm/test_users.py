@@ -288,3 +288,85 @@ async def test_the_access_log_of_the_account(do, connection, sent):
         account.resource_access_log = {"true": 5}
     with pytest.raises(TypeError, match=r"Account\.current"):
         Account()
+
+
+# Lost answers
+
+EASY = ttorm.RetryPolicy(base=0.0)
+
+
+@pytest.fixture
+def doubtful(do, connection, role):
+    """Have a change of a user's name and description get lost, before or after its effect."""
+
+    async def doubtful(moment):
+        connection.retry = EASY
+        user = await do(User, "create", role=role, name="Ann", description={"n": [1]})
+        user.name = "Bea"
+        user.description["n"].append(2)
+        with (
+            connection.emulator.faults.add("update_user", drop=moment),
+            pytest.raises(ttorm.OutcomeUnknownError),
+        ):
+            await do(user, "save")
+        return user
+
+    return doubtful
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_what_is_set_back_in_doubt_is_written(do, doubtful, others, moment):
+    user = await doubtful(moment)
+    user.name = "Ann"
+    user.description["n"].pop()
+    assert ttorm.inspect(user).is_modified
+    await do(user, "save")
+    told = others.call("get_user", user.uuid)
+    assert (told["name"], told["description"]) == ("Ann", {"n": [1]})
+    assert (await do(user, "save")).requests == 0
+
+
+@pytest.mark.parametrize(("moment", "name"), [("before", "Ann"), ("after", "Bea")])
+async def test_what_is_discarded_in_doubt_is_read_when_it_is_looked_at(do, doubtful, moment, name):
+    user = await doubtful(moment)
+    user.discard()
+    assert not ttorm.inspect(user).is_modified
+    if do.asynchronous:
+        with pytest.raises(NotLoadedError):
+            _ = user.name
+        await user.aload()
+    assert user.name == name
+    assert (await do(user, "save")).requests == 0
+
+
+async def test_what_was_refused_is_in_no_doubt(do, connection, role, sent):
+    user = await do(User, "create", role=role, name="Ann")
+    user.name = "Bea"
+    with (
+        connection.emulator.faults.add("update_user", status=403),
+        pytest.raises(ttorm.ForbiddenError),
+    ):
+        await do(user, "save")
+    user.discard()
+    sent.clear()
+    assert user.name == "Ann"
+    assert sent.lines() == []
+
+
+@pytest.mark.parametrize("kind", [User, Role])
+async def test_a_creation_that_was_cut_off_is_told_before_another_one_is_made(
+    do, connection, role, wire, sent, kind
+):
+    def cut(request):
+        wire.meddle = lambda request: None
+        raise KeyboardInterrupt
+
+    record = kind(role=role) if kind is User else kind(name="New")
+    wire.meddle = cut
+    with pytest.raises(KeyboardInterrupt):
+        await do(record, "save")
+    sent.clear()
+    with pytest.raises(ttorm.OutcomeUnknownError, match=f"this new {kind.__name__} was cut off"):
+        await do(record, "save")
+    assert sent.lines() == []
+    assert (await do(record, "save")).requests == 1

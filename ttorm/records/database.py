@@ -118,7 +118,8 @@ class Database(KeyedResource):
         return self
 
     def _load_access(self, *, fresh: bool = False) -> Flow[None]:
-        if not fresh and self._users._item.base is not UNKNOWN:
+        known = (self._users._item.base, self._networks._item.base)
+        if not fresh and UNKNOWN not in known:
             return
         request = api_request("get_database_access", [self._saved_key()])
         answer = (yield from read(self._connection, request, fresh=fresh)).body
@@ -175,7 +176,7 @@ class Database(KeyedResource):
         changes = {**self._users._changes(), **self._networks._changes()}
         requests = 0
         for request, item, sent in [*self._accesses()]:
-            yield from perform(self._connection, request)
+            yield from self._updated(request, item, sent)
             settle(item, sent)
             requests += 1
         lists = SaveResult(updated=tuple(changes), requests=requests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ttorm.api.codec import JSONValue
@@ -87,6 +87,13 @@ class Item:
         return (self.adding and not self.present) or any(
             cell.is_changed() for cell in self.cells.values()
         )
+
+    def doubt(self, sent: Collection[str]) -> None:
+        """Forget what the service held of attributes that were sent, and may have arrived."""
+        for name in sent:
+            self.cell(name).sent = True
+        rest = {name: value for name, value in self.known.items() if name not in sent}
+        self.rebase(rest if self._missing is UNKNOWN else UNKNOWN)
 
     def discard(self) -> None:
         """Forget what was done here."""

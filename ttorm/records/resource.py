@@ -6,7 +6,7 @@ at, remembers what was assigned, and sends only that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from weakref import ref
 
@@ -14,9 +14,16 @@ from blinker import NamedSignal
 
 from ttorm import signals
 from ttorm.api.answers import needed
-from ttorm.api.errors import NotFoundError, NotLoadedError, StateError
+from ttorm.api.errors import (
+    ApiError,
+    NotFoundError,
+    NotLoadedError,
+    ServerError,
+    StateError,
+    TransportError,
+)
 from ttorm.api.names import check_uuid
-from ttorm.api.operations import OPERATIONS
+from ttorm.api.operations import OPERATIONS, Repeat
 from ttorm.api.request import ApiRequest, api_request
 from ttorm.connection.calls import perform, read
 from ttorm.connection.core import Connection
@@ -25,6 +32,7 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN, Marker
 from ttorm.records.changes import Change, shown
+from ttorm.records.cutoffs import made_once
 from ttorm.records.items import Item
 from ttorm.records.members import Member
 from ttorm.records.sheets import item_sheet
@@ -264,10 +272,32 @@ class Resource(Displayed):
             # Somebody else has saved it while a receiver was told.
             return {}, SaveResult()
         new, changes, sent = not self.is_saved, self._changes(), self._wire()
-        answer = yield from perform(self._connection, self._creation() if new else self._update())
+        if new:
+            request = self._creation()
+            answer = yield from self._made(request, perform(self._connection, request))
+        else:
+            answer = yield from self._updated(self._update(), self._item, sent)
         self._settle(sent, self._object_of(answer), new=new)
         names = tuple(changes)
         return changes, SaveResult(names if new else (), () if new else names, (), 1)
+
+    def _made(self, request: ApiRequest, making: Flow[dict[str, Any]]) -> Flow[dict[str, Any]]:
+        # What has a name of its own is refused when it is there already.
+        named = request.operation.repeat is not Repeat.UNSAFE
+        return making if named else made_once(self._place, request, making)
+
+    def _updated(
+        self, request: ApiRequest, item: Item, sent: Collection[str]
+    ) -> Flow[dict[str, Any]]:
+        """Send a change; when nobody knows whether it was made, what there is now is to be read."""
+        try:
+            return (yield from perform(self._connection, request))
+        except BaseException as error:
+            # Also a cancelled task: the request may have arrived.
+            refused = isinstance(error, (ApiError, TransportError))
+            if not refused or isinstance(error, ServerError):
+                item.doubt(sent)
+            raise
 
     def _settle(self, sent: Mapping[str, Any], answer: Mapping[str, Any], *, new: bool) -> None:
         if new and self._key is None:
@@ -319,9 +349,10 @@ class Resource(Displayed):
 class _Place:
     """Where it is noted who saves a record."""
 
-    __slots__ = ("_record", "asking", "saving")
+    __slots__ = ("_record", "asking", "perhaps_created", "saving")
 
     def __init__(self, record: Resource) -> None:
+        self.perhaps_created = False
         self.asking: frozenset[object] = frozenset()
         self.saving: Saver | None = None
         self._record = ref(record)

@@ -13,6 +13,7 @@ from ttorm.connection.calls import outcome_unknown, perform
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
 from ttorm.records.conflicts import Lost, conflict, overlaps
+from ttorm.records.cutoffs import made_once
 from ttorm.records.entrywriting import EntryWriting
 from ttorm.records.state import TwinState
 from ttorm.records.writing import Doubtful
@@ -44,7 +45,7 @@ class TwinWriting(EntryWriting):
         """
         state = self.state
         sent: dict[str, JSONValue] = dict(member(request.body, "description"))
-        answer = yield from self._created(request)
+        answer = yield from made_once(state, request, self._created(request))
         self.requests += 1
         self.note("create", "description", sent)
         uuid = needed(answer, "creation_certificate", "uuid")
@@ -52,24 +53,14 @@ class TwinWriting(EntryWriting):
         self.settle_description(sent, answer)
 
     def _created(self, request: ApiRequest) -> Flow[dict[str, Any]]:
-        state, answer = self.state, None
-        if state.perhaps_created:
-            state.perhaps_created = False
-            raise _cut_off(request)
-        state.perhaps_created = True
-        try:
-            while answer is None:
-                try:
-                    answer = yield from self._create_once(request)
-                except OutcomeUnknownError as error:
-                    if self.recover is None:
-                        raise
-                    answer = yield from self.recover(error)
-        except Exception:
-            # Whoever asked is told.
-            state.perhaps_created = False
-            raise
-        state.perhaps_created = False
+        answer = None
+        while answer is None:
+            try:
+                answer = yield from self._create_once(request)
+            except OutcomeUnknownError as error:
+                if self.recover is None:
+                    raise
+                answer = yield from self.recover(error)
         return answer
 
     def _create_once(self, request: ApiRequest) -> Flow[dict[str, Any]]:
@@ -106,12 +97,3 @@ class TwinWriting(EntryWriting):
         state.fresh, state.replaced = True, False
         state.description.settle(sent, member(answer, "description"))
         state.forget_values()
-
-
-def _cut_off(request: ApiRequest) -> OutcomeUnknownError:
-    return OutcomeUnknownError(
-        "an earlier save of this new record was cut off while it created the Twin, which may exist "
-        "or not: look for it; saving once more creates another one",
-        operation=request.operation.name,
-        request=request.label,
-    )
