@@ -7,7 +7,7 @@ import json
 import pytest
 
 import ttorm
-from ttorm import Twin
+from ttorm import Field, Twin, identity
 from ttorm.api.http import HttpResponse
 
 UUID = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
@@ -19,8 +19,14 @@ TWIN = {
 }
 
 
+class Pump(Twin):
+    serial: Field[str] = identity("SN", key=True)
+
+
 class Answers:
     """A transport that gives prepared answers."""
+
+    status = 200
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -29,7 +35,7 @@ class Answers:
     def send(self, request):
         self.bodies.append(json.loads(request.body) if request.body else None)
         body = self.answers.pop(0)
-        return HttpResponse(200, {}, b"" if body is None else json.dumps(body).encode())
+        return HttpResponse(self.status, {}, b"" if body is None else json.dumps(body).encode())
 
     async def asend(self, request):
         return self.send(request)
@@ -77,6 +83,33 @@ async def test_listings_of_what_is_no_twin_are_refused(do, world, odd):
             await do(Twin.scan(), "all")
         with pytest.raises(ttorm.ResponseFormatError, match="creation_certificate"):
             await do(Twin, "find", "SN#A17")
+
+
+@pytest.mark.parametrize("odd", [None, {}, {"message": "Maintenance."}, {"twins": None}])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda do: do(Twin.scan(), "all"),
+        lambda do: do(Twin, "find_all", "SN#A17"),
+        lambda do: do(Pump, "find_or_create", serial="A17"),
+        lambda do: do(Pump, "sweep"),
+    ],
+)
+async def test_an_answer_without_a_list_is_no_empty_listing(do, world, ask, odd):
+    connection = connected(odd)
+    async with world.block(ttorm.session(connection)):
+        with pytest.raises(ttorm.ResponseFormatError, match="the answer has no twins"):
+            await ask(do)
+    assert len(connection.transport.bodies) == 1
+
+
+async def test_a_page_that_is_not_there_is_no_unknown_identity(do, world):
+    connection = connected({})
+    connection.transport.status = 404
+    async with world.block(ttorm.session(connection)):
+        with pytest.raises(ttorm.NotFoundError, match="GET /resolve/SN%23A17 got 404"):
+            await do(Pump, "find_or_create", serial="A17")
+    assert len(connection.transport.bodies) == 1
 
 
 async def test_a_success_that_tells_nothing_does_not_empty_the_description(do, world):

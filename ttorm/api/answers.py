@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ttorm.api.errors import ResponseFormatError
 
-__all__ = ["is_settled", "items", "listed", "member", "needed", "refusal"]
+__all__ = ["is_settled", "items", "listed", "member", "needed", "needed_list", "refusal"]
 
 
 def member(answer: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
@@ -64,9 +64,28 @@ def needed(answer: Any, *path: str) -> str:
         found = None
     if isinstance(found, str) and found:
         return found
-    raise ResponseFormatError(
-        f"the answer has no {'.'.join(path)}: is this address the Trusted Twin API, or does a "
-        "proxy answer in its place?"
+    raise _lacking(".".join(path))
+
+
+def needed_list(answer: Mapping[str, Any] | None, name: str) -> list[Any]:
+    """Return a list that an answer cannot do without: nothing found is a list, too.
+
+    Raises:
+        ResponseFormatError: It is not there.
+
+    Example:
+        >>> needed_list({"twins": []}, "twins")
+        []
+    """
+    if answer is None or not isinstance(answer.get(name), list):
+        raise _lacking(name)
+    return listed(answer, name)
+
+
+def _lacking(what: str) -> ResponseFormatError:
+    return ResponseFormatError(
+        f"the answer has no {what}: is this address the Trusted Twin API, or does a proxy answer "
+        "in its place?"
     )
 
 

@@ -13,7 +13,7 @@ from itertools import count
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from ttorm.api.answers import listed, member, needed
+from ttorm.api.answers import member, needed, needed_list
 from ttorm.api.errors import (
     AlreadyDoneError,
     BusyError,
@@ -184,7 +184,7 @@ def _marked(state: TwinState, mark: str) -> Flow[dict[str, Any] | None]:
     while True:
         query = {"cursor": cursor, "count": 1000, "match": rule, "details": True}
         answer = yield from perform(state.connection, api_request("scan_twins", query=query))
-        for wire in listed(answer, "twins"):
+        for wire in needed_list(answer, "twins"):
             if member(wire, "description").get(MARK) == mark:
                 return dict(wire)
         cursor = answer.get("cursor")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from ttorm.api import names
-from ttorm.api.answers import listed, member, needed
+from ttorm.api.answers import member, needed, needed_list
 from ttorm.api.errors import AmbiguousIdentityError, NotFoundError, ValidationError
 from ttorm.api.moments import given_seconds
 from ttorm.api.request import api_request
@@ -109,11 +109,13 @@ def resolve(model: Any, text: str, context: Context = None) -> Flow[list[dict[st
     request = api_request("resolve_twin_identity", [text], {"context": context, "details": True})
     try:
         answer = yield from perform(connection, request)
-    except NotFoundError:
+    except NotFoundError as error:
+        if error.subcode is None:  # not the service's: a proxy's, or of a wrong address
+            raise
         return []
     fitting = [
         wire
-        for wire in listed(answer, "twins")
+        for wire in needed_list(answer, "twins")
         if needed(wire, *_UUID)
         and wire.get("status") == "alive"
         and model_of(member(wire, "description"), model)

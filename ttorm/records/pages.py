@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from ttorm.api.answers import listed, needed
+from ttorm.api.answers import needed, needed_list
 from ttorm.display import Sheet, displayed, limited, shortened
 from ttorm.records.listing import Listing
 from ttorm.records.models import model_of
@@ -85,7 +85,7 @@ def page_of(
         listing: What the records are to belong to.
         limit: Most records.
     """
-    wires = listed(answer, "twins")
+    wires = needed_list(answer, "twins")
     uuids = _uuids(wires)
     models, key = _Models(model), model.__meta__.kind_key
     known = listing.session.known

@@ -7,7 +7,7 @@ from math import inf
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ttorm.api.answers import listed, member, needed
+from ttorm.api.answers import member, needed, needed_list
 from ttorm.api.errors import AlreadyDoneError
 from ttorm.api.moments import given_seconds
 from ttorm.api.names import IDENTITY
@@ -57,7 +57,7 @@ def _marked(model: Any, before: float) -> Flow[list[dict[str, Any]]]:
     while True:
         query = {"cursor": cursor, "count": 1000, "match": rule, "details": True}
         answer = yield from perform(connection, api_request("scan_twins", query=query))
-        found.extend(wire for wire in listed(answer, "twins") if _is_due(model, wire, before))
+        found.extend(wire for wire in needed_list(answer, "twins") if _is_due(model, wire, before))
         cursor = answer.get("cursor")
         if cursor is None:
             return found
