@@ -47,7 +47,6 @@ class TransportError(RequestError, ConnectionError):
     """
 
     code = "transport"
-    __str__ = TtormError.__str__
 
     def __init__(
         self,
@@ -64,21 +63,24 @@ class TransportError(RequestError, ConnectionError):
         )
         self.sent = sent
 
+    def __str__(self) -> str:
+        # Known only when it is given up: whoever carries requests knows none of the API's.
+        text = TtormError.__str__(self)
+        return text if self.request is None else f"{self.request}: {text}"
+
 
 class RequestTimeoutError(TransportError, TimeoutError):
     """The service did not answer in time."""
 
     code = "timeout"
 
-    __str__ = TtormError.__str__
+    __str__ = TransportError.__str__
 
 
 class CircuitOpenError(TransportError):
     """The service has not answered for a while: nothing was sent."""
 
     code = "circuit-open"
-
-    __str__ = TtormError.__str__
 
 
 class OutcomeUnknownError(RequestError):
