@@ -60,7 +60,8 @@ def in_order(
         together: Runs several saves.
 
     Returns:
-        What was done and what failed, of one record after the other.
+        What was done and what failed, of one record after the other; notes on what failed name
+        the record.
     """
     outcomes: list[SaveResult | Exception] = []
     failed: set[int] = set()
@@ -69,6 +70,8 @@ def in_order(
         early = wave.stage == "early"
         saved = yield from together(save(unit, early) for unit in some)
         for unit, outcome in zip(some, saved, strict=True):
+            if isinstance(outcome, Exception):
+                outcome.add_note(f"in the save of {unit.record()!r}")
             if not early or not isinstance(outcome, Exception):
                 outcomes.append(outcome)
             elif isinstance(outcome, SaveError):

@@ -144,6 +144,7 @@ def all_of(outcomes: Iterable[R | Exception]) -> list[R]:
             results.append(outcome)
     if errors:
         for error in errors[1:]:
-            errors[0].add_note(f"also, at the same time: {error}")
+            told = "; ".join([str(error), *getattr(error, "__notes__", ())[:1]])
+            errors[0].add_note(f"also, at the same time: {told}")
         raise errors[0]
     return results

@@ -209,7 +209,7 @@ class Session:
             What was done, all records together.
 
         Raises:
-            TtormError: A record could not be saved; the others were.
+            TtormError: A record, which a note on it names, could not be saved; the others were.
         """
         return self.connection.run(self._flush())
 

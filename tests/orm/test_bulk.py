@@ -87,7 +87,9 @@ async def test_every_record_is_tried_and_every_failure_told(do, connection, wire
         drone.battery += 50.0
     with pytest.raises(ttorm.TransportError) as caught:
         await do(ttorm, "save_all", drones)
-    assert caught.value.__notes__ == ["also, at the same time: cut off [transport]"]
+    first, second = (f"in the save of {drones[index]!r}" for index in (0, 2))
+    lost = f"PATCH /twins/{drones[2].uuid}/ledgers/personal/value: cut off [transport]"
+    assert caught.value.__notes__ == [first, f"also, at the same time: {lost}; {second}"]
     modified = [ttorm.inspect(drone).is_modified for drone in drones]
     assert modified == [True, False, True, False]
 
@@ -326,7 +328,7 @@ async def test_what_is_refused_in_a_circle_holds_up_nothing_else(do, connection,
     with pytest.raises(ttorm.SaveError) as caught:
         await do(ttorm, "save_all", [one, two])
     assert list(caught.value.errors) == ["ledger['taken']"]
-    assert not hasattr(caught.value, "__notes__")
+    assert caught.value.__notes__ == [f"in the save of {one!r}"]
     assert ttorm.inspect(one).changes == {"ledger['taken']": (None, 2)}
     read = others.call("get_twin_ledger_entry", one.uuid)["entries"]
     assert (read["taken"]["value"], read["next"]["value"]) == (1, two.uuid)
@@ -371,6 +373,7 @@ async def test_a_failure_counts_more_than_the_callbacks(do, connection, wire):
     with pytest.raises(ttorm.TransportError) as caught:
         await do(ttorm, "save_all", drones, progress=progress)
     assert caught.value.__notes__ == [
+        f"in the save of {drones[1]!r}",
         "also, the progress callback failed: ZeroDivisionError()",
     ]
     assert [ttorm.inspect(drone).is_modified for drone in drones] == [False, True]

@@ -194,8 +194,11 @@ async def test_all_errors_of_a_flush_are_told(do, make, wire):
         wire.meddle = lambda request: HttpResponse(403)
         with pytest.raises(ttorm.ForbiddenError) as caught:
             await do(session, "flush")
-        assert len(caught.value.__notes__) == 2
-        assert "also, at the same time" in caught.value.__notes__[0]
+        own, *others = caught.value.__notes__
+        assert own == f"in the save of {trucks[0]!r}"
+        for truck, note in zip(trucks[1:], others, strict=True):
+            assert note.startswith("also, at the same time: ")
+            assert note.endswith(f"; in the save of {truck!r}")
         assert session.dirty == trucks
         session.rollback()
 

@@ -872,11 +872,11 @@ class Saves(RuleBasedStateMachine):
             }
 
     def check_failures(self, error, failures):
-        """The first failure is raised, with a note on each of the others."""
+        """The first failure is raised, with a note on its record and on each of the others."""
         assert (error is None) == (not failures), (error, failures)
         if failures:
             assert any(isinstance(error, KINDS[one.kind]) for one in failures), (error, failures)
-            assert len(getattr(error, "__notes__", ())) == len(failures) - 1
+            assert len(getattr(error, "__notes__", ())) == len(failures)
 
     def label(self, name, part=""):
         part = part or ("identities" if "#" in name else "ledger")

@@ -136,7 +136,8 @@ def save_all(
 
     Raises:
         ConfigurationError: What files of batches look like is not known (only via batches).
-        TtormError: The first failure; notes on it name the others. The other records are saved.
+        TtormError: The first failure; notes on it name its record and the others. The other
+            records are saved.
 
     Example:
         >>> pumps = [Twin(entries={"pressure": n}) for n in range(3)]
