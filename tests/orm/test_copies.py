@@ -45,6 +45,12 @@ def mill(connection):
     return Mill.create(speed=2.0, blades=["a"], identities=["SN#1"])
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_connection_stays_in_its_process(connection, way):
+    with pytest.raises(TypeError, match=r"neither pickled nor copied: connect\(\) in each process"):
+        WAYS[way](connection)
+
+
 @pytest.mark.parametrize("way", ["deepcopy", "pickle"])
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_comes_with_its_record(mill, sent, part, way):

@@ -7,7 +7,7 @@ import typing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import pydantic
@@ -140,6 +140,14 @@ async def test_a_wrong_value_is_refused_where_it_is_assigned(
     assert not ttorm.inspect(house).is_modified
     assert (await do(house, "save")).requests == 0
     assert sent == []
+
+
+async def test_a_constraint_is_told_without_its_machinery(do, connection):
+    class Meter(Twin):
+        percent: Field[Annotated[float, pydantic.Field(le=100)]] = entry(default=0.0)
+
+    with pytest.raises(ttorm.ValidationError, match=r"expects float, found 101: .* equal to 100"):
+        Meter(percent=101)
 
 
 async def test_a_refused_value_leaves_an_earlier_change(do, connection):

@@ -124,6 +124,8 @@ async def test_identities_of_other_accounts(do, connection, sent, stranger, emul
         (("SN#1",), {"serial": "1"}, TypeError, "takes one Identity"),
         ((), {"serial": "1", "tag": "2"}, TypeError, "takes one Identity"),
         ((), {"colour": "red"}, TypeError, "no identity field 'colour'; it has: serial, tag"),
+        ((), {"colour": "red"}, TypeError, r"write Crate\.scan\(Crate\.colour == \.\.\.\)"),
+        ((), {"weight": 5}, TypeError, "it has: serial, tag$"),
         ((), {"serial": "no spaces"}, ttorm.ValidationError, "'CRATE#no spaces' is no Identity"),
         ((), {"serial": None}, ttorm.ValidationError, "expects str"),
         (("A17",), {}, ttorm.ValidationError, "'A17' is no Identity"),

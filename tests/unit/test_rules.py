@@ -275,6 +275,20 @@ def test_what_is_no_rule(rule):
             (TWIN.a == 1) & rule
 
 
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda: TWIN.a < 20 & (TWIN.b == 2),
+        lambda: TWIN.a == "x" | (TWIN.b == 2),
+        lambda: Pump.pressure < 20 & Pump.model == "X1",
+        lambda: rule_text((TWIN.a == 1) & TWIN.b == 2),
+    ],
+)
+def test_forgotten_parentheses_are_told_of(misuse):
+    with pytest.raises((TypeError, ValidationError), match=r"is no rule: .* in parentheses"):
+        misuse()
+
+
 def test_rules_may_be_text():
     assert rule_text("TWIN.a == 1") == "TWIN.a == 1"
     assert str((TWIN.a == 1) & "TWIN.b == 1 or TWIN.c == 1") == (

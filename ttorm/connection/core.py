@@ -9,7 +9,7 @@ from copy import deepcopy
 from datetime import datetime
 from io import BytesIO
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 from ttorm._version import __version__
 from ttorm.api.answers import needed
@@ -123,6 +123,12 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection {self.url}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "connections are neither pickled nor copied: connect() in each process, and hand over "
+            "records or UUIDs"
+        )
 
     # The raw door
 

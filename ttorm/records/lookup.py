@@ -150,8 +150,10 @@ def _identity(model: Any, identity: str | None, field: Mapping[str, Any]) -> str
     spec = model.__fields__.get(name)
     if spec is None or spec.kind != "identity":
         known = [name for name, spec in model.__fields__.items() if spec.kind == "identity"]
+        scan = f"; write {model.__name__}.scan({model.__name__}.{name} == ...) to look for values"
         raise TypeError(
-            f"{model.__name__} has no identity field {name!r}; it has: {', '.join(known) or 'none'}"
+            f"{model.__name__} has no identity field {name!r}; it has: "
+            f"{', '.join(known) or 'none'}{scan if spec is not None and spec.plain else ''}"
         )
     if value is None and not spec.required:
         raise ValidationError(

@@ -147,8 +147,13 @@ def _check_annotation(
             return
     if isinstance(annotation, ForwardRef):
         return
+    shown = getattr(annotation, "__name__", annotation)
+    if annotation in (Field, Reference):
+        raise TypeError(
+            f"{name}.{attribute} is annotated without its type: write it in brackets, "
+            f"as in {attribute}: {shown}[float] = {spec.kind}(...)"
+        )
     if get_origin(annotation) not in (Field, Reference):
-        shown = getattr(annotation, "__name__", annotation)
         raise TypeError(
             f"{name}.{attribute} is annotated as {shown}: write Field[...] around it, "
             f"as in {attribute}: Field[{shown}] = {spec.kind}(...)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from types import UnionType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, cast, get_args, get_origin
 
 from ttorm.api.codec import JSONValue, check_json, encode
 from ttorm.api.errors import ValidationError
@@ -311,4 +311,6 @@ def _reason(detail: Any) -> str:
 
 
 def _name(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]  # what its constraints are, the reasons say
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)

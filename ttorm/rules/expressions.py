@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Never, NoReturn
 
 from ttorm.api.errors import ValidationError
 from ttorm.pairs import twin_of
@@ -34,6 +34,14 @@ class Expression:
 
     def __or__(self, other: Expression) -> Expression:
         return Expression(logic.AnyOf(self._node, rule_of(other)._node))
+
+    def __rand__(self, other: Never) -> NoReturn:
+        raise TypeError(
+            f"{other!r} is no rule: & and | bind closer than comparisons, so write each side of "
+            "them in parentheses, and rule text as raw(...)"
+        )
+
+    __ror__ = __rand__
 
     def __invert__(self) -> Expression:
         return Expression(logic.Not(self._node))
@@ -99,7 +107,8 @@ def rule_of(rule: str | Expression) -> Expression:
     if isinstance(rule, str) and rule.strip():
         return raw(rule)
     raise ValidationError(
-        f"{rule!r} is no rule: expected an expression such as Scooter.battery < 20, or text",
+        f"{rule!r} is no rule: expected an expression such as Scooter.battery < 20, or text; write "
+        "each side of & and | in parentheses",
         code="bad-rule",
     )
 
