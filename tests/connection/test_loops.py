@@ -58,6 +58,22 @@ def test_an_ended_loop_leaves_nothing_behind(echo_server, connect):
     assert [loop() for loop in loops] == [None] * 5
 
 
+def test_loops_that_are_closed_and_not_ended_are_let_go(echo_server, connect):
+    """By the next one at the latest: Python says that their sockets were left to it."""
+    connection = connect(echo_server.url)
+    loops = []
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        for _ in range(5):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(connection.acall("get_twin", TWIN))
+            loop.close()
+            loops.append(weakref.ref(loop))
+            del loop
+        asyncio.run(connection.acall("get_twin", TWIN))
+        gc.collect()
+    assert [loop() for loop in loops] == [None] * 5
+
+
 def test_sync_calls_in_between(echo_server, connect):
     connection = connect(echo_server.url)
     for number in range(6):

@@ -216,13 +216,14 @@ class HttpTransport:
     async def _loop_client(self) -> LoopClient:
         import asyncio
 
-        from ttorm.connection.loops import LoopClient, search_once
+        from ttorm.connection.loops import LoopClient, forget_closed, search_once
 
         self._check_open()
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
             search_once()
+            forget_closed(self._loops)
             client = self._made(httpx.AsyncClient)
             here = self._loops[loop] = LoopClient(client, self._loops, self._limits.connections)
             # Started in the loop, so that the loop ends the guard when it ends itself.

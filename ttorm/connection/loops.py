@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ttorm.api.http import HttpResponse
 
-__all__ = ["LoopClient", "Loops", "search_once"]
+__all__ = ["LoopClient", "Loops", "forget_closed", "search_once"]
 
 
 class _Client(Protocol):
@@ -99,6 +99,17 @@ class LoopClient:
 
 Loops: TypeAlias = weakref.WeakKeyDictionary[Any, LoopClient]
 """The clients of all event loops that run."""
+
+
+def forget_closed(loops: weakref.WeakKeyDictionary[Any, Any]) -> None:
+    """Let go of loops that were closed without an end to what ran in them.
+
+    Their clients would keep them, and their sockets, for ever: nobody can close those in a loop
+    that is no more, but the garbage collector does.
+    """
+    for loop in list(loops):
+        if loop.is_closed():
+            loops.pop(loop, None)
 
 
 @cache

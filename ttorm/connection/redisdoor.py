@@ -206,12 +206,15 @@ class RedisDoor:
 
         import redis.asyncio
 
+        from ttorm.connection.loops import forget_closed
+
         clients: Any = redis.asyncio.Redis
         if self._process != os.getpid():
             self._renew()
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
+            forget_closed(self._loops)
             options = {**self._options(), "redis_connect_func": self._aconnect}
             here = self._loops[loop] = _LoopClient(_plain(clients.from_url(url, **options)))
             # Started in the loop, so that the loop ends the guard when it ends itself.
