@@ -17,6 +17,7 @@ from ttorm import (
     User,
     ValidationError,
 )
+from ttorm.api.http import HttpResponse
 from ttorm.rules import account as asking
 
 ABSENT = "e0f727d6-704b-4d8a-9c10-ac726a3b8a94"
@@ -370,3 +371,24 @@ async def test_a_creation_that_was_cut_off_is_told_before_another_one_is_made(
         await do(record, "save")
     assert sent.lines() == []
     assert (await do(record, "save")).requests == 1
+
+
+@pytest.mark.parametrize("failure", ["busy", "lost"])
+async def test_a_deletion_that_was_not_its_own_is_told(do, connection, role, wire, others, failure):
+    connection.retry = EASY
+    user = await do(User, "create", role=role)
+
+    def meddle(request):
+        wire.meddle = lambda request: None
+        others.call("delete_user", user.uuid)
+        if failure == "busy":
+            return HttpResponse(429, {}, b"{}")
+        raise ttorm.TransportError("lost", sent=True)
+
+    wire.meddle = meddle
+    if failure == "busy":
+        with pytest.raises(NotFoundError):
+            await do(user, "delete")
+    else:
+        # It may have been.
+        assert (await do(user, "delete")).requests == 1

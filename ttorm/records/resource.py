@@ -16,7 +16,6 @@ from ttorm import signals
 from ttorm.api.answers import needed
 from ttorm.api.errors import (
     ApiError,
-    NotFoundError,
     NotLoadedError,
     ServerError,
     StateError,
@@ -429,12 +428,7 @@ class Deletable(KeyedResource):
 
     def _delete(self) -> Flow[SaveResult]:
         key = self._saved_key()
-        try:
-            yield from perform(self._connection, self._request(self._operations.delete))
-        except NotFoundError as error:
-            # A repeated request may find that the first one was done, although no answer came.
-            if error.attempts < 2:
-                raise
+        yield from perform(self._connection, self._request(self._operations.delete))
         self._become_new()
         return SaveResult(deleted=(key,), requests=1)
 
