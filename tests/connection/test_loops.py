@@ -62,7 +62,8 @@ def test_loops_that_are_closed_and_not_ended_are_let_go(echo_server, connect):
     """By the next one at the latest: Python says that their sockets were left to it."""
     connection = connect(echo_server.url)
     loops = []
-    with pytest.warns(ResourceWarning, match="unclosed"):
+
+    def work():
         for _ in range(5):
             loop = asyncio.new_event_loop()
             loop.run_until_complete(connection.acall("get_twin", TWIN))
@@ -71,6 +72,9 @@ def test_loops_that_are_closed_and_not_ended_are_let_go(echo_server, connect):
             del loop
         asyncio.run(connection.acall("get_twin", TWIN))
         gc.collect()
+
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        work()
     assert [loop() for loop in loops] == [None] * 5
 
 
