@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import ssl
+import sys
 import threading
 from pathlib import Path
 
@@ -172,6 +173,12 @@ def test_a_file_that_is_no_store(connect, tmp_path):
 
 
 # Credentials
+
+
+def test_the_embedded_emulator_needs_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rule_engine", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'ttorm\[local\]'"):
+        ttorm.connect("memory:")
 
 
 def test_services_need_a_credential():

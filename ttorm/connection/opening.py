@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from ttorm.api.batches import BatchCodec
@@ -317,13 +318,15 @@ def _credential(
 
 
 def _embedded(url: str, *, signed: bool) -> dict[str, Any]:
-    try:
-        from ttorm.emulator import Emulator
-        from ttorm.emulator.transport import EmulatorTransport
-    except ImportError as error:
+    from ttorm.emulator import Emulator
+    from ttorm.emulator.transport import EmulatorTransport
+
+    # It is imported with the first rule only, and every scan has one.
+    if find_spec("rule_engine") is None:
         raise ConfigurationError(
-            f"the embedded emulator needs the extra 'local' ({error}): pip install 'ttorm[local]'"
-        ) from error
+            "the embedded emulator needs the extra 'local' (No module named 'rule_engine'): "
+            "pip install 'ttorm[local]'"
+        )
     emulator = Emulator(url)
     user = None if signed else emulator.first_user()
     return {
