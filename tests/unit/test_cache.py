@@ -800,7 +800,7 @@ def test_what_is_in_doubt_may_show_elsewhere(connection, service, operation, arg
     filled(connection, service)
     body = None if operation.startswith("delete") else {"name": "ab"}
     service.prepared = [(500, {})]
-    with pytest.raises((ServerError, OutcomeUnknownError)):
+    with pytest.raises((ttorm.ServerError, OutcomeUnknownError)):
         connection.call(operation, *arguments, body=body)
     assert asked_again(connection) == dropped
 
