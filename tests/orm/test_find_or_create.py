@@ -171,6 +171,24 @@ async def test_a_creation_that_always_fails_is_given_up(do, connection, wire, se
     assert sent.lines().count("POST /twins") == creating._ATTEMPTS
 
 
+@pytest.mark.parametrize(
+    "answer", [b'{"subcode": 403000}', b'{"twins": ["a text"], "cursor": null}', b"", None]
+)
+async def test_a_look_that_fails_leaves_the_outcome_unknown(do, connection, wire, answer):
+    def meddle(request):
+        if "/resolve/" in request.url:
+            return None
+        if request.method == "POST" or answer is None:
+            raise ttorm.TransportError("gone")
+        return HttpResponse(403 if b"403" in answer else 200, {}, answer)
+
+    wire.meddle = meddle
+    with pytest.raises(ttorm.OutcomeUnknownError, match="POST /twins") as caught:
+        await do(Meter, "find_or_create", serial="A17")
+    [note] = caught.value.__notes__
+    assert note.startswith("looking for it failed: ")
+
+
 async def test_who_wants_no_repeats_gets_none(do, connection, wire, sent):
     connection.retry = ttorm.RetryPolicy(attempts=1)
     fault = fail(500000)

@@ -157,11 +157,16 @@ def _recover(
         The Twin; None when it certainly was not created, so that it may be created again.
 
     Raises:
-        OutcomeUnknownError: It is not there, but may come yet.
+        OutcomeUnknownError: It is not there, but may come yet, or nobody could look.
     """
     for pause in _LOOKS:
         yield from sleep(pause)
-        found = yield from _insist(state.connection.retry, lambda: _marked(state, mark))
+        try:
+            found = yield from _insist(state.connection.retry, lambda: _marked(state, mark))
+        except TtormError as why:
+            error.add_note(f"looking for it failed: {why}")
+            # What is not known is the creation's outcome, whatever became of the look.
+            raise error from error.__cause__
         if found is not None:
             return found
     attempt = None if state.connection.retry.attempts == 1 else next(attempts, None)
@@ -185,6 +190,7 @@ def _marked(state: TwinState, mark: str) -> Flow[dict[str, Any] | None]:
         query = {"cursor": cursor, "count": 1000, "match": rule, "details": True}
         answer = yield from perform(state.connection, api_request("scan_twins", query=query))
         for wire in needed_list(answer, "twins"):
+            needed(wire, "creation_certificate", "uuid")
             if member(wire, "description").get(MARK) == mark:
                 return dict(wire)
         cursor = answer.get("cursor")
