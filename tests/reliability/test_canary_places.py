@@ -139,6 +139,9 @@ REFUSED = {
         "https://api.example", secret="x", proxy=f"ftp//ann:{PASSWORD}@proxy", default=False
     ),
     "an address": lambda: ttorm.connect(f"https://ann:{PASSWORD}@api.example", default=False),
+    "an address with a query": lambda: ttorm.connect(
+        f"https://api.example/?token={PASSWORD}", secret="x", default=False
+    ),
     "a store": lambda: ttorm.connect(f"postgresql://ann:{PASSWORD}@127.0.0.1:1/x", default=False),
     "a store, misspelt": lambda: ttorm.connect(
         f"postgresql://ann:x:{PASSWORD}@127.0.0.1:y/x?password={PASSWORD}", default=False

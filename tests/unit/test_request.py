@@ -18,6 +18,7 @@ from ttorm import (
     ServerError,
     ValidationError,
 )
+from ttorm.api.credentials import Secret
 from ttorm.api.http import HttpResponse
 from ttorm.api.request import (
     MAX_BODY,
@@ -59,6 +60,12 @@ def test_path_arguments_may_contain_braces():
     """An argument that looks like a placeholder is not filled in once more."""
     path = api_request("create_user_secret", ["{pin}", "A1"]).path
     assert path == "/secrets/%7Bpin%7D/A1"
+
+
+def test_a_pin_that_does_not_show_itself():
+    request = api_request("create_user_secret", ["an-account", Secret("A1B2C3")])
+    assert request.path == "/secrets/an-account/A1B2C3"
+    assert "A1B2C3" not in repr(request.arguments)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 from ttorm.api import codec, names
-from ttorm.api.credentials import masked
+from ttorm.api.credentials import Secret, masked
 from ttorm.api.errors import (
     QuotaError,
     ResponseFormatError,
@@ -175,6 +175,7 @@ def _path_arguments(
                 code="bad-argument",
             )
         # A PIN that does not show itself stays so.
+        value = value.header() if isinstance(value, Secret) else value
         text = value if isinstance(value, str) else str(value)
         # The cache and the identity map know an object by one spelling of its UUID.
         values.append(text.lower() if names.UUID.fullmatch(text) else text)

@@ -78,7 +78,8 @@ def check_address(url: str) -> None:
             "write secret=... or token=..."
         )
     try:
-        parts = urlsplit(url)
+        # Without a query, which may be a credential: tracebacks show locals.
+        parts = urlsplit(url.partition("?")[0])
         host = parts.hostname or ""
         host.encode("idna")  # which refuses empty and long parts
         fine = bool(host) and parts.port != 0 and url.isprintable() and " " not in url
