@@ -7,7 +7,7 @@ thread or on an event loop. Flows do no I/O themselves and know no HTTP library.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
@@ -32,9 +32,12 @@ __all__ = [
     "finish",
     "gather",
     "gathering",
+    "inform",
+    "joined",
     "query",
     "send",
     "sleep",
+    "telling",
     "wait",
 ]
 
@@ -104,6 +107,9 @@ class Gather(NamedTuple):
 gathering: ContextVar[bool] = ContextVar("ttorm_gathering", default=False)
 """Whether the flow that runs here is one of several that a driver runs side by side."""
 
+telling: ContextVar[bool] = ContextVar("ttorm_telling", default=False)
+"""Whether a function of the user's runs here, such as a receiver of a signal."""
+
 collecting: ContextVar[bool] = ContextVar("ttorm_collecting", default=False)
 """Whether the flow that runs here is stepped by somebody who collects calls."""
 
@@ -148,6 +154,29 @@ def wait(future: Future[Any]) -> Flow[bool]:
         False when waiting here would block the very event loop that works on the future.
     """
     return cast(bool, (yield Wait(future)))
+
+
+def joined(future: Future[Any]) -> Flow[bool]:
+    """Wait for work that somebody does for all, unless that may be waiting for who asks.
+
+    Returns:
+        False when the work is better done here: somewhere above, a receiver may have been called
+        by the very flow that does it, or by one that is stepped on the same thread.
+    """
+    return future.done() or (not telling.get() and (yield from wait(future)))
+
+
+def inform(receiver: Callable[..., R], *arguments: Any, **named: Any) -> R:
+    """Call a function of the user's from inside a flow.
+
+    Raises:
+        Exception: What the function raises.
+    """
+    outside = telling.set(True)
+    try:
+        return receiver(*arguments, **named)
+    finally:
+        telling.reset(outside)
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Flow[Any]:

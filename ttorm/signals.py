@@ -40,7 +40,7 @@ from typing import Any, TypeVar, cast
 
 from blinker import ANY, NamedSignal
 
-from ttorm.flows import Flow, finish
+from ttorm.flows import Flow, finish, inform
 
 __all__ = [
     "cache_invalidated",
@@ -160,7 +160,7 @@ def emit(signal: NamedSignal, sender: Any, **arguments: Any) -> Flow[None]:
         return
     for receiver in _receivers(signal, sender):
         try:
-            result = receiver(sender, **arguments)
+            result = inform(receiver, sender, **arguments)
             if iscoroutine(result):
                 yield from finish(result)
         except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
@@ -562,6 +563,49 @@ async def test_a_receiver_may_use_the_record(do, connection, receive):
     pump = await do(Pump, "create")
     assert pump.ledger["saves"].value == 1
     assert not ttorm.inspect(pump).is_modified
+
+
+@pytest.mark.parametrize(
+    ("signal", "asynchronous"),
+    [(signals.request_sent, False), (signals.loaded, False), (signals.request_sent, True)],
+    ids=["sent", "loaded", "async"],
+)
+def test_a_receiver_may_read_what_is_being_read(connection, receive, signal, asynchronous):
+    """It may be called by what reads it, or what reads it may go on with it only."""
+    uuids = [Pump.create(flow=float(number)).uuid for number in range(2)]
+    connection.cache.drop()
+    seen = []
+
+    def look(sender, **extra):
+        signal.disconnect(look)
+        with ttorm.session(connection):
+            seen.extend(Pump.at(uuid).flow for uuid in uuids)
+
+    async def alook(sender, **extra):
+        signal.disconnect(alook)
+
+        async def inner():
+            async with ttorm.session(connection):
+                seen.extend([(await Pump.at(uuid).aload("ledger")).flow for uuid in uuids])
+
+        await asyncio.gather(inner())
+
+    def work():
+        with ttorm.session(connection):
+            ttorm.load_all(map(Pump.at, uuids), "ledger")
+
+    async def awork():
+        async with ttorm.session(connection):
+            await asyncio.wait_for(ttorm.aload_all(map(Pump.at, uuids), "ledger"), 20)
+
+    receive(signal, alook if asynchronous else look)
+    if asynchronous:
+        asyncio.run(awork())
+    else:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(20)
+    assert seen == [0.0, 1.0]
 
 
 async def test_without_receivers_nothing_is_computed(do, connection, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,6 +23,7 @@ from ttorm import (
     UnauthorizedError,
     User,
     ValidationError,
+    signals,
 )
 from ttorm.emulator.transport import EmulatorTransport
 from ttorm.rules import DICT, TWIN
@@ -273,6 +275,21 @@ async def test_tokens_for_others_after_somebody_else_has_rotated(do, door, signe
     async with do.block(ttorm.session(connection)):
         with pytest.raises(UnauthorizedError):
             await do(Token, "create")
+
+
+def test_a_receiver_may_ask_while_a_token_is_made(signed, secret):
+    """The token's answer is told of before the token is there."""
+    connection, asked = signed(secret=secret, tokens=TokenOptions()), []
+
+    def ask(sender, **extra):
+        signals.request_sent.disconnect(ask)
+        asked.append(connection.whoami())
+
+    signals.request_sent.connect(ask, sender=connection)
+    thread = threading.Thread(target=connection.call, args=["trace"], daemon=True)
+    thread.start()
+    thread.join(20)
+    assert [sorted(answer) for answer in asked] == [["account", "role", "user"]]
 
 
 async def test_a_token_is_renewed_ahead_of_its_end(do, door, signed, secret, emulator):

@@ -25,7 +25,7 @@ from ttorm.connection.budgets import spend
 from ttorm.connection.hooks import Call, added_headers, observed, tell_of_hit, tell_of_repeat
 from ttorm.connection.invalidation import after_failure, after_write, before_write
 from ttorm.connection.patience import Circuit, Patience
-from ttorm.flows import Flow, carry, collecting, send, sleep, wait
+from ttorm.flows import Flow, carry, collecting, joined, send, sleep
 
 if TYPE_CHECKING:
     from ttorm.connection.cache import Cache, CacheKey, Flight
@@ -103,7 +103,7 @@ def read(
         flight, leads = cache.board(key, fresh=fresh or waited >= _PATIENCE)
         if leads:
             break
-        fresh = not (yield from wait(flight.done))
+        fresh = not (yield from joined(flight.done))
         # What is shared may have been dropped elsewhere after a read began, and before it was
         # joined; the second one that is joined has begun later.
         late = cache.is_shared and not waited

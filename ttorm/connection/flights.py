@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ttorm.flows import Flow, wait
+from ttorm.flows import Flow, joined
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -49,8 +49,8 @@ class SingleFlight:
             if leads:
                 yield from self._lead(flight, work, wanted)
                 return
-            if not (yield from wait(flight)):
-                # It is done on the very event loop that waiting would block.
+            if not (yield from joined(flight)):
+                # It is done by what waiting would block.
                 yield from work()
                 return
 

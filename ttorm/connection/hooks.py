@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ttorm.flows import Effect, Flow, Gather, gathering
+from ttorm.flows import Effect, Flow, Gather, gathering, inform
 
 if TYPE_CHECKING:
     from ttorm.api.request import ApiRequest
@@ -257,7 +257,7 @@ def _call(step: Callable[[Any], Effect], argument: Any) -> Callable[[], Effect]:
 
 def _tell(method: Callable[..., None], *arguments: Any) -> None:
     try:
-        method(*arguments)
+        inform(method, *arguments)
     except Exception:  # noqa: BLE001 # it is the user's, and may raise anything
         _complain("a hook failed: %r", method, exc_info=True)
 

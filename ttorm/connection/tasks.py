@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from ttorm.api.http import HttpResponse
 from ttorm.connection.blocking import BOUND
-from ttorm.flows import Await, Carry, Effect, Flow, Gather, Send, Sleep, Wait, gathering
+from ttorm.flows import Await, Carry, Effect, Flow, Gather, Send, Sleep, Wait, gathering, telling
 
 __all__ = ["begin_beside", "run"]
 
@@ -113,7 +113,11 @@ async def _perform(effect: Effect, slots: asyncio.Semaphore | None, bound: int) 
             await _until_done(future)
             return True
         case Await(coroutine):
-            return await coroutine
+            outside = telling.set(True)
+            try:
+                return await coroutine
+            finally:
+                telling.reset(outside)
         case Carry():
             return None
         case Gather(flows):
