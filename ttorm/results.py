@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 from ttorm.api.codec import JSONValue
 from ttorm.api.request import ApiRequest
-from ttorm.display import Displayed, Sheet, displayed, limited
+from ttorm.display import Displayed, Sheet, displayed, limited, shortened
 
 __all__ = ["Plan", "PlannedRequest", "SaveResult", "Stage", "all_of", "joined"]
 
@@ -48,6 +48,11 @@ class SaveResult(NamedTuple):
             tuple(name for result in several for name in result.deleted),
             sum(result.requests for result in several),
         )
+
+    def __repr__(self) -> str:
+        # Of many records there are thousands of names.
+        names = ", ".join(f"{name}={shortened(getattr(self, name))}" for name in self._fields[:3])
+        return f"{type(self).__name__}({names}, requests={self.requests})"
 
     def _sheet(self) -> Sheet:
         done = zip(self._fields[:3], self[:3], strict=True)

@@ -203,6 +203,14 @@ def test_long_values_and_many_entries_are_cut(connection):
     assert len(repr(robot)) < 400
 
 
+def test_the_result_of_many_saves_is_cut(connection):
+    result = ttorm.save_all([Robot(serial=str(number)) for number in range(40)])
+    assert len(result.created) > 80
+    assert repr(result).startswith("SaveResult(created=('model', 'serial', 'battery', ")
+    assert repr(result).endswith(f"..., updated=(), deleted=(), requests={result.requests})")
+    assert len(repr(result)) < 300
+
+
 def test_parts(uuid, connection):
     robot = Robot.at(uuid).load("ledger", "identities", "docs")
     robot.identities.add("RFID#1")
@@ -310,7 +318,7 @@ LOOKS = {
     "equal": lambda shown: shown != 5,
     "hash": lambda shown: isinstance(shown, Page) or (type(shown).__hash__ and hash(shown)),
     "hasattr": lambda shown: (hasattr(shown, "_x"), hasattr(shown, "__html__")),
-    "copy": copy.copy,
+    "copy": lambda shown: isinstance(shown, ttorm.Connection) or copy.copy(shown),
     "rich": rich,
     "html": lambda shown: inspect.isclass(shown) or getattr(shown, "_repr_html_", str)(),
     "pretty": lambda shown: hasattr(type(shown), "_repr_pretty_") and pretty(shown),
