@@ -226,20 +226,27 @@ class TestQueries:
         assert json.loads(answer.body)["entries"].keys() == {"a", "b", "c"}
 
 
+@pytest.mark.parametrize(
+    ("operation", "path", "hidden"),
+    [
+        ("create_twin", "/twins?secret=s", "secret=s"),
+        ("create_user_secret", "/secrets/0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11/A1B2C3", "A1B2C3"),
+    ],
+)
 def test_a_failure_of_the_emulator_is_an_answer_and_leaves_nothing(
-    emulator, fault, send, user, monkeypatch, caplog
+    emulator, fault, send, user, monkeypatch, caplog, operation, path, hidden
 ):
     def broken(call):
         call.tx.run("DELETE FROM users")
         raise ZeroDivisionError
 
     handlers = dict(emulator._handlers)
-    handlers["create_twin"] = handlers["create_twin"]._replace(function=broken)
+    handlers[operation] = handlers[operation]._replace(function=broken)
     monkeypatch.setattr(emulator, "_handlers", handlers)
     with caplog.at_level(logging.ERROR, "ttorm.emulator"):
-        assert fault("POST", "/twins?secret=s", user=user)[0] == 500000
+        assert fault("POST", path, user=user)[0] == 500000
     assert "ZeroDivisionError" in caplog.text
-    assert "secret=s" not in caplog.text
+    assert hidden not in caplog.text
     assert send("GET", "/whoami", user=user).status == 200
 
 

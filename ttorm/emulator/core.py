@@ -247,7 +247,9 @@ class Emulator:
         """Make the answer of a request that could not be done."""
         trace = self.ids.uuid()
         if not isinstance(error, Fault):
+            # PINs and handlers work on.
             path = routing.split_url(request.url)[1]
+            path = routing.shown_path(path, routing.route_of(request), "***")
             _log.error("%s %s failed, trace %s", request.method, path, trace, exc_info=error)
             error = Fault(500000, "The emulator failed; its log says how.")
         return fault_answer(error, trace)
