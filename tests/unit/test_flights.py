@@ -103,6 +103,19 @@ def test_of_two_failures_all_who_waited_hear():
     assert len({id(outcome) for outcome in outcomes}) == 50
 
 
+def test_an_error_of_somebody_elses_comes_as_it_is():
+    class OddError(Exception):
+        def __init__(self, one, other):
+            super().__init__(f"{one} {other}")
+
+    def work():
+        yield from sleep(0)
+        raise OddError("a proxy", "of one's own")
+
+    with pytest.raises(OddError, match="a proxy of one's own"):
+        blocking.run(SingleFlight().do(work, lambda: True))
+
+
 def test_who_comes_later_tries_for_itself():
     work = Work(failures=2)
     for _ in range(2):

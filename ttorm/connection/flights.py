@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ttorm.api.errors import TtormError
 from ttorm.flows import Flow, joined
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class SingleFlight:
             wanted: Tells whether it still has to be done.
 
         Raises:
-            Exception: What the work raises, here or, more than once, where it was waited for.
+            Exception: What the work raises.
+            TtormError: What it raised, more than once, where it was waited for.
         """
         before = self._failures
         while wanted():
@@ -76,7 +78,8 @@ class SingleFlight:
             # It may have been done between the look and the boarding.
             if wanted():
                 yield from work()
-        except Exception as error:
+        except TtormError as error:
+            # Others cannot be copied for sure, and tell more where they are raised.
             self._failures, self._error = self._failures + 1, copy.copy(error)
             raise
         finally:
