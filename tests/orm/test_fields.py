@@ -117,14 +117,18 @@ async def test_enums_in_the_description(do, connection, others):
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("warmth", "hot", "warmth.* expects float, found 'hot'"),
+        ("warmth", "hot", r"House\.warmth expects float, found 'hot': "),
         ("warmth", None, "warmth.* expects float, found None"),
         ("warmth", float("inf"), "warmth.* is inf, which JSON cannot hold"),
         ("mode", "slow", "expects Mode, found 'slow'"),
         ("corners", [{"x": 1}], r"\[0\]\['y'\] Field required"),
         ("address", {"street": "Main", "number": "x"}, r"\['number'\]"),
         ("number", "seven", "expects int"),
-        ("owner_name", 5, "expects str, found 5"),
+        (
+            "owner_name",
+            5,
+            r"House.owner_name expects str, found 5: .*\(description\['owned_by'\]\)",
+        ),
     ],
 )
 async def test_a_wrong_value_is_refused_where_it_is_assigned(

@@ -154,7 +154,8 @@ class TypedCodec:
                 raise
             reasons = "; ".join(_reason(detail) for detail in error.errors(include_url=False))
             raise ValidationError(
-                f"{where} expects {_name(self.type)}, {found} {short(value)}: {reasons}",
+                f"{self._declared} expects {_name(self.type)}, {found} {short(value)}: {reasons} "
+                f"({where})",
                 code="invalid-value",
             ) from None
 
