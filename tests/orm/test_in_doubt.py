@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 import ttorm
-from ttorm import Entry, Twin
+from ttorm import Entry, Field, Twin, entry, identity
 
 EASY = ttorm.RetryPolicy(attempts=3, base=0.0)
 LOOKS = {
@@ -292,6 +292,96 @@ async def test_what_is_set_back_in_doubt_is_written_where_it_has_to_be(
     await do(twin, "save")
     assert others.call("get_twin", twin.uuid)["description"] == {"k": 5}
     assert ttorm.inspect(twin).state == "clean"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("back", ["removed", "assigned"])
+async def test_a_new_entry_in_doubt_that_is_taken_back_is_taken_away(
+    do, connection, doubt, others, moment, back
+):
+    class Room(Twin):
+        seats: Field[int] = entry(default=0)
+
+    room = await do(Room, "get", (await do(Twin, "create")).uuid)
+    await do(room, "load", "ledger")
+    room.seats = room.ledger["untyped"] = 5
+    await doubt("new Entries", moment, room, "save")
+    if back == "removed":
+        del room.seats, room.ledger["untyped"]
+    else:
+        room.seats, room.ledger["untyped"] = 0, None
+    await do(room, "save")
+    entries = others.call("get_twin_ledger_entry", room.uuid)["entries"]
+    assert [
+        entry["value"] for entry in entries.values() if back == "removed" or entry["value"]
+    ] == []
+    assert ttorm.inspect(room).state == "clean"
+
+
+async def test_a_checked_save_removes_no_entry_that_may_be_anothers(do, connection, doubt, others):
+    twin = await do(Twin, "create")
+    twin.ledger["n"] = 5
+    await doubt("new Entries", "before", twin, "save")
+    del twin.ledger["n"]
+    body = {"entries": {"n": {"value": 50}}}
+    others.call("add_twin_ledger_entry", twin.uuid, body=body)
+    with pytest.raises(ttorm.ConflictError) as caught:
+        await do(twin, "save", check=True)
+    caught.value.resolve("mine")
+    await do(twin, "save", check=True)
+    assert others.call("get_twin_ledger_entry", twin.uuid)["entries"] == {}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_removal_in_doubt_that_is_taken_back_is_made_up_for(
+    do, connection, faults, world, others, moment
+):
+    uuid = (await do(Twin, "create", entries={"n": 5})).uuid
+    async with world.block(ttorm.session()):
+        twin = await do(Twin.at(uuid), "load", "ledger")
+        del twin.ledger["n"]
+        lost = faults.add("delete_twin_ledger_entry", drop=moment)
+        blind = faults.add("get_twin_ledger_entry", drop="before")
+        with pytest.raises(ttorm.OutcomeUnknownError):
+            await do(twin, "save")
+        lost.remove()
+        blind.remove()
+        twin.ledger["n"] = 5
+        await do(twin, "save")
+    assert others.call("get_twin_ledger_entry", uuid)["entries"]["n"]["value"] == 5
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("first", "lost", "then"),
+    [(None, "1", None), (None, "1", "2"), ("1", None, "1"), ("1", "2", "1"), ("1", "2", None)],
+)
+async def test_an_identity_in_doubt_that_is_taken_back(
+    do, connection, faults, others, moment, first, lost, then
+):
+    class Tool(Twin):
+        serial: Field[str | None] = identity("SN", default=None)
+
+    tool = await do(Tool, "create", serial=first)
+    await do(tool, "load", "identities")
+    tool.serial = lost
+    broken = [
+        faults.add(operation, drop=when)
+        for operation, when in (
+            ("create_twin_identity", moment),
+            ("delete_twin_identity", moment),
+            ("get_twin_identities", "before"),
+        )
+    ]
+    with pytest.raises(ttorm.OutcomeUnknownError):
+        await do(tool, "save")
+    for fault in broken:
+        fault.remove()
+    tool.serial = then
+    await do(tool, "save")
+    told = others.call("get_twin_identities", tool.uuid)["identities"]
+    assert list(told) == ([] if then is None else [f"SN#{then}"])
+    assert ttorm.inspect(tool).state == "clean"
 
 
 async def test_a_checked_save_of_what_is_set_back_in_doubt(do, connection, doubt, others):

@@ -116,7 +116,7 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     item, attribute = state.place(spec)
     cell = item.cell(attribute)
     value = cell.assign(value, spec.codec, state)
-    if cell.base is ABSENT and _reads_alike(state, spec, value):
+    if cell.base is ABSENT and not cell.sent and _reads_alike(state, spec, value):
         # Nothing is there and nothing need be: the default says the same.
         cell.discard()
         cell.lend(value, spec.codec)

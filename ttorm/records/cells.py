@@ -124,7 +124,6 @@ class Cell:
         """Forget what was done here."""
         self._assigned, self._handouts, self._forced = NOTHING, [], False
         self._replaced = None
-        self.sent = False
 
     def force(self) -> None:
         """Have the value written by the next save even if it is the service's."""

@@ -19,15 +19,17 @@ class Item:
         base: The service's JSON object, UNKNOWN or ABSENT; shared, never changed.
         removed: Whether it is to be removed at the next save.
         adding: Whether it is to be there after the next save even without attributes.
+        sent: Whether it was made or removed, and nobody knows whether that has arrived.
     """
 
-    __slots__ = ("_missing", "_where", "adding", "base", "cells", "removed")
+    __slots__ = ("_missing", "_where", "adding", "base", "cells", "removed", "sent")
 
     def __init__(self, base: Any, where: str, missing: JSONValue) -> None:
         self.base: Any = base
         self.cells: dict[str, Cell] = {}
         self.removed = False
         self.adding = False
+        self.sent = False
         self._where = where
         # What an attribute is that the service's object does not mention.
         self._missing = missing
@@ -49,6 +51,7 @@ class Item:
         except KeyError:
             where = self._where.format(attribute)
             cell = self.cells[attribute] = Cell(self.base_of(attribute), where)
+            cell.sent = self.sent
             return cell
 
     def peek(self, attribute: str) -> Any:
@@ -83,15 +86,30 @@ class Item:
     def is_modified(self) -> bool:
         """Tell whether a save would write anything of it."""
         if self.removed:
-            return self.present is not False
+            return self._may_be_there
         return (self.adding and not self.present) or any(
             cell.is_changed() for cell in self.cells.values()
         )
 
+    @property
+    def _may_be_there(self) -> bool:
+        return self.present is not False or self.sent
+
+    def mark(self, sent: Collection[str], *, doubtful: bool) -> None:
+        """Note whether it is in doubt what has arrived of a write.
+
+        Args:
+            sent: The attributes that were written; none when it was removed.
+            doubtful: Whether nobody knows.
+        """
+        self.sent = doubtful and not (sent and self.present)
+        for name in sent or self.cells:
+            if name in self.cells:
+                self.cells[name].sent = doubtful
+
     def doubt(self, sent: Collection[str]) -> None:
         """Forget what the service held of attributes that were sent, and may have arrived."""
-        for name in sent:
-            self.cell(name).sent = True
+        self.mark(sent, doubtful=True)
         rest = {name: value for name, value in self.known.items() if name not in sent}
         self.rebase(rest if self._missing is UNKNOWN else UNKNOWN)
 
@@ -104,12 +122,12 @@ class Item:
     def remove(self) -> None:
         """Have it removed by the next save."""
         self.discard()
-        self.removed = self.present is not False
+        self.removed = self._may_be_there
 
     def settle(self, sent: Mapping[str, JSONValue], base: Any) -> None:
         """Take the service's answer to a write of some attributes."""
         self.base = base
-        self.adding = False
+        self.adding = self.sent = False
         for name, cell in self.cells.items():
             if name in sent:
                 cell.settle(sent[name], self.base_of(name))
@@ -119,6 +137,7 @@ class Item:
     def rebase(self, base: Any) -> None:
         """Take a newer answer of the service."""
         self.base = base
+        self.sent = False
         # What was not there when it was removed is not what may be there later.
         self.removed = self.removed and self.present is not False
         for name, cell in self.cells.items():

@@ -182,18 +182,17 @@ class Parts:
         self.in_doubt |= {part}
         # What was handed out is a change even if it is set back.
         self._touched = True
-        self._mark(part, sent, sent_=True)
+        self._mark(part, sent, doubtful=True)
 
     def end_doubt(self, part: str, sent: Mapping[str, Collection[str]]) -> None:
         """Note that the outcome is known."""
         self.in_doubt -= {part}
-        self._mark(part, sent, sent_=False)
+        self._mark(part, sent, doubtful=False)
 
-    def _mark(self, part: str, sent: Mapping[str, Collection[str]], *, sent_: bool) -> None:
+    def _mark(self, part: str, sent: Mapping[str, Collection[str]], *, doubtful: bool) -> None:
         for name, item in self._items(part):
-            for attribute in (sent[name] or item.cells) if name in sent else ():
-                if attribute in item.cells:
-                    item.cells[attribute].sent = sent_
+            if name in sent:
+                item.mark(sent[name], doubtful=doubtful)
 
     def doubt(self, part: str) -> None:
         """Have what was set back since it was sent count as a change, before it is read again."""
@@ -214,7 +213,7 @@ class Parts:
                 self.identities.item(text).remove()
         if wanted is not None:
             item = self.identities.item(wanted)
-            item.removed, item.adding = False, not item.present
+            item.removed, item.adding = False, not item.present or item.sent
         if not self.identities.complete:
             self.identity_fields[prefix] = wanted
 

@@ -221,7 +221,7 @@ def _writes(state: TwinState, uuid: str, entries: Iterable[tuple[str, Item]]) ->
     removed: list[str] = []
     for name, item in entries:
         if item.removed:
-            if item.present is not False:
+            if item.is_modified():
                 removed.append(name)
         elif changes := item.changes():
             (new if item.present is False else changed)[name] = changes
@@ -333,7 +333,7 @@ def _identity_changes(
     for text, item in _chosen(state.identities, only):
         changes = item.changes()
         if item.removed:
-            if item.present is not False:
+            if item.is_modified():
                 removed.append(text)
         elif item.present is False or (item.adding and not item.present):
             if item.adding or changes:
@@ -346,7 +346,7 @@ def _identity_changes(
 def _docs(state: TwinState, uuid: str, only: tuple[Part, str] | None) -> Iterator[Step]:
     for name, item in _chosen(state.docs, only):
         if item.removed:
-            if item.present is not False:
+            if item.is_modified():
                 request = api_request("delete_twin_doc", [uuid, name])
                 yield Step(request, "docs", "delete", {name: {}})
         elif changes := item.changes():
