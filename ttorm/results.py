@@ -148,8 +148,11 @@ def all_of(outcomes: Iterable[R | Exception]) -> list[R]:
         else:
             results.append(outcome)
     if errors:
-        for error in errors[1:]:
-            told = "; ".join([str(error), *getattr(error, "__notes__", ())[:1]])
-            errors[0].add_note(f"also, at the same time: {told}")
+        # What fails alike is told once.
+        told = dict.fromkeys(
+            "; ".join([str(error), *getattr(error, "__notes__", ())[:1]]) for error in errors
+        )
+        for other in [*told][1:]:
+            errors[0].add_note(f"also, at the same time: {other}")
         raise errors[0]
     return results

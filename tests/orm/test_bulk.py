@@ -94,6 +94,12 @@ async def test_every_record_is_tried_and_every_failure_told(do, connection, wire
     assert modified == [True, False, True, False]
 
 
+async def test_what_fails_alike_is_told_once(do, connection):
+    with pytest.raises(ttorm.StateError, match="not saved yet") as caught:
+        await do(Twin(), "refresh")
+    assert not hasattr(caught.value, "__notes__")
+
+
 async def test_loading_many(do, connection, others, sent):
     drones = []
     for battery in range(3):
