@@ -750,6 +750,29 @@ def test_two_writes_at_a_time_lose_no_entry_of_each_other(connection, service):
     assert get(connection, "get_twin_ledger_entry") == {"number": "asked again"}
 
 
+def test_no_write_builds_on_what_another_one_is_dropping(connection, service, monkeypatch):
+    def write(name):
+        service.prepared = [{"entries": {name: {"value": 1}}}]
+        connection.call("update_twin_ledger_entry", TWIN, body=ENTRIES)
+
+    service.prepared = [{"entries": {"a": {"value": 0}, "b": {"value": 0}}}]
+    get(connection, "get_twin_ledger_entry")
+    backend, second = connection.cache._backend, threading.Thread(target=write, args="b")
+    drop = backend.drop
+
+    def slowly(*what):
+        monkeypatch.undo()
+        second.start()
+        second.join(0.2)
+        return drop(*what)
+
+    monkeypatch.setattr(backend, "drop", slowly)
+    write("a")
+    second.join(PATIENCE)
+    kept = kept_answer(connection, api_request("get_twin_ledger_entry", [TWIN]))
+    assert kept is None or kept.body["entries"]["a"] == {"value": 1}
+
+
 def test_writes_of_different_twins_do_not_mind_each_other(connection, service):
     def write(twin):
         service.prepared = [{**FRESH_TWIN, "creation_certificate": {"uuid": twin}}]

@@ -264,7 +264,8 @@ class Cache:
             for writing in self._writings:
                 if writing is not by and writing.meets(drop):
                     writing.overtaken = True
-        self._dropped += self._backend.drop(*drop)
+            # At one go: a write that began in between would build on what is not to be kept.
+            self._dropped += self._backend.drop(*drop)
 
     def deliver(self) -> Flow[None]:
         """Have other processes forget what was dropped here."""
