@@ -124,10 +124,21 @@ def test_an_audit_tells_what_it_has_not_looked_up(packages, code, strict, text):
 
 
 def test_the_lock_has_what_the_tests_need_as_the_project_allows_it():
-    for requirement in wanted(["test", "lint"]):
+    for requirement in wanted(["test", "lint", "httpx2"]):
         version = LOCKED.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement}: make .ci/requirements.txt anew"
         assert requirement.specifier.contains(version), f"{requirement} but {version} is locked"
+
+
+def test_a_locked_environment_takes_nothing_else():
+    """Not to build the project either, nor for another Python than the locks are for."""
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    body = script.partition("locked_environment() {")[2].partition("\n}")[0]
+    installs = re.findall(r'"\$\{install\[@\]\}" (.*)', body)
+    assert len(installs) == 3
+    for install in installs:
+        assert install.startswith(("--require-hashes", "--no-deps --no-build-isolation")), install
+    assert 'newer=$([ -n "${TTORM_LOCKED:-}" ] || newer_python)' in script
 
 
 @pytest.mark.parametrize(("lock", "least"), [(LOCK, 50), (TOOLS, 15)], ids=["tests", "tools"])
