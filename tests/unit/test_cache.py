@@ -27,6 +27,7 @@ from ttorm.connection.calls import kept_answer, read
 TWIN = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 OTHER = "1f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 PATIENCE = 20
+GONE = f"GET /twins/{TWIN}: gone [transport]"
 
 
 class Clock:
@@ -395,7 +396,7 @@ def test_a_failed_leader_hands_over(connection, service, cache):
     service.hold.set()
     for thread in threads:
         thread.join(PATIENCE)
-    assert sorted(outcomes, key=str) == [2] * 9 + ["gone [transport]"]
+    assert sorted(outcomes, key=str) == [2] * 9 + [GONE]
     assert service.count == 2
 
 
@@ -438,7 +439,7 @@ def test_many_that_fail_do_not_fail_one_after_another(connection, service, cache
             thread.start()
         for thread in threads:
             thread.join(PATIENCE)
-    assert [str(error) for error in outcomes] == ["gone [transport]"] * 6
+    assert [str(error) for error in outcomes] == [GONE] * 6
     assert len(asked) == 6
 
 
@@ -758,13 +759,18 @@ def test_no_write_builds_on_what_another_one_is_dropping(connection, service, mo
     service.prepared = [{"entries": {"a": {"value": 0}, "b": {"value": 0}}}]
     get(connection, "get_twin_ledger_entry")
     backend, second = connection.cache._backend, threading.Thread(target=write, args="b")
-    drop = backend.drop
+    drop, builds, dropped = backend.drop, threading.Event(), threading.Event()
 
     def slowly(*what):
-        monkeypatch.undo()
+        if threading.current_thread() is second:
+            builds.set()
+            assert dropped.wait(PATIENCE)
+            return drop(*what)
         second.start()
-        second.join(0.2)
-        return drop(*what)
+        builds.wait(0.2)
+        number = drop(*what)
+        dropped.set()
+        return number
 
     monkeypatch.setattr(backend, "drop", slowly)
     write("a")
