@@ -73,7 +73,7 @@ def _bare(environment: Environment) -> float:
 def _ttorm(environment: Environment) -> float:
     port = _free_port()
     began = time.perf_counter()
-    command = [sys.executable, "-m", "ttorm.cli", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "ttorm", "serve", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         made = json.loads(process.stdout.readline())

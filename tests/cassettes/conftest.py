@@ -272,7 +272,7 @@ def service(vcr, tmp_path):
         yield ADDRESS, "replayed"
         return
     file = tmp_path / "credentials.json"
-    serve = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0"]
+    serve = [sys.executable, "-m", "ttorm", "serve", "--port", "0"]
     store = ["--store", f"sqlite:///{tmp_path / 'store.db'}", "--credentials", str(file)]
     with subprocess.Popen([*serve, *store], stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -12,7 +12,7 @@ import ttorm.cli
 
 
 def run(*arguments):
-    command = [sys.executable, "-m", "ttorm.cli", *arguments]
+    command = [sys.executable, "-m", "ttorm", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

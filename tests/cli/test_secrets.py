@@ -29,7 +29,7 @@ def run(url):
     """Run ``ttorm secret ...``; returns what it says."""
 
     def run(*arguments, typed=None, **environment):
-        command = [sys.executable, "-m", "ttorm.cli", "secret", *map(str, arguments)]
+        command = [sys.executable, "-m", "ttorm", "secret", *map(str, arguments)]
         inherited = {name: text for name, text in os.environ.items() if "TTORM" not in name}
         return subprocess.run(
             command,

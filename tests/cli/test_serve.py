@@ -19,7 +19,7 @@ from ttorm.cli.sockets import listen
 from ttorm.cli.switches import read_policy
 from ttorm.emulator import Policy
 
-SERVE = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0"]
+SERVE = [sys.executable, "-m", "ttorm", "serve", "--port", "0"]
 
 
 class Served:

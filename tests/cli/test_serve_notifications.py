@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-SERVE = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0"]
+SERVE = [sys.executable, "-m", "ttorm", "serve", "--port", "0"]
 
 
 def ask(method, url, secret=None, body=None):

@@ -17,7 +17,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 
-SERVE = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0", "--workers", "3"]
+SERVE = [sys.executable, "-m", "ttorm", "serve", "--port", "0", "--workers", "3"]
 
 
 @contextmanager

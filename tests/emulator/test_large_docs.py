@@ -65,7 +65,7 @@ class Pieces:
 @linux
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size // MIB} MiB")
 def test_over_http(tmp_path, size):
-    command = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "ttorm", "serve", "--port", "0"]
     command += ["--store", f"sqlite:///{tmp_path / 'x.db'}"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}

@@ -161,7 +161,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server():
-    command = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0", "--accounts", "2"]
+    command = [sys.executable, "-m", "ttorm", "serve", "--port", "0", "--accounts", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Server(process)

@@ -40,7 +40,7 @@ class Client:
 
 @contextmanager
 def served(url):
-    command = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0", "--store", url]
+    command = [sys.executable, "-m", "ttorm", "serve", "--port", "0", "--store", url]
     with subprocess.Popen(
         [*command, "--workers", str(WORKERS)], stdout=subprocess.PIPE, text=True
     ) as process:

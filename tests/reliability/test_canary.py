@@ -54,7 +54,7 @@ from ttorm.cli.commands import ttorm as command_line
 from ttorm.connection.http import HttpTransport
 from ttorm.webhooks import Receiver
 
-PYTHON = [sys.executable, "-m", "ttorm.cli"]
+PYTHON = [sys.executable, "-m", "ttorm"]
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 

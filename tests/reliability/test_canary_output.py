@@ -154,7 +154,7 @@ def served(tmp_path):
     """Address of a served emulator, and the secret of its first user."""
     arguments = ["serve", "--port", "0", "--credentials", str(tmp_path / "made.json")]
     with subprocess.Popen(
-        [sys.executable, "-m", "ttorm.cli", *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "ttorm", *arguments], stdout=subprocess.PIPE, text=True
     ) as process:
         url = process.stdout.readline().split()[-1]
         text = (tmp_path / "made.json").read_text("utf-8")

@@ -21,7 +21,7 @@ TOPIC = "celsius"
 @pytest.fixture(scope="module")
 def service():
     """A server with two accounts: its URL, and their UUIDs and secrets."""
-    command = [sys.executable, "-m", "ttorm.cli", "serve", "--port", "0", "--accounts", "2"]
+    command = [sys.executable, "-m", "ttorm", "serve", "--port", "0", "--accounts", "2"]
     # What access to topics allows is not documented; in this reading it lets others publish.
     command += ["--policy", "topic_access=delivered"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -1,0 +1,5 @@
+"""Lets `python -m ttorm` do what `ttorm` does."""
+
+from ttorm.cli import main
+
+main()

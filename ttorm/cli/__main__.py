@@ -1,5 +1,0 @@
-"""Lets `python -m ttorm.cli` do what `ttorm` does."""
-
-from ttorm.cli import main
-
-main()
