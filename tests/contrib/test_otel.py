@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 import pytest
+from opentelemetry.baggage import set_baggage
+from opentelemetry.context import attach
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -314,8 +316,9 @@ def test_the_service_is_told_of_spans_only_if_it_is_asked_for(connection, spans,
     assert "traceparent" not in seen[-1].headers
     instrument(connection, propagate=True, **options)
     spans()
-    connection.call("who_am_i")
+    copy_context().run(lambda: attach(set_baggage("customer", "a")) and connection.trace())
     [span] = spans()
+    assert "baggage" not in seen[-1].headers
     assert seen[-1].headers["traceparent"].split("-")[1:3] == [
         f"{span.context.trace_id:032x}",
         f"{span.context.span_id:016x}",

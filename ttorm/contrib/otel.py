@@ -96,7 +96,8 @@ class Telemetry(Hooks):
         )
         call.notes[self] = span
         if self._propagate:
-            propagate.inject(call.headers, trace.set_span_in_context(span))
+            # Of the span alone: baggage is the program's own, and the service is somebody else's.
+            propagate.inject(call.headers, trace.set_span_in_context(span, context.Context()))
 
     def repeated(self, call: Call, pause: float) -> None:
         """Count a repeat, and note it in the span of its call."""
