@@ -54,6 +54,9 @@ from ttorm.cli.commands import ttorm as command_line
 from ttorm.connection.http import HttpTransport
 from ttorm.webhooks import Receiver
 
+# Every frame of every error is looked at: measuring that takes long, and covers nothing of ttorm.
+pytestmark = pytest.mark.no_cover
+
 PYTHON = [sys.executable, "-m", "ttorm"]
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

@@ -24,6 +24,9 @@ from ttorm.cli.commands import ttorm as command
 from ttorm.cli.demo.data import read
 from ttorm.emulator import Emulator
 
+# Every frame of every error is looked at: measuring that takes long, and covers nothing of ttorm.
+pytestmark = pytest.mark.no_cover
+
 PASSWORD = "S3cr3t-Passw0rd-of-Ann"
 ACCOUNT = "00000000-0000-4000-8000-000000000000"
 

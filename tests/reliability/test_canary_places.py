@@ -22,6 +22,9 @@ from ttorm import RedisBackend, Role, Secret, Subscription, Token, TokenOptions,
 from ttorm.api.http import HttpResponse
 from ttorm.emulator import Emulator
 
+# Every frame of every error is looked at: measuring that takes long, and covers nothing of ttorm.
+pytestmark = pytest.mark.no_cover
+
 PASSWORD = "S3cr3t-Passw0rd-of-Ann"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
