@@ -18,6 +18,7 @@ from ttorm import (
     TransportError,
     UnauthorizedError,
 )
+from ttorm.api.credentials import masked
 from ttorm.api.http import HttpResponse
 from ttorm.api.request import api_request
 from ttorm.api.retry import NO_RETRIES
@@ -263,6 +264,13 @@ def test_another_service_or_dictionary_is_another_scope(connect, service, cache)
         "http://other.test", secret="one", cache=cache, transport=service, default=False
     )
     assert get(elsewhere) == {"number": 4}
+
+
+def test_what_shows_itself_masked_makes_scopes_like_any_text(connect):
+    """As the PINs and tokens in answers do."""
+    one = connect(dictionary={"pin": masked("7788")})
+    assert one.scope() == one.scope({"pin": "7788"})
+    assert one.scope() != one.scope({"pin": masked("8877")})
 
 
 def test_a_dictionary_that_is_changed_later_changes_no_scope(connect, service):

@@ -13,7 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ttorm.api.answers import needed
-from ttorm.api.codec import JSONValue, check_json
+from ttorm.api.codec import JSONValue, check_json, encode
 from ttorm.api.credentials import HeldToken, Secret, credential_scope, derived_key
 from ttorm.api.errors import ConfigurationError, TtormError, UnauthorizedError, ValidationError
 from ttorm.api.moments import told_end
@@ -125,7 +125,7 @@ class _Root:
 
     def __init__(self, key: Secret) -> None:
         self.key = key
-        self.scopes: dict[str, str] = {}
+        self.scopes: dict[bytes, str] = {}
 
 
 class Credentials:
@@ -195,7 +195,8 @@ class Credentials:
     def scope(self, address: str, dictionary: Mapping[str, Any] | None) -> str:
         """Name what may be read with a request dictionary."""
         root = self._root
-        seen = "" if dictionary is None else repr(sorted(dictionary.items()))
+        # As it is sent: texts may show themselves masked.
+        seen = b"" if dictionary is None else encode(dict(dictionary))
         try:
             return root.scopes[seen]
         except KeyError:
