@@ -1039,6 +1039,9 @@ def test_a_forked_child_shares_as_well(program, service, local):
         ({"where": SERVER, "timeout": 0}, "timeout"),
         ({"where": SERVER, "pause": -1}, "pause"),
         ({"where": SERVER, "local": -1}, "local"),
+        ({"where": SERVER, "timeout": None}, "timeout=None"),
+        ({"where": SERVER, "pause": "1"}, "pause='1'"),
+        ({"where": SERVER, "local": float("inf")}, "local=inf"),
     ],
 )
 def test_what_cannot_work_is_said(options, told):

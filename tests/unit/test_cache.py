@@ -894,6 +894,13 @@ def test_a_cancelled_write_drops_what_is_in_doubt(connection, service):
     assert asked_again(connection) == ALL
 
 
+@pytest.mark.parametrize("what", [{"subject": object()}, {"operations": "get_twin"}])
+def test_a_drop_of_what_can_be_none_is_refused(cache, what):
+    """It would drop nothing, unnoticed."""
+    with pytest.raises(ttorm.ValidationError, match="expected a UUID and a list"):
+        cache.drop(**what)
+
+
 def test_dropping_by_hand(connection, service, cache):
     filled(connection, service)
     cache.drop(TWIN)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Any, NamedTuple
 
-from ttorm.api.errors import ConfigurationError
+from ttorm.api.errors import ConfigurationError, ValidationError
 from ttorm.api.operations import OPERATIONS
 from ttorm.api.request import ApiRequest
 from ttorm.connection.absence import is_absence
@@ -248,7 +248,16 @@ class Cache:
         A write drops what it touches in every scope: whoever asks next has to see it. Reads under
         way are dropped as well, since they may have been answered before the write. Other processes
         hear of it by `deliver`, or else with the next read.
+
+        Raises:
+            ValidationError: The subject is no text, or the operations are none.
         """
+        if not isinstance(subject, str | None) or isinstance(operations, str):
+            raise ValidationError(
+                f"drop({subject!r}, operations={operations!r}): expected a UUID and a list of "
+                "operations, as in drop(twin.uuid, operations=['get_twin'])",
+                code="bad-argument",
+            )
         drop = Drop(subject, scope, None if operations is None else frozenset(operations))
         if drop.operations == frozenset():
             # Of some areas nothing is kept: there is nothing to tell anybody.

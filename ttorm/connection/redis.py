@@ -15,6 +15,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -109,10 +110,12 @@ class RedisBackend:
         self._prefix = prefix
         if key is not None and not key.reveal():
             raise ConfigurationError("key='' signs nothing: write a long random text, or leave it")
-        if timeout <= 0 or pause < 0 or local < 0:
+        times: tuple[object, ...] = (timeout, pause, local)
+        numbers = all(isinstance(one, (int, float)) and 0 <= one < inf for one in times)
+        if not (numbers and timeout > 0):
             raise ConfigurationError(
-                f"timeout={timeout}, pause={pause}, local={local}: expected seconds, and a timeout "
-                "above 0"
+                f"timeout={timeout!r}, pause={pause!r}, local={local!r}: expected seconds, and a "
+                "timeout above 0"
             )
         self.local = local
         self._door = RedisDoor(where, timeout, self._lose)
