@@ -7,13 +7,15 @@ import io
 import json
 import logging
 import threading
+import time
 from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
-from ttorm.api.errors import ConfigurationError, StateError
+from ttorm.api.errors import ConfigurationError, StateError, ValidationError
 from ttorm.api.http import HttpRequest, HttpResponse, Upload
 from ttorm.api.request import MAX_BODY
 from ttorm.emulator import Clock, Emulator
@@ -280,6 +282,17 @@ class TestClock:
         clock.freeze(10)
         clock.advance(0.25)
         assert clock.now() == 10.25
+
+    def test_set_by_a_datetime_and_moved_by_a_timedelta(self):
+        clock = Clock()
+        clock.freeze(datetime(2024, 5, 1, 8, tzinfo=UTC))
+        clock.advance(timedelta(minutes=30))
+        assert clock.now() == datetime(2024, 5, 1, 8, 30, tzinfo=UTC).timestamp()
+        with pytest.raises(ValidationError, match="has no timezone"):
+            clock.freeze(datetime(2024, 5, 1, 8))  # noqa: DTZ001 # as somebody writes it
+        clock.unfreeze()
+        clock.advance(timedelta(days=1))
+        assert clock.now() > time.time() + 86_000
 
     def test_two_changes_never_share_a_time(self):
         assert later(5.0, 4.999) == 5.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 
 from ttorm.api.errors import ConfigurationError
+from ttorm.api.moments import timestamp
 
 __all__ = ["Clock", "later"]
 
@@ -34,23 +36,28 @@ class Clock:
         frozen = self._frozen
         return round(time.time() + self._offset if frozen is None else frozen, 3)
 
-    def freeze(self, at: float | None = None) -> None:
+    def freeze(self, at: datetime | float | None = None) -> None:
         """Stop the clock.
 
         Args:
-            at: Where to stop it, in Unix seconds; None stops it where it is.
+            at: Where to stop it: an aware datetime or Unix seconds; None stops it where it is.
 
         Raises:
             ConfigurationError: That is before 1970, or after the year 9999.
+            ValidationError: The datetime has no timezone.
         """
+        if isinstance(at, datetime):
+            at = timestamp(at)
         self._frozen = self.now() if at is None else _possible(float(at))
 
-    def advance(self, seconds: float) -> None:
+    def advance(self, seconds: timedelta | float) -> None:
         """Move the clock, frozen or running.
 
         Raises:
             ConfigurationError: It would be before 1970, or after the year 9999.
         """
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
         _possible(self.now() + seconds)
         if self._frozen is None:
             self._offset += seconds

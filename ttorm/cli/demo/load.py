@@ -29,7 +29,7 @@ def load(data: Data, track: Track[Any], clock: Clock | None) -> None:
             when there is none to set.
     """
     if clock is not None:
-        clock.freeze((data.temperatures[0].hour - timedelta(days=1)).timestamp())
+        clock.freeze(data.temperatures[0].hour - timedelta(days=1))
     try:
         _airlines(data.airlines, track)
         airports = _airports(data.airports, track)
@@ -102,7 +102,7 @@ def _temperatures(
         if airport.measured_at is not None and hour <= airport.measured_at:
             continue
         if clock is not None:
-            clock.freeze(hour.timestamp())
+            clock.freeze(hour)
         airport.temperature = celsius
         # An hour as warm as the one before is a measurement as well.
         airport.touch("temperature")
