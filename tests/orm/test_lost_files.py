@@ -109,3 +109,12 @@ async def test_a_store_that_asks_for_patience_gets_it(do, connection, wire, sent
     wire.meddle = lambda request: answers.pop() if request.method == "PUT" and answers else None
     assert (await do(twin.docs, "upload", "a.txt", CONTENT)).status == "ok"
     assert [request.method for request in sent].count("PUT") == 2
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+async def test_where_nobody_says_where_to_upload_to_nothing_is_in_doubt(do, connection, drop):
+    twin = await do(Twin, "create")
+    connection.emulator.faults.add("create_upload_url", drop=drop)
+    with pytest.raises(ttorm.TransportError) as caught:
+        await do(twin.docs, "upload", "a.txt", CONTENT)
+    assert (caught.value.request, caught.value.attempts) == ("POST /cache", 3)

@@ -281,6 +281,23 @@ async def test_a_batch_whose_file_arrives_damaged_has_done_nothing(do, connectio
     assert (await do(ttorm, "save_all", pumps, via="batch")).requests
 
 
+@pytest.mark.parametrize("operation", ["create_upload_url", "upload"])
+@pytest.mark.parametrize("failure", [{"status": 500}, {"drop": "after"}])
+async def test_a_batch_whose_file_does_not_arrive_has_done_nothing(
+    do, connection, others, operation, failure
+):
+    connection.retry = ttorm.RetryPolicy(base=0.0)
+    pumps = [Pump(hall=n) for n in range(2)]
+    with (
+        connection.emulator.faults.add(operation, **failure),
+        pytest.raises(ttorm.TransportError),
+    ):
+        await do(ttorm, "save_all", pumps, via="batch")
+    assert others.call("scan_twins")["twins"] == []
+    await do(ttorm, "save_all", pumps, via="batch")
+    assert len(others.call("scan_twins")["twins"]) == 2
+
+
 async def test_a_begun_batch_that_nobody_can_look_at_leaves_it_open(do, connection, wire):
     def cut(request):
         if request.method == "GET" and "/batches/" in request.url:

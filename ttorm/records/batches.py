@@ -15,7 +15,13 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ttorm.api import codec
-from ttorm.api.errors import BatchError, OutcomeUnknownError, TtormError
+from ttorm.api.errors import (
+    BatchError,
+    OutcomeUnknownError,
+    ServerError,
+    TransportError,
+    TtormError,
+)
 from ttorm.api.http import HttpResponse
 from ttorm.api.request import ApiRequest
 from ttorm.connection.core import Connection
@@ -132,7 +138,13 @@ class Rounds:
             return [None]
         connection: Connection = group[0].effect.connection
         calls: list[ApiRequest] = [one.effect.call for one in group]
-        batch = yield from Batch._run(connection, calls[0].operation.name, calls)
+        try:
+            batch = yield from Batch._run(connection, calls[0].operation.name, calls)
+        except ServerError as error:
+            raise TransportError(
+                f"the file of a batch did not arrive, and none of its calls was made: {error}",
+                sent=False,
+            ) from error
         self.requests += _BEGIN
         try:
             self.requests += _END + (yield from batch._wait(_PATIENCE))

@@ -149,8 +149,18 @@ def _is_there(connection: Connection, request: ApiRequest, name: str, digest: st
 
 
 def store(connection: Connection, upload: bytes | Upload) -> Flow[str]:
-    """Upload content, and return the handler by which other requests name it."""
-    place = yield from perform(connection, api_request("create_upload_url"))
+    """Upload content, and return the handler by which other requests name it.
+
+    Raises:
+        TransportError: Nobody answered; what the content is for was not begun.
+    """
+    try:
+        place = yield from perform(connection, api_request("create_upload_url"))
+    except OutcomeUnknownError as error:
+        # A place that nobody knows ends by itself.
+        raise TransportError(
+            "no answer", operation=error.operation, attempts=error.attempts, request=error.request
+        ) from error
     request = HttpRequest("PUT", step(connection.base_url + "/", needed(place, "url")), {}, upload)
     response = yield from exchange(connection, lambda: request, "PUT (upload)")
     if not 200 <= response.status < 300:
