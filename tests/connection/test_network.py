@@ -253,6 +253,17 @@ def test_certificates_of_clients(locked, do):
         assert do(connection, "call", "get_account") == {}
 
 
+def test_a_server_that_is_not_trusted(locked, do):
+    server = locked(trustme.CA())
+    once = ttorm.RetryPolicy(attempts=1)
+    with (
+        ttorm.connect(server.url, secret="s", retry=once, default=False) as connection,
+        pytest.raises(TransportError, match=rf"{server.url} is not trusted.*cafile=") as caught,
+    ):
+        do(connection, "call", "create_twin")
+    assert not caught.value.sent
+
+
 def test_authorities_that_the_environment_names(locked, do, monkeypatch, tmp_path):
     authority = trustme.CA()
     server = locked(authority)

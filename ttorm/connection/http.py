@@ -312,7 +312,7 @@ class HttpTransport:
         what = str(error) or type(error).__name__
         if not sent:
             proxy = None if self._proxy is None else str(self._proxy.url)
-            what += f": {advice(url, proxy, by_environment=self._transport is None)}"
+            what += f": {advice(error, url, proxy, by_environment=self._transport is None)}"
         return TransportError(f"no answer ({what})", sent=sent)
 
     def _check_open(self) -> None:
