@@ -171,6 +171,9 @@ class Session:
         self._budgets.append(budget)
         return budget
 
+    def __repr__(self) -> str:
+        return f"<Session of {self.connection!r}: {len(self.dirty)} unsaved>"
+
     @property
     def dirty(self) -> list[Any]:
         """The records with unsaved changes.

@@ -252,6 +252,13 @@ def test_plans_results_scans_and_pages(uuid, connection):
     assert "cursor: c" in pretty(Page([robot], "c"))
 
 
+def test_sessions(uuid, connection):
+    with ttorm.session() as session:
+        assert repr(session) == f"<Session of {connection!r}: 0 unsaved>"
+        Robot.at(uuid).battery = 7
+        assert repr(session) == f"<Session of {connection!r}: 1 unsaved>"
+
+
 def test_inside_other_objects_it_takes_one_line(uuid, connection):
     robot = Robot.at(uuid).load()
     assert pretty(robot, depth=2) == repr(robot)
