@@ -18,6 +18,7 @@ MISTAKES = {
     "x: Field[int] = Field()": r"write x: Field\[...\] = entry\(\)",
     "x: Field[int]": r"write x: Field\[...\] = entry\(\)",
     "x: int = entry()": r"annotated as int: .* as in x: Field\[int\] = entry",
+    "x: list[int] = entry()": r"annotated as list\[int\]: .* as in x: Field\[list\[int\]\] = entry",
     "x: Field = entry()": r"without its type: .* as in x: Field\[float\] = entry",
     "x: datetime = description()": r"as in x: Field\[datetime\] = description",
     "x: Field[str] = doc('a.txt')": r"write x: Field\[Doc\] = doc",

@@ -147,7 +147,7 @@ def _check_annotation(
             return
     if isinstance(annotation, ForwardRef):
         return
-    shown = getattr(annotation, "__name__", annotation)
+    shown = annotation.__name__ if isinstance(annotation, type) else annotation
     if annotation in (Field, Reference):
         raise TypeError(
             f"{name}.{attribute} is annotated without its type: write it in brackets, "
