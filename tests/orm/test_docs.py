@@ -273,7 +273,24 @@ async def test_a_download_that_comes_as_a_zip(do, connection, wire):
     assert await do(doc, "download") == CONTENT
 
 
-@pytest.mark.parametrize("spoilt", [b"no zip at all", b"PK\x05\x06" + b"\0" * 18])
+def bent_zip(local, central, value):
+    """Make a zip file with another value at a place of its two heads."""
+    with zipfile.ZipFile(archive := io.BytesIO(), "w") as made:
+        made.writestr("a.txt", CONTENT)
+    bent = bytearray(archive.getvalue())
+    bent[local] = bent[bent.index(b"PK\x01\x02") + central] = value
+    return bytes(bent)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        b"no zip at all",
+        b"PK\x05\x06" + b"\0" * 18,
+        *(pytest.param(bent_zip(6, 8, flag), id=f"flag {flag}") for flag in (1, 32, 64)),
+        *(pytest.param(bent_zip(8, 10, way), id=f"method {way}") for way in (8, 12, 14, 99)),
+    ],
+)
 async def test_what_is_no_zip_of_it(do, connection, wire, spoilt):
     twin = await do(Twin, "create")
     doc = await do(twin.docs, "upload", "a.txt", CONTENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -125,21 +125,15 @@ def _check(
 def _unwrap(file: IO[bytes], expected: str, size: int | None) -> bool:
     """Replace a zip file by its only member, if that is what the certificate speaks of."""
     import hashlib
-    import zipfile
     from tempfile import TemporaryFile
 
+    digest = hashlib.sha256()
     with TemporaryFile() as copy:
         try:
-            with zipfile.ZipFile(file.name) as archive:
-                [member] = archive.infolist()
-                if size is not None and member.file_size != size:
-                    return False  # whatever it grows to, it is not the file
-                digest = hashlib.sha256()
-                with archive.open(member) as reader:
-                    while chunk := reader.read(_CHUNK):
-                        digest.update(chunk)
-                        copy.write(chunk)
-        except (zipfile.BadZipFile, ValueError):
+            for chunk in _unpacked(file.name, size):
+                digest.update(chunk)
+                copy.write(chunk)
+        except ResponseFormatError:
             return False
         if digest.hexdigest() != expected:
             return False
@@ -150,6 +144,26 @@ def _unwrap(file: IO[bytes], expected: str, size: int | None) -> bool:
             file.write(chunk)
         file.flush()
         return True
+
+
+def _unpacked(path: str, size: int | None) -> Iterator[bytes]:
+    """Read the only member of a zip file.
+
+    Raises:
+        ResponseFormatError: It has another size, or cannot be read.
+    """
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            [member] = archive.infolist()
+            if size is not None and member.file_size != size:
+                raise ValueError(member.file_size)  # noqa: TRY301 # whatever it grows to
+            with archive.open(member) as reader:
+                while chunk := reader.read(_CHUNK):
+                    yield chunk
+    except Exception as error:  # there are many ways to be none, and as many errors
+        raise ResponseFormatError("that is no zip file of it") from error
 
 
 def _deliver(file: IO[bytes], to: Target | None) -> bytes | None:
