@@ -196,6 +196,21 @@ async def test_what_a_new_twin_has_is_its_own_also_where_saves_check(
     assert value_of(others, twin, "n") == 1
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_ledger_that_may_have_been_cleared_is_read_again(
+    do, connection, lose, others, moment
+):
+    twin = await do(Twin, "create", entries={"a": 1, "b": 1})
+    lose("delete_twin_ledger_entry", moment)
+    with pytest.raises(ttorm.OutcomeUnknownError):
+        await do(twin.ledger, "clear")
+    twin.ledger["a"] = 1
+    await do(twin, "save")
+    assert value_of(others, twin) == 1
+    await do(twin, "load", "ledger")
+    assert list(twin.ledger) == (["a", "b"] if moment == "before" else ["a"])
+
+
 async def test_what_nobody_has_seen_before_is_not_guessed(do, connection, lose, others):
     made = await do(Twin, "create", entries={"a": 1})
     with ttorm.session(connection) as s:

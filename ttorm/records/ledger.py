@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from ttorm.api.answers import items
 from ttorm.api.codec import JSONValue
+from ttorm.api.errors import ApiError, TransportError
 from ttorm.api.moments import timestamp
 from ttorm.api.names import check_entry_name, check_uuid
 from ttorm.api.request import api_request
@@ -246,7 +247,15 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
             state.forget_values()
             return
         request = api_request("delete_twin_ledger_entry", [state.uuid, PERSONAL])
-        answer = yield from perform(state.connection, request)
+        try:
+            answer = yield from perform(state.connection, request)
+        except (ApiError, TransportError):
+            raise
+        except BaseException:
+            # Also a cancelled task: what is there now is read when it is looked at.
+            state.expire("ledger")
+            state.forget_values()
+            raise
         ledger.discard()
         deleted = items(answer, "entries")
         for name in {*deleted, *ledger.base}:
