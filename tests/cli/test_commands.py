@@ -35,6 +35,13 @@ def test_demo_has_its_options(option):
     assert option in run("demo", "--help").stdout
 
 
+@pytest.mark.parametrize("command", [["serve"], ["listen", "--topic", "battery-low"]])
+def test_a_port_that_is_none(command):
+    done = run(*command, "--port", "99999")
+    assert done.returncode == 2
+    assert "'--port': 99999 is not in the range" in done.stderr
+
+
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ttorm.cli.commands", None)
     monkeypatch.setitem(sys.modules, "click", None)

@@ -15,6 +15,8 @@ from ttorm._version import __version__
 
 __all__ = ["demo", "listen", "secret", "serve", "ttorm"]
 
+_PORTS = click.IntRange(0, 65_535)
+
 
 @contextmanager
 def _plain_errors(extra: str) -> Generator[None]:
@@ -52,7 +54,9 @@ def ttorm() -> None:
 
 @ttorm.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8787, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port", default=8787, show_default=True, type=_PORTS, help="Port; 0 takes a free one."
+)
 @click.option(
     "--store",
     default="memory:",
@@ -194,7 +198,7 @@ def demo(*, quick: bool, store: str | None, report: Path | None) -> None:
 )
 @click.option("--url", help="The service; without it TTORM_URL counts.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=0, help="Port to listen on; a free one without it.")
+@click.option("--port", default=0, type=_PORTS, help="Port to listen on; a free one without it.")
 @click.option(
     "--callback-url",
     metavar="URL",
