@@ -60,10 +60,16 @@ def served(url: str, network: Network) -> dict[str, Any]:
 
 def _is_private(url: str) -> bool:
     """Tell whether nobody can listen: it is encrypted, or does not leave this machine."""
+    from ipaddress import ip_address
+
     parts = urlsplit(url)
     host = parts.hostname or ""
-    here = host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
-    return parts.scheme.lower() == "https" or here
+    if parts.scheme.lower() == "https":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def check_address(url: str) -> None:
