@@ -6,6 +6,7 @@ import asyncio
 import copy
 import inspect
 import pickle
+import pydoc
 from contextlib import nullcontext
 from pprint import pformat
 
@@ -329,6 +330,12 @@ def test_looking_at_the_class_never_asks(connection, sent):
     with pytest.raises(TypeError, match=r"&, \| and ~"):
         bool(Robot.battery < 20)
     assert sent == []
+
+
+def test_shells_and_help_know_the_verbs_of_the_class(connection):
+    assert {"create", "acreate", "find_or_create", "afind_or_create"} <= set(dir(Robot))
+    assert "create" not in dir(Robot.at("0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"))
+    assert "Make a Twin of this class and save it." in pydoc.render_doc(Robot)
 
 
 def test_a_debugger_shows_a_record_without_asking(uuid, sent):

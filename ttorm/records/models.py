@@ -197,7 +197,9 @@ class ModelMeta(_Abstract):
         super().__setattr__(name, value)
 
     def __dir__(cls) -> list[str]:
-        return [*super().__dir__(), *cls.__fields__]
+        # Python leaves out what only the class has; who types a class's name looks for it.
+        verbs = [name for name in vars(ModelMeta) if not name.startswith("_")]
+        return [*super().__dir__(), *cls.__fields__, *verbs]
 
     if not TYPE_CHECKING:
 
