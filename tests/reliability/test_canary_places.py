@@ -132,6 +132,20 @@ def test_an_answer_of_another_form_is_not_shown(world, body):
         Cage(token=PASSWORD).check(where, text)
 
 
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [("create_upload_url", []), ("get_twin_doc", [NOBODY, "a.txt"]), ("get_twin", [NOBODY])],
+)
+def test_an_answer_that_is_cut_off_is_not_shown(world, operation, arguments):
+    """Addresses of files are credentials by themselves."""
+    body = f'{{"url": "https://f.test/?{PASSWORD}'.encode()
+    connection = world.answering(HttpResponse(200, {}, body))
+    with pytest.raises(ttorm.ResponseFormatError) as raised:
+        connection.call(operation, *arguments)
+    for where, text in texts_of_error(strip(raised.value, __file__, canaries.__file__)):
+        Cage(address=PASSWORD).check(where, text)
+
+
 # Passwords in addresses, and arguments that are wrong
 
 REFUSED = {

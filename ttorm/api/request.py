@@ -267,8 +267,9 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
     if not isinstance(body, dict):
         body = None  # tracebacks show locals
         kind = response.headers.get("content-type", "no content type")
-        secret = request.operation.category in _MAKE_SECRETS
-        start = "" if secret else f", starting {response.body[:60]!r}"
+        # A page is a proxy's; in all else there may be a credential.
+        page = response.body.lstrip().startswith(b"<")
+        start = f", starting {response.body[:60]!r}" if page else ""
         raise ResponseFormatError(
             f"{request.label} got {response.status} with a body that is not a JSON object "
             f"({kind}{start}): is this address the Trusted Twin API, "
