@@ -10,6 +10,7 @@ import pytest
 
 import ttorm
 from ttorm import Entry, Field, Twin, entry, identity
+from ttorm.api.http import HttpResponse
 
 EASY = ttorm.RetryPolicy(attempts=3, base=0.0)
 LOOKS = {
@@ -509,6 +510,40 @@ def test_a_save_that_is_cut_off_before_its_repeat_leaves_a_record_that_looks_fir
         assert ttorm.inspect(twin).state == "clean"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("part", ["ledger", "description", "identities"])
+@pytest.mark.parametrize("last", ["busy", "not sent"])
+async def test_a_repeat_in_vain_does_not_undo_the_sending_before(do, connection, wire, part, last):
+    """The first one may be on its way yet."""
+    twin = await do(Twin, "create", entries={"n": 5}, description={"k": 5})
+    match part:
+        case "ledger":
+            twin.ledger["n"] = 6
+        case "description":
+            twin.description["k"] = 6
+        case _:
+            twin.identities.add("SN#1")
+    lost = []
+
+    def meddle(request):
+        if request.method == "GET":
+            return None
+        if not lost:
+            lost.append(request)
+            raise ttorm.TransportError("lost", sent=True)
+        if last == "busy":
+            return HttpResponse(429, {}, b"{}")
+        raise ttorm.TransportError("nobody there", sent=False)
+
+    wire.meddle = meddle
+    with pytest.raises(ttorm.OutcomeUnknownError):
+        await do(twin, "save")
+    wire.meddle = lambda request: None
+    wire.transport.send(lost[0])
+    assert twin.plan()[0].method == "GET"
+    await do(twin, "save")
+    assert ttorm.inspect(twin).state == "clean"
 
 
 async def test_a_save_that_was_given_up_looks_first_the_next_time(do, connection, faults, sent):

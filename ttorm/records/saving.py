@@ -9,6 +9,7 @@ from ttorm import signals
 from ttorm.api.answers import items, member, refusal
 from ttorm.api.errors import (
     ApiError,
+    BusyError,
     ConflictError,
     ItemError,
     NotFoundError,
@@ -19,7 +20,7 @@ from ttorm.api.errors import (
     TransportError,
 )
 from ttorm.api.request import api_request
-from ttorm.connection.calls import perform
+from ttorm.connection.calls import outcome_unknown, perform
 from ttorm.connection.hooks import at_work
 from ttorm.connection.patience import Patience
 from ttorm.flows import Flow
@@ -222,6 +223,9 @@ class _Saving(TwinWriting):
             yield from self._clear_up(step, error, patience)
             return
         except (ApiError, TransportError) as error:
+            if patience.attempt > 1 and isinstance(error, (BusyError, TransportError)):
+                # This sending has done nothing, but an earlier one may still arrive.
+                raise outcome_unknown(step.request, patience.attempt, error) from error
             # Nothing was done.
             state.end_doubt(step.part, step.sent)
             if not (gone_is_fine and isinstance(error, NotFoundError)):
