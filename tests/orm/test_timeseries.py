@@ -516,6 +516,20 @@ async def test_a_table_that_was_made_although_no_answer_came(do, connection, wir
     assert (await do(Weather, "migrate")).requests == 0
 
 
+@pytest.mark.parametrize("drop", ["before", "after"])
+async def test_columns_are_added_once_although_no_answer_came(do, connection, drop):
+    connection.retry = ttorm.RetryPolicy(base=0.0)
+    table = await do(StoredTimeseries, "create", "weather", measurements={"rain": "real"})
+    lost = connection.emulator.faults.add("update_timeseries_table", drop=drop)
+    with pytest.raises(OutcomeUnknownError):
+        await do(table, "alter", measurements={"wind": "real"})
+    lost.remove()
+    assert not ttorm.inspect(table).is_modified
+    await do(table, "alter", measurements={"snow": "real"})
+    wind = ["wind"] if drop == "after" else []
+    assert list(table.measurements) == ["rain", *wind, "snow"]
+
+
 async def test_another_table_of_the_name_is_not_taken_for_it(do, connection, wire, others):
     others.call("create_timeseries_table", body={"timeseries": {"weather": WIRE}})
 

@@ -287,7 +287,7 @@ class StoredTable(Deletable):
         before = self._item.known
         self._check({**before, **wire})
         request = self._request(self._operations.update, dict(wire))
-        answer = yield from self._updated(request, self._item, wire)
+        answer = yield from perform(self._connection, request)
         self._item.rebase({**before, **self._object_of(answer)})
         changes = {name: Change(before.get(name), answer.get(name)) for name in wire}
         result = SaveResult(updated=tuple(wire), requests=1)
