@@ -21,6 +21,8 @@ import ttorm
 from ttorm import RedisBackend, Role, Secret, Subscription, Token, TokenOptions, Twin, User
 from ttorm.api.http import HttpResponse
 from ttorm.emulator import Emulator
+from ttorm.records.downloads import fetch
+from ttorm.records.transfer import store
 
 # Every frame of every error is looked at: measuring that takes long, and covers nothing of ttorm.
 pytestmark = pytest.mark.no_cover
@@ -142,6 +144,23 @@ def test_an_answer_that_is_cut_off_is_not_shown(world, operation, arguments):
     connection = world.answering(HttpResponse(200, {}, body))
     with pytest.raises(ttorm.ResponseFormatError) as raised:
         connection.call(operation, *arguments)
+    for where, text in texts_of_error(strip(raised.value, __file__, canaries.__file__)):
+        Cage(address=PASSWORD).check(where, text)
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [lambda one: fetch(one, NOBODY, "a.txt", None), lambda one: store(one, b"x")],
+    ids=["download", "upload"],
+)
+def test_addresses_of_files_are_not_shown(world, flow):
+    place = f"https://f.test/{PASSWORD}"
+    found = {"download": {"url": place}, "url": place, "handler": PASSWORD, "status": "ok"}
+    connection = world.answering(
+        HttpResponse(200, {}, json.dumps(found).encode()), HttpResponse(403)
+    )
+    with pytest.raises(ttorm.ForbiddenError) as raised:
+        connection.run(flow(connection))
     for where, text in texts_of_error(strip(raised.value, __file__, canaries.__file__)):
         Cage(address=PASSWORD).check(where, text)
 

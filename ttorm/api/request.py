@@ -30,11 +30,11 @@ __all__ = [
 MAX_BODY = 65_536
 """Largest body the service takes, in bytes of UTF-8."""
 
-_MAKE_SECRETS = ("user_secrets", "user_token", "notifications")
-"""Areas of the API whose answers hold credentials."""
+_MAKE_SECRETS = ("user_secrets", "user_token", "notifications", "cache", "docs", "batches")
+"""Areas of the API whose answers hold credentials, or addresses that are ones."""
 _SECRETS = (
     *("secret", "token", "pin", "client_secret", "server_secret"),
-    *("confirmation_url", "refresh_url", "unsubscribe_url"),
+    *("confirmation_url", "refresh_url", "unsubscribe_url", "url", "handler"),
 )
 
 Query = tuple[tuple[str, str], ...]
@@ -289,7 +289,7 @@ def _hide(answer: dict[str, Any]) -> None:
     for name, value in answer.items():
         if name in _SECRETS and isinstance(value, str):
             answer[name] = masked(value)
-        elif name == "subscription" and isinstance(value, dict):
+        elif name in ("subscription", "download") and isinstance(value, dict):
             _hide(cast("dict[str, Any]", value))
 
 

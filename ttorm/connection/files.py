@@ -7,6 +7,7 @@ from time import time
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from ttorm.api.credentials import masked
 from ttorm.api.errors import ResponseFormatError, TransportError
 from ttorm.api.http import HttpRequest, HttpResponse, origin
 from ttorm.api.retry import Failure, failure_of_status, retry_after
@@ -65,7 +66,8 @@ def step(before: str, after: str) -> str:
         ResponseFormatError: It leads to none, or from an encrypted one to one that is not.
     """
     try:
-        target = urljoin(before, after)
+        # An address is a credential by itself: tracebacks show locals.
+        target = masked(urljoin(before, after))
     except ValueError:
         raise ResponseFormatError("the file's address leads to none that can be read") from None
     if before.lower().startswith("https:") and not target.lower().startswith("https:"):

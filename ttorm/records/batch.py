@@ -10,6 +10,7 @@ from typing import IO, Any, Literal, Self, TypeAlias, cast, get_args
 
 from ttorm.api.answers import member, needed
 from ttorm.api.codec import JSONValue
+from ttorm.api.credentials import masked
 from ttorm.api.errors import BatchError, RequestTimeoutError, StateError, ValidationError
 from ttorm.api.moments import timestamp
 from ttorm.api.request import ApiRequest, api_request, dictionary_header
@@ -292,7 +293,7 @@ class Batch(KeyedResource):
         self._check()
         url = member(answer, "download").get("url")
         if url:
-            yield from download(self._connection, str(url), file)
+            yield from download(self._connection, masked(url), file)
         elif not self.is_finished:
             raise StateError(
                 f"the batch {self._key} has no results yet, it is {self.status!r}: wait_done() "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ttorm.api.answers import member
+from ttorm.api.credentials import masked
 from ttorm.api.errors import NotFoundError, ResponseFormatError, ValidationError, api_error
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.request import api_request
@@ -54,7 +55,7 @@ def fetch(
     with NamedTemporaryFile(dir=folder, prefix=".ttorm-", delete=False) as file:
         try:
             sink = Sink(file, progress, member(doc, "creation_certificate").get("size"))
-            response = yield from download(connection, str(url), cast(IO[bytes], sink))
+            response = yield from download(connection, masked(url), cast(IO[bytes], sink))
             file.flush()
             _check(doc, name, response, sink, file)
             return _deliver(file, to)
