@@ -270,21 +270,49 @@ def test_the_way_of_attributes_asks_no_server(program):
     assert kept_answer(near, api_request("get_twin", [TWIN])).body == {"number": 1}
 
 
-@BOTH
-def test_what_is_closed_leaves_no_connection(program, service, peek, asynchronous):
+@pytest.fixture
+def named(peek):
+    """A URL whose connections have a name, and what counts them."""
     name = f"t{uuid4().hex}"
 
     def connections():
         return [client for client in peek.client_list() if client["name"] == name]
 
-    one, two = program(url=f"{SERVER}?client_name={name}", local=30), program()
+    return f"{SERVER}?client_name={name}", connections
+
+
+def wait_for_none(connections):
+    end = time.monotonic() + 20
+    while connections():  # the server takes note of it a little later
+        assert time.monotonic() < end
+
+
+def test_what_is_closed_and_used_again_closes_with_its_loop(program, named):
+    url, connections = named
+    one = program(url=url)
+
+    async def main():
+        request = api_request("get_twin", [TWIN])
+        for _ in range(2):
+            await one.arun(read(one, request, fresh=True))
+            assert len(connections()) == 1
+            await one.cache._shared.backend.aclose()
+            wait_for_none(connections)
+        await one.arun(read(one, request, fresh=True))
+
+    asyncio.run(main())
+    wait_for_none(connections)
+
+
+@BOTH
+def test_what_is_closed_leaves_no_connection(program, service, named, asynchronous):
+    url, connections = named
+    one, two = program(url=url, local=30), program()
     backend = one.cache._shared.backend
     assert ask(one) == ask(one) == {"number": 1}
     assert len(connections()) == 2  # one of commands, one that listens
     asyncio.run(backend.aclose()) if asynchronous else backend.close()
-    end = time.monotonic() + 20
-    while connections():  # the server takes note of it a little later
-        assert time.monotonic() < end
+    wait_for_none(connections)
     # Nothing is heard meanwhile, and what was heard before is not believed.
     write(two)
     assert ask(one) == {"number": 3}

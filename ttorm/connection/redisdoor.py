@@ -234,7 +234,8 @@ class RedisDoor:
         """Close the connections of threads and of the running event loop."""
         import asyncio
 
-        here = self._loops.get(asyncio.get_running_loop())
+        # Taken out: what comes later gets one that is closed with the loop, as this one was.
+        here = self._loops.pop(asyncio.get_running_loop(), None)
         if here is not None:
             await here.guard.aclose()
         self.close()
