@@ -347,6 +347,8 @@ async def test_results_can_be_gone_through_again_and_broken_off(do, twins, advan
     assert (await do(results, "first")).line == 1
     assert len(await do(results, "all")) == 3
     assert len(await do(results, "all")) == 3
+    # The address that they came from works on for an hour.
+    assert b"/download/" not in pickle.dumps(batch)
 
 
 async def test_results_of_a_batch_that_was_begun_elsewhere(do, twins, advance):

@@ -155,7 +155,7 @@ def test_an_answer_that_is_cut_off_is_not_shown(world, operation, arguments):
 )
 def test_addresses_of_files_are_not_shown(world, flow):
     place = f"https://f.test/{PASSWORD}"
-    found = {"download": {"url": place}, "url": place, "handler": PASSWORD, "status": "ok"}
+    found = {"download": {"url": place}, "url": place, "handler": "h", "status": "ok"}
     connection = world.answering(
         HttpResponse(200, {}, json.dumps(found).encode()), HttpResponse(403)
     )

@@ -34,7 +34,7 @@ _MAKE_SECRETS = ("user_secrets", "user_token", "notifications", "cache", "docs",
 """Areas of the API whose answers hold credentials, or addresses that are ones."""
 _SECRETS = (
     *("secret", "token", "pin", "client_secret", "server_secret"),
-    *("confirmation_url", "refresh_url", "unsubscribe_url", "url", "handler"),
+    *("confirmation_url", "refresh_url", "unsubscribe_url", "url"),
 )
 
 Query = tuple[tuple[str, str], ...]

@@ -289,9 +289,11 @@ class Batch(KeyedResource):
         """Write the results into a file; nothing when no call was made."""
         request = api_request("get_batch", [self._saved_key()], {"download": True})
         answer = yield from perform(self._connection, request)
+        url = member(answer, "download").get("url")
+        # The address is a credential by itself, and ends soon: nothing to be kept or pickled.
+        answer.pop("download", None)
         self._item.rebase(self._whole(answer))
         self._check()
-        url = member(answer, "download").get("url")
         if url:
             yield from download(self._connection, masked(url), file)
         elif not self.is_finished:
