@@ -76,8 +76,9 @@ def kept_answer(connection: Connection, request: ApiRequest) -> Answer | None:
 
 def _key(connection: Connection, request: ApiRequest) -> CacheKey | None:
     """Name what is kept; None when nothing is, or not for this connection."""
-    cache = connection.cache
-    if cache is None or connection.credentials.has_ended:
+    cache, credentials = connection.cache, connection.credentials
+    # Asked of what may end only: this is the way of every hit.
+    if cache is None or (credentials.current.ends is not None and credentials.has_ended):
         return None
     return cache.key(connection.scope(request.dictionary), request)
 

@@ -219,7 +219,7 @@ class Credentials:
     @property
     def has_ended(self) -> bool:
         """Whether it is a token that has ended, which may know what others go on reading."""
-        return self.current.ends is not None and self.secret is None and self._is_over(self.current)
+        return self.secret is None and self._is_over(self.current)
 
     def _is_over(self, credential: Credential) -> bool:
         return credential.ends is not None and self._now() >= credential.ends
