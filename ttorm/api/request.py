@@ -267,8 +267,9 @@ def read_answer(request: ApiRequest, response: HttpResponse, attempts: int = 1) 
     if not isinstance(body, dict):
         body = None  # tracebacks show locals
         kind = response.headers.get("content-type", "no content type")
-        # A page is a proxy's; in all else there may be a credential.
-        page = response.body.lstrip().startswith(b"<")
+        # In what is no page of a proxy's, there may be a credential.
+        secret = request.operation.category in _MAKE_SECRETS
+        page = response.body.lstrip().startswith(b"<") and not secret
         start = f", starting {response.body[:60]!r}" if page else ""
         raise ResponseFormatError(
             f"{request.label} got {response.status} with a body that is not a JSON object "
