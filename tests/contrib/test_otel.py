@@ -261,7 +261,7 @@ def test_a_save_that_fails_says_why(connection, spans, faults):
 
 
 def test_a_span_quotes_neither_answers_nor_values(connection, spans, faults):
-    faults(HttpResponse(200, {}, b"a page with VALUE"))
+    faults(HttpResponse(200, {}, b"<p>a page with VALUE"))
     with pytest.raises(ttorm.ResponseFormatError, match="VALUE"):
         connection.whoami()
     pump = Pump.create()
