@@ -33,7 +33,7 @@ from ttorm import (
     TransportError,
 )
 from ttorm.api.http import HttpRequest, Limits, Upload
-from ttorm.connection import blocking, http
+from ttorm.connection import blocking, http, loops
 from ttorm.connection.bodies import Intake
 from ttorm.connection.http import LIBRARY, HttpTransport
 
@@ -710,7 +710,7 @@ def test_a_connection_that_fails_to_close_holds_up_no_end(monkeypatch):
         raise OSError("reset")
 
     async def main():
-        monkeypatch.setattr(http._Opening, "close", fail)
+        monkeypatch.setattr(loops.Opening, "close", fail)
         with pytest.raises(OSError, match="reset"):
             await transport.asend(HttpRequest("GET", "http://service.test/", {}, b""))
         client = transport._loops[asyncio.get_running_loop()].client

@@ -6,7 +6,6 @@ exceptions stay in here.
 
 from __future__ import annotations
 
-import logging
 import os
 import ssl
 import threading
@@ -20,6 +19,7 @@ from ttorm.api.credentials import masked
 from ttorm.api.errors import ConfigurationError, RequestTimeoutError, StateError, TransportError
 from ttorm.api.http import HttpRequest, HttpResponse, Limits, Upload
 from ttorm.connection.bodies import Intake, achunks, chunks
+from ttorm.connection.httplogs import keep_quiet
 from ttorm.connection.reasons import advice, slowness
 
 if TYPE_CHECKING:
@@ -187,8 +187,10 @@ class HttpTransport:
         return await here.shielded(self._aexchange(here, request))
 
     async def _aexchange(self, here: LoopClient, request: HttpRequest) -> HttpResponse:
+        from ttorm.connection.loops import Opening
+
         content = achunks(request.body) if isinstance(request.body, Upload) else request.body
-        opening = _Opening()
+        opening = Opening()
         try:
             built = self._build(request, content, trace=opening)
             response = await here.client.send(built, stream=True)
@@ -358,33 +360,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_in_child)
 
 
-_SENDS = "http11.send_request_headers.started"
-
-
-class _Opening:
-    """A connection that a request has opened and that its pool does not know yet.
-
-    The library forgets it when the request is cancelled before the TLS handshake is over: it would
-    stay open until the garbage collector comes by.
-    """
-
-    def __init__(self) -> None:
-        self._stream: Any = None
-
-    async def __call__(self, event: str, info: dict[str, Any]) -> None:
-        """Take what the library tells of its steps."""
-        if event == "connection.connect_tcp.complete":
-            self._stream = info["return_value"]
-        # After a proxy was asked for the way, the handshake is yet to come.
-        elif event == _SENDS and info["request"].method != b"CONNECT":
-            self._stream = None
-
-    async def close(self) -> None:
-        """Close what is known to nobody else."""
-        if self._stream is not None:
-            await self._stream.aclose()
-
-
 _LOCATION = "ttorm.location"
 
 
@@ -402,28 +377,10 @@ async def _aput_aside(response: httpx.Response) -> None:
 class _Unlogged(httpx.URL):
     """An address that is a credential by itself."""
 
-
-def _hide(record: logging.LogRecord) -> bool:
-    """Have the library's log show of such addresses where they lead only."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            f"{value.scheme}://{value.netloc.decode()}/..."
-            if isinstance(value, _Unlogged)
-            else value
-            for value in record.args
-        )
-    return True
+    hidden = True
 
 
-def _hide_headers(record: logging.LogRecord) -> bool:
-    """Have the log of the library's wire show no headers of answers: they tell where files are."""
-    if isinstance(record.msg, str) and record.msg.startswith("receive_response_headers.complete"):
-        record.msg = record.msg.partition(", [")[0] + ", ...)"
-    return True
-
-
-logging.getLogger(LIBRARY).addFilter(_hide)
-logging.getLogger(f"{LIBRARY.replace('httpx', 'httpcore')}.http11").addFilter(_hide_headers)
+keep_quiet(LIBRARY)
 
 
 @cache

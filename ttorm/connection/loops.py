@@ -12,7 +12,9 @@ from typing import Any, Protocol, TypeAlias
 
 from ttorm.api.http import HttpResponse
 
-__all__ = ["LoopClient", "Loops", "forget_closed", "search_once"]
+__all__ = ["LoopClient", "Loops", "Opening", "forget_closed", "search_once"]
+
+_SENDS = "http11.send_request_headers.started"
 
 
 class _Client(Protocol):
@@ -95,6 +97,30 @@ class LoopClient:
         self._under_way.add(task)
         task.add_done_callback(ended)
         return task.result() if task.done() else await asyncio.shield(task)
+
+
+class Opening:
+    """A connection that a request has opened and that its pool does not know yet.
+
+    The library forgets it when the request is cancelled before the TLS handshake is over: it would
+    stay open until the garbage collector comes by.
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Take what the library tells of its steps."""
+        if event == "connection.connect_tcp.complete":
+            self._stream = info["return_value"]
+        # After a proxy was asked for the way, the handshake is yet to come.
+        elif event == _SENDS and info["request"].method != b"CONNECT":
+            self._stream = None
+
+    async def close(self) -> None:
+        """Close what is known to nobody else."""
+        if self._stream is not None:
+            await self._stream.aclose()
 
 
 Loops: TypeAlias = weakref.WeakKeyDictionary[Any, LoopClient]
