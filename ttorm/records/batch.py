@@ -28,9 +28,10 @@ from ttorm.records.batchcalls import (
 )
 from ttorm.records.collection import Collection
 from ttorm.records.downloads import download
+from ttorm.records.keyed import KeyedResource
 from ttorm.records.members import MOMENT, Member
 from ttorm.records.meta import did_you_mean
-from ttorm.records.resource import KeyedResource, Operations
+from ttorm.records.resource import Operations
 from ttorm.records.transfer import store, upload_of
 from ttorm.sessions import current_session
 

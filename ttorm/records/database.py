@@ -19,8 +19,9 @@ from ttorm.records.changes import Change
 from ttorm.records.collection import Collection
 from ttorm.records.databaseaccess import DatabaseNetworks, DatabaseUsers, check_note, settle
 from ttorm.records.items import Item
+from ttorm.records.keyed import KeyedResource
 from ttorm.records.members import MOMENT, CheckedCodec, Member, Writable
-from ttorm.records.resource import KeyedResource, Operations
+from ttorm.records.resource import Operations
 from ttorm.results import Plan, PlannedRequest, SaveResult
 from ttorm.sessions import current_session
 

@@ -16,9 +16,10 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.action import Action
 from ttorm.records.collection import Collection
+from ttorm.records.keyed import Deletable
 from ttorm.records.members import MOMENT, CheckedCodec, Member, Writable
 from ttorm.records.permitting import Question, permission
-from ttorm.records.resource import Deletable, Operations
+from ttorm.records.resource import Operations
 from ttorm.records.statement import Permission, Rules, Statement, read_rules, read_statement
 
 if TYPE_CHECKING:

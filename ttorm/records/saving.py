@@ -254,7 +254,7 @@ class _Saving(TwinWriting):
             ConflictError: Somebody else has written something else since.
         """
         self.requests += 1
-        if step.request.operation.repeat.is_harmless:
+        if step.part == "docs" or step.request.operation.repeat.is_harmless:
             # It was repeated as often as it may be.
             raise error
         match step.part:

@@ -9,8 +9,9 @@ from typing import Any
 from ttorm.api.credentials import Secret
 from ttorm.api.errors import StateError
 from ttorm.api.request import ApiRequest
+from ttorm.records.keyed import Deletable
 from ttorm.records.members import MOMENT, Member, Writable
-from ttorm.records.resource import Deletable, Operations
+from ttorm.records.resource import Operations
 
 __all__ = ["Invitation", "UserSecret"]
 

@@ -19,8 +19,9 @@ from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import UNKNOWN
 from ttorm.records.collection import Collection
+from ttorm.records.keyed import Deletable
 from ttorm.records.members import MOMENT, CheckedCodec, Member, Writable
-from ttorm.records.resource import Deletable, Operations
+from ttorm.records.resource import Operations
 from ttorm.records.role import NAME, Role
 from ttorm.records.secret import Invitation, UserSecret
 

@@ -27,9 +27,9 @@ from ttorm.records.cells import ABSENT
 from ttorm.records.changes import Change
 from ttorm.records.collection import Collection
 from ttorm.records.database import Database
+from ttorm.records.keyed import Deletable
 from ttorm.records.members import CheckedCodec, Member
 from ttorm.records.meta import did_you_mean
-from ttorm.records.resource import Deletable
 from ttorm.results import SaveResult
 from ttorm.tables.alterations import (
     Definition,
