@@ -16,8 +16,7 @@ def recorded(operation="get_twin", body=b""):
     return Recorded(
         operation=operation,
         method="GET",
-        path="/",
-        query={},
+        path="",
         status=200,
         subcode=None,
         drop=None,
@@ -134,6 +133,7 @@ class TestSecrets:
         body = {"topic": "alarms", "callback_url": "http://127.0.0.1/", "client_secret": "k3y"}
         send("POST", "/notifications/webhooks", json.dumps(body).encode(), user=user)
         send("GET", "/notifications/webhooks/1?token=t0ken&x=1")
+        send("GET", "/notifications/webhooks/1?tok%65n=t0ken&token")
         assert "k3y" not in self.seen(emulator)
         assert "t0ken" not in self.seen(emulator)
 
@@ -156,6 +156,14 @@ class TestBounds:
         for number in range(3):
             log.add(recorded(str(number), b"12345"))
         assert [request.operation for request in log] == ["1", "2"]
+
+    def test_long_addresses(self, emulator, send):
+        query = "&".join(f"a{number}" for number in range(10_000))
+        for _ in range(200):
+            send("GET", f"/nowhere?{query}")
+        assert sum(request.kept for request in emulator.requests) < 8 << 20
+        assert len(emulator.requests) < 150
+        assert len(emulator.requests[-1].query) == 10_000
 
     def test_clearing(self):
         log = RequestLog(size=10)

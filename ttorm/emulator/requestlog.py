@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from time import perf_counter
 from typing import Any, overload
+from urllib.parse import unquote_plus
 
 from ttorm.api import codec
 from ttorm.api.codec import Json
@@ -37,7 +38,6 @@ class Recorded:
             there is none at the path.
         method: The HTTP method.
         path: The path without its query.
-        query: The query parameters, each with all its values.
         status: The answer's HTTP status; None when nothing was done because of a fault.
         subcode: The API's error number; None when there was no error.
         drop: When a fault broke the connection, if one did: the caller knows no answer then.
@@ -51,7 +51,6 @@ class Recorded:
     operation: str
     method: str
     path: str
-    query: dict[str, list[str]]
     status: int | None
     subcode: int | None
     drop: Drop | None
@@ -60,7 +59,17 @@ class Recorded:
     at: float
     duration: float
     size: int
+    # Both are read when somebody asks: what a query becomes is many times as large.
+    _query: str = ""
     _body: bytes = field(default=b"", repr=False)
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query parameters, each with all its values."""
+        try:
+            return read_query(self._query)
+        except Fault:
+            return {}
 
     @property
     def body(self) -> Any:
@@ -72,13 +81,14 @@ class Recorded:
 
     @property
     def kept(self) -> int:
-        """How many bytes of the body are kept."""
-        return len(self._body)
+        """How many bytes of the body, and characters of the address, are kept."""
+        return len(self._body) + len(self._query) + len(self.path)
 
     def describe(self) -> dict[str, Any]:
         """Return the request as a JSON object."""
         names = (name for name in self.__slots__ if not name.startswith("_"))
-        return {**{name: getattr(self, name) for name in names}, "body": self.body}
+        told = {name: getattr(self, name) for name in names}
+        return {**told, "query": self.query, "body": self.body}
 
 
 class RequestLog:
@@ -86,7 +96,7 @@ class RequestLog:
 
     Args:
         limit: How many are kept; None keeps all.
-        size: How many bytes of bodies are kept; None keeps all.
+        size: How many bytes of bodies and addresses are kept; None keeps all.
     """
 
     def __init__(self, limit: int | None = 1_000, size: int | None = 8 << 20) -> None:
@@ -193,7 +203,6 @@ class Note:
             operation=route.operation.name if route else name_of(request),
             method=request.method,
             path=shown_path(path, route, _MASK),
-            query=_query(query) if query else {},
             status=None if self.answer is None else self.answer.status,
             subcode=_subcode(self.answer),
             drop=drop,
@@ -202,6 +211,7 @@ class Note:
             at=self._at,
             duration=perf_counter() - self._started,
             size=body.size if isinstance(body, Upload) else len(body),
+            _query=_masked_query(query) if query else "",
             _body=b"" if isinstance(body, Upload) else self._masked(body),
         )
 
@@ -216,15 +226,13 @@ class Note:
             return b""
 
 
-def _query(query: str) -> dict[str, list[str]]:
-    try:
-        given = read_query(query)
-    except Fault:
-        return {}
-    return {
-        name: [_MASK] * len(values) if name in _SECRET_FIELDS else values
-        for name, values in given.items()
-    }
+def _masked_query(query: str) -> str:
+    return "&".join(map(_masked_parameter, query.split("&")))
+
+
+def _masked_parameter(text: str) -> str:
+    name = text.partition("=")[0]
+    return f"{name}={_MASK}" if unquote_plus(name) in _SECRET_FIELDS else text
 
 
 def _subcode(answer: HttpResponse | None) -> int | None:
