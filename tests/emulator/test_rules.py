@@ -394,6 +394,22 @@ def test_an_allowed_pattern_is_quick(pattern):
     assert time.thread_time() - start < 0.5
 
 
+def test_matches_take_steps():
+    """A match may take as long as thousands of other steps."""
+    rule = compile_rule("LEDGER.text =~~ '(?:a|c)*b'")
+    text, effort = "a" * 900, Effort()
+    assert not rule.verdict({"LEDGER": {"text": text}}, effort)
+    assert effort.left < 999_000 - 900 * 900 / 200
+    rounds = compile_rule("[x for x in LEDGER.list if LEDGER.text =~~ '(?:a|c)*b'] == []")
+    with pytest.raises(RuleError, match="steps"):
+        rounds.value({"LEDGER": {"list": [0] * 20, "text": text}})
+
+
+def test_matches_of_short_texts_take_few_steps():
+    rule = compile_rule("[x for x in LEDGER.list if x =~ 'SN-[0-9]+$'].length")
+    assert rule.value({"LEDGER": {"list": [f"SN-{n}" for n in range(400)]}}) == 400
+
+
 def test_the_engine_is_imported_at_the_first_rule():
     code = (
         "import sys; from ttorm.emulator import Emulator; from ttorm.api.http import HttpRequest;"

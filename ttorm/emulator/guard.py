@@ -37,6 +37,8 @@ MAX_WORDS = 512
 
 _ROUND = 4
 """Steps that a round of a comprehension takes by itself."""
+_WAYS = 7
+"""A step pays for 2 to the power of this many ways through a pattern."""
 _ARITHMETIC = decimal.Context(prec=28, Emax=4_096, Emin=-4_096)
 _BUILT_INS = frozenset({"now", "today", "pi", "e", "abs", "any", "all", "sum", "min", "max"})
 _OF_ARRAYS = frozenset({"length", "is_empty", "to_ary", "to_set", "starts_with", "ends_with"})
@@ -232,7 +234,7 @@ class _BoundedMatch:
         if isinstance(pattern, str):
             # The engine compiles a pattern even when there is no text to match.
             length = len(text) if isinstance(text, str) else 0
-            check_pattern(pattern, length, search=self._search)
+            _take(check_pattern(pattern, length, search=self._search) >> _WAYS)
         return self._evaluate(thing)
 
 

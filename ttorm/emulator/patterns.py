@@ -26,7 +26,7 @@ class PatternError(ValueError):
     """A pattern is none, or could take too long."""
 
 
-def check_pattern(pattern: str, length: int, *, search: bool) -> None:
+def check_pattern(pattern: str, length: int, *, search: bool) -> int:
     """Refuse a pattern that could take too long on a text.
 
     Args:
@@ -34,12 +34,17 @@ def check_pattern(pattern: str, length: int, *, search: bool) -> None:
         length: Length of the text in characters.
         search: Whether the match may begin anywhere in the text.
 
+    Returns:
+        How many ways it may go through the text, at most.
+
     Raises:
         PatternError: It could, or it is no pattern that is admitted at all.
     """
     starts = length + 1 if search else 1
-    if length > MAX_SUBJECT or starts * paths(pattern, length) > MAX_PATHS:
+    ways = starts * paths(pattern, length)
+    if length > MAX_SUBJECT or ways > MAX_PATHS:
         raise PatternError(f"a text of {length} characters is too long for the pattern {pattern!r}")
+    return ways
 
 
 @lru_cache(maxsize=4_096)
