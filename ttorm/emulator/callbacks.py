@@ -27,7 +27,7 @@ MAX_URL = 512
 _URL = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[0-9a-z_.-]+)(?::([0-9]{1,5}))?"
     r"((?:[/?](?:[!$&'()*+,./:;=?@_~0-9a-z-]|%[0-9a-f]{2})*)?)",
-    re.IGNORECASE,
+    re.ASCII | re.IGNORECASE,
 )
 _LABEL = re.compile(r"[0-9a-z_](?:[0-9a-z_-]{0,61}[0-9a-z_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
