@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
-from flask import Flask
+from canaries import Cage, texts_of_error
+from flask import Flask, abort
 
 import ttorm
-from ttorm import Field, Twin, entry
+from ttorm import ConfigurationError, Field, Twin, entry
 from ttorm.connection import opening
 from ttorm.contrib.flask import Ttorm
+
+SECRET = os.urandom(12).hex()
 
 
 class Pump(Twin):
@@ -103,3 +108,43 @@ def test_it_connects_as_configured(monkeypatch):
 def test_a_missing_page_is_no_error(app, ask, connection):
     assert ask("/nothing").status_code == 404
     assert ttorm.sessions.open_block() is None
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_a_check_before_the_block_may_answer(connection, raised):
+    app = Flask(__name__)
+
+    @app.before_request
+    def check():
+        return abort(401) if raised else ("who are you?", 401)
+
+    Ttorm(app)
+    assert app.test_client().get("/").status_code == 401
+    assert ttorm.sessions.open_block() is None
+
+
+def test_a_request_within_a_request_has_a_block_of_its_own(app, ask, connection):
+    pump, other = Pump.create(flow=1.0), Pump.create(flow=1.0)
+
+    @app.get("/outer")
+    def outer():
+        Pump.at(pump.uuid).flow += 1
+        return str(ask("/inner").status_code)
+
+    @app.get("/inner")
+    def inner():
+        Pump.at(other.uuid).flow += 1
+        return "no", 409
+
+    assert ask("/outer").text == "409"
+    assert (flow_of(pump), flow_of(other)) == (2.0, 1.0)
+    assert ttorm.sessions.open_block() is None
+
+
+def test_a_connection_that_is_refused_shows_no_secret():
+    app = Flask(__name__)
+    app.config.update(TTORM_URL="ftp://x", TTORM_SECRET=SECRET)
+    with pytest.raises(ConfigurationError) as refused:
+        Ttorm(app)
+    for where, text in texts_of_error(refused.value):
+        Cage(secret=SECRET).check(where, text)

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from flask import Flask, Response, g
+from flask import Flask, Response, request
 
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import connect, default_connection
 from ttorm.sessions import Session
 
 __all__ = ["Ttorm"]
+
+_BLOCK = "ttorm.session"
+"""Where a request has its block: not in `g`, which requests within requests share."""
 
 
 class Ttorm:
@@ -55,11 +58,10 @@ class Ttorm:
         Raises:
             ConfigurationError: The URL cannot be connected to.
         """
-        config = cast(dict[str, Any], app.config)
         connection = self._connection
-        if connection is None and config.get("TTORM_URL"):
-            connection = connect(config["TTORM_URL"], secret=config.get("TTORM_SECRET"))
-        budget: int | None = config.get("TTORM_BUDGET")
+        if connection is None and _setting(app, "URL"):
+            connection = connect(_setting(app, "URL"), secret=_setting(app, "SECRET"))
+        budget: int | None = _setting(app, "BUDGET")
 
         def begin() -> None:
             # Views that are coroutines run on a loop that Flask begins for them.
@@ -67,16 +69,17 @@ class Ttorm:
                 connection or default_connection(), keep=True, budget=budget, anchored=False
             )
             block.begin()
-            g.ttorm_session = block
+            request.environ[_BLOCK] = block
 
         def save(response: Response) -> Response:
-            block: Session = g.ttorm_session
-            if response.status_code < 400:
+            # Without one the request was answered before its turn: by a check of who asks, say.
+            block: Session | None = request.environ.get(_BLOCK)
+            if block is not None and response.status_code < 400:
                 block.flush()
             return response
 
         def end(_: BaseException | None) -> None:
-            block: Session | None = g.pop("ttorm_session", None)
+            block: Session | None = request.environ.pop(_BLOCK, None)
             if block is not None:
                 block.rollback()
                 block.end()
@@ -85,3 +88,8 @@ class Ttorm:
         app.after_request(save)
         app.teardown_request(end)
         app.extensions["ttorm"] = self
+
+
+def _setting(app: Flask, name: str) -> Any:
+    # Not the configuration by itself: tracebacks show locals.
+    return cast(dict[str, Any], app.config).get(f"TTORM_{name}")
