@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import django
 import pytest
+from canaries import Cage, texts_of_error
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
@@ -15,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 import ttorm
-from ttorm import ConfigurationError, Field, Twin, entry
+from ttorm import ConfigurationError, Field, Secret, Twin, entry
 from ttorm.connection import opening
 
 if not settings.configured:
@@ -33,6 +37,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 
 from ttorm.contrib import django as contrib
+
+SECRET = os.urandom(12).hex()
 
 
 class Pump(Twin):
@@ -152,7 +158,7 @@ def test_a_save_that_fails_is_an_error_of_the_request(connection, ask):
 
 def test_it_connects_by_the_settings(monkeypatch, ask):
     monkeypatch.setattr(opening, "_default", None)
-    monkeypatch.setattr(contrib, "_known", {})
+    monkeypatch.setattr(contrib, "_known", [])
     seen = []
 
     def create(request):
@@ -170,9 +176,46 @@ def test_it_connects_by_the_settings(monkeypatch, ask):
 
 @pytest.mark.parametrize("wrong", [{}, "memory:", {"url": "memory:", "secrt": "x"}])
 def test_wrong_settings(monkeypatch, wrong):
-    monkeypatch.setattr(contrib, "_known", {})
+    monkeypatch.setattr(contrib, "_known", [])
     with override_settings(TTORM=wrong), pytest.raises(ConfigurationError, match="setting TTORM"):
         contrib.connection()
+
+
+def test_each_secret_has_a_connection_of_its_own(monkeypatch):
+    monkeypatch.setattr(contrib, "_known", [])
+    made = []
+    for secret in ("one", "another", "one"):
+        setting = {"url": "https://x.test", "secret": Secret(secret), "default": False}
+        with override_settings(TTORM=setting):
+            made.append(contrib.connection())
+    assert made[0] is made[2]
+    assert made[0] is not made[1]
+
+
+def test_requests_at_the_same_time_make_one_connection(monkeypatch):
+    monkeypatch.setattr(contrib, "_known", [])
+
+    def slow(*given, **options):
+        time.sleep(0.05)
+        return ttorm.connect(*given, **options)
+
+    monkeypatch.setattr(contrib, "connect", slow)
+    setting = {"url": "memory:", "default": False}
+    with override_settings(TTORM=setting), ThreadPoolExecutor(4) as threads:
+        made = {id(found) for found in threads.map(lambda _: contrib.connection(), range(4))}
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"url": "ftp://x"}, {"address": "memory:"}, {"url": "memory:", "x": 1}]
+)
+def test_settings_that_are_refused_show_no_secret(monkeypatch, wrong):
+    monkeypatch.setattr(contrib, "_known", [])
+    setting = override_settings(TTORM={**wrong, "secret": SECRET})
+    with setting, pytest.raises(ConfigurationError) as refused:
+        contrib.connection()
+    for where, text in texts_of_error(refused.value):
+        Cage(secret=SECRET).check(where, text)
 
 
 def test_messages_of_the_platform(connection, monkeypatch):

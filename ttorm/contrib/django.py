@@ -12,10 +12,12 @@ TTORM = {"url": "sqlite:///fleet.db"}
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 from django import conf
 
+from ttorm.api.credentials import masked, masked_address
 from ttorm.api.errors import ConfigurationError
 from ttorm.connection.core import Connection
 from ttorm.connection.opening import connect, default_connection
@@ -23,7 +25,8 @@ from ttorm.sessions import Session
 
 __all__ = ["SessionMiddleware", "connection"]
 
-_known: dict[str, Connection] = {}
+_known: list[tuple[dict[str, Any], Connection]] = []
+_lock = Lock()
 
 
 def connection() -> Connection:
@@ -34,30 +37,40 @@ def connection() -> Connection:
     Raises:
         ConfigurationError: The setting has no URL, or something `ttorm.connect` does not take.
     """
-    given = getattr(conf.settings, "TTORM", None)
-    if given is None:
+    if getattr(conf.settings, "TTORM", None) is None:
         return default_connection()
-    options = _options(given)
-    key = repr(sorted(options.items(), key=lambda option: option[0]))
-    if key not in _known:
+    options = _options()
+    with _lock:
+        for known, made in _known:
+            if known == options:
+                return made
         try:
-            _known[key] = connect(**{"default": not _known, **options})
+            made = connect(**{"default": not _known, **options})
         except TypeError as error:
             raise ConfigurationError(f"the setting TTORM: {error}") from None
-    return _known[key]
+        _known.append((options, made))
+        return made
 
 
-def _options(given: object) -> dict[str, Any]:
+def _options() -> dict[str, Any]:
     """Read the setting; names may be written in capitals, as Django's are."""
     options: dict[str, Any] = {}
-    if isinstance(given, dict):
-        options = {str(name).lower(): value for name, value in given.items()}
+    # Not the setting by itself: tracebacks show locals.
+    if isinstance(conf.settings.TTORM, dict):
+        options = dict(_option(*given) for given in conf.settings.TTORM.items())
     if "url" not in options:
         raise ConfigurationError(
             "the setting TTORM has no URL: expected a dictionary such as "
             '{"url": "sqlite:///fleet.db"}'
         )
     return options
+
+
+def _option(name: object, value: Any) -> tuple[str, Any]:
+    key = str(name).lower()
+    if isinstance(value, str):
+        value = masked(value) if key in ("secret", "token", "proxy") else masked_address(value)
+    return key, value
 
 
 def SessionMiddleware(get_response: Any) -> Any:  # noqa: N802 # Django's are classes, or look so
