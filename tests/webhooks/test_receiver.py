@@ -279,6 +279,15 @@ class TestWsgi:
         assert "content-length" in dict(headers)
         assert len(heard) == 1
 
+    @pytest.mark.parametrize("broken", [TimeoutError, ConnectionResetError])
+    def test_one_that_breaks_off(self, receiver, broken):
+        class Silent:
+            def read(self, length):
+                raise broken
+
+        asked = self.ask(receiver, length="5", **{"wsgi.input": Silent()})
+        assert asked[0].startswith("400")
+
     @pytest.mark.parametrize(
         ("options", "status"),
         [

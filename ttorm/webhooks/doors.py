@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from ttorm.webhooks.receiver import Receiver
 from ttorm.webhooks.refusals import Reply
@@ -17,6 +17,7 @@ _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 _StartResponse: TypeAlias = Callable[[str, list[tuple[str, str]]], object]
 
 _POST_ONLY = Reply.of(405, "expected POST", allow="POST")
+_ENDLESS = Reply.of(400, "the body has no end")
 
 
 class Asgi:
@@ -44,16 +45,16 @@ async def _asgi_reply(receiver: Receiver, scope: _Message, receive: _Receive) ->
     if scope["method"] != "POST":
         return _POST_ONLY
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    body = b""
+    body = bytearray()
     # One byte more than is taken: the rest of a large body is not waited for.
     while len(body) <= receiver.max_body:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return Reply.of(400, "the body has no end")
+            return _ENDLESS
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    return await receiver.ahandle(body, headers)
+    return await receiver.ahandle(bytes(body), headers)
 
 
 async def _send(send: _Send, reply: Reply) -> None:
@@ -93,13 +94,19 @@ def _wsgi_reply(receiver: Receiver, environ: dict[str, Any]) -> Reply:
     length = environ.get("CONTENT_LENGTH") or ""
     if not (length.isascii() and length.isdigit() and len(length) < 20):
         return Reply.of(411, "expected the length of the body")
-    body: bytes = b""
-    if int(length) <= receiver.max_body:
-        body = environ["wsgi.input"].read(int(length))
-        if len(body) < int(length):
-            return Reply.of(400, "the body has no end")
-    else:
+    if int(length) > receiver.max_body:
         return Reply.of(413, f"a message has at most {receiver.max_body} bytes")
+    body = _read(environ["wsgi.input"], int(length))
+    if len(body) < int(length):
+        return _ENDLESS
     named = {"content-type": "CONTENT_TYPE", "content-encoding": "HTTP_CONTENT_ENCODING"}
     headers = {name: environ[key] for name, key in named.items() if environ.get(key)}
     return receiver.handle(body, headers)
+
+
+def _read(source: IO[bytes], length: int) -> bytes:
+    """Read a body; one whose sender breaks off or falls silent is none."""
+    try:
+        return source.read(length)
+    except OSError:
+        return b""
