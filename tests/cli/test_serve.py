@@ -103,6 +103,11 @@ def test_a_file_that_exists_is_not_written_over_and_no_account_is_made(tmp_path,
         assert len(server.made["accounts"]) == 1
 
 
+def test_a_file_that_cannot_be_made(tmp_path, store):
+    file = tmp_path / "nowhere" / "creds.json"
+    assert "cannot be made" in refused("--store", store, "--credentials", str(file))
+
+
 def test_a_store_that_has_accounts_keeps_them_and_its_data(store):
     with served("--store", store) as server:
         secret = server.made["accounts"][0]["secret"]
@@ -182,6 +187,11 @@ def test_it_answers_to_its_own_names_and_those_it_is_told():
         with connection.getresponse() as answer:
             assert answer.status == 400
         connection.close()
+
+
+@pytest.mark.parametrize("name", ["twins:8787", "http://twins", "tw*ns", "", "a b"])
+def test_what_is_no_name_is_told_in_one_line(name):
+    assert "expected a name" in refused("--allow-host", name)
 
 
 def test_monitors_and_makers_of_clients_need_no_credential():

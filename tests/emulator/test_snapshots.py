@@ -285,6 +285,16 @@ class TestFiles:
             other.restore(snapshot)
         assert len(other.accounts()) == 1
 
+    def test_damaged_data(self, emulator, tmp_path):
+        path = tmp_path / "world.ttorm"
+        emulator.snapshot().save(path)
+        content = bytearray(path.read_bytes())
+        at = content.index(b"data.sqlite") + len("data.sqlite")
+        content[at : at + 100] = b"\xff" * 100
+        path.write_bytes(content)
+        with pytest.raises(ConfigurationError, match="no snapshot"):
+            Snapshot.load(path)
+
     def test_a_damaged_content(self, emulator, world, tmp_path):
         path = tmp_path / "world.ttorm"
         emulator.snapshot().save(path)

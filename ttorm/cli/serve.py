@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _MOST_CONNECTIONS = 1_000
+_NAME = re.compile(r"\*|(?:\*\.)?[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]")
 _LONGEST_HEAD = 65_536
 """Bytes of a request's line and headers."""
 
@@ -84,10 +86,11 @@ def run(
             f"--admin is for one process, {workers} workers have clocks, faults and logs of their "
             "own: leave out --admin or --workers"
         )
+    names = tuple(map(_name, hosts))
     service = _Service(
         store,
         (*callbacks,),
-        (*LOOPBACK, in_url(host), *hosts),
+        (*LOOPBACK, in_url(host), *names),
         max_upload,
         read_policy(switches),
         access_log=access_log,
@@ -174,6 +177,15 @@ def _admin(emulator: Emulator) -> Admin:
     return Admin(emulator, token)
 
 
+def _name(host: str) -> str:
+    if _NAME.fullmatch(host):
+        return host
+    raise ConfigurationError(
+        f"--allow-host {host}: expected a name without scheme and port, such as twins or "
+        "*.example.test"
+    )
+
+
 def _is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ip_address(host).is_loopback
@@ -237,6 +249,10 @@ def _write_once(target: Path | None, content: Callable[[], dict[str, Any]]) -> N
     except FileExistsError:
         raise ConfigurationError(
             f"{target} exists: secrets are not written over it; name another file or remove it"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target} cannot be made ({error.strerror}): name a file in a folder of your own"
         ) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import weakref
+import zlib
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile, mkdtemp
@@ -29,6 +30,11 @@ __all__ = ["Snapshot", "reset", "restore", "take"]
 
 _FORMAT = 1
 _ABOUT, _DATA, _DOCS = "snapshot.json", "data.sqlite", "docs/"
+_UNREADABLE = (
+    *(BadZipFile, zlib.error, EOFError),
+    *(KeyError, ValueError, AttributeError, RuntimeError),
+)
+"""What is raised where a file holds no snapshot, or a damaged one."""
 _KEPT = ("meta", "accounts", "roles", "users", "secrets", "databases")
 """Tables that a reset does not empty."""
 
@@ -114,7 +120,7 @@ class Snapshot:
                 for name in archive.namelist():
                     if name.startswith(_DOCS):
                         snapshot._take_doc(archive, name)
-        except (BadZipFile, KeyError, ValueError, AttributeError) as error:
+        except _UNREADABLE as error:
             if isinstance(error, ConfigurationError):
                 raise
             raise ConfigurationError(
