@@ -102,6 +102,31 @@ def test_the_path_arrives_as_it_was_encoded():
     )
 
 
+def test_bytes_that_no_address_has():
+    """Servers refuse them, but not all do."""
+    core, sent = Echo(), []
+
+    async def receive():
+        return {"type": "http.request"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/twins",
+        "raw_path": b"/twins\xff",
+        "query_string": b"match=\xff",
+        "client": None,
+        "headers": [(b"host", b"localhost")],
+    }
+    asyncio.run(application(core)(scope, receive, send))
+    assert sent[0]["status"] == 200
+    assert core.requests[0].url == "http://localhost/twins\xff?match=\xff"
+
+
 def test_an_encoded_slash_stays_inside_its_segment():
     core = Echo()
     with served(core) as port:

@@ -207,9 +207,10 @@ def _last(answer: HttpResponse) -> HttpResponse:
 
 
 def _http_request(request: Request, body: bytes | Upload) -> HttpRequest:
-    # The decoded path would take an encoded "/" inside a segment for a separator.
-    path = request.scope["raw_path"].decode("ascii")
-    query = request.scope["query_string"].decode("ascii")
+    # The decoded path would take an encoded "/" inside a segment for a separator. Not every server
+    # refuses bytes that no address has.
+    path = request.scope["raw_path"].decode("latin-1")
+    query = request.scope["query_string"].decode("latin-1")
     host = request.headers.get("host", "localhost")
     url = f"{request.scope['scheme']}://{host}{path}"
     return HttpRequest(
