@@ -30,7 +30,7 @@ from ttorm.api import codec
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.api.request import api_request
 from ttorm.connection import blocking, tasks
-from ttorm.connection.calls import kept_answer
+from ttorm.connection.reads import kept_answer
 
 ROUNDS = 9
 PAGE = 1_000

@@ -18,7 +18,7 @@ PRELUDE = '''
 import asyncio, os, sys, threading, time
 import ttorm
 from ttorm.api.request import api_request
-from ttorm.connection.calls import read
+from ttorm.connection.reads import read
 
 def in_children(count, work):
     """Run work(number) in children and work(-1) here; fail when one of them fails."""

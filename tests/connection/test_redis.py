@@ -23,7 +23,7 @@ from ttorm import Cache, NotFoundError, RedisBackend
 from ttorm.api.http import HttpResponse
 from ttorm.api.request import api_request
 from ttorm.api.retry import NO_RETRIES
-from ttorm.connection.calls import kept_answer, read
+from ttorm.connection.reads import kept_answer, read
 from ttorm.connection.redisdoor import UnreachableError
 
 pytestmark = pytest.mark.redis
@@ -161,7 +161,7 @@ def test_a_process_of_its_own_shares_too(program, service, prefix):
     script = f"""
 import ttorm
 from ttorm.api.request import api_request
-from ttorm.connection.calls import read
+from ttorm.connection.reads import read
 backend = ttorm.RedisBackend({SERVER!r}, prefix={prefix!r}, clock=lambda: 1_000_000.0)
 connection = ttorm.connect("http://service.test", secret="one", cache=ttorm.Cache(backend=backend))
 print(connection.run(read(connection, api_request("get_twin", [{TWIN!r}]))).body)

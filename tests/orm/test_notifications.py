@@ -292,7 +292,7 @@ class TestCache:
                     ("get_twin_identities", []),
                 ):
                     request = ttorm.api.request.api_request(name, [twin.uuid, *rest])
-                    flow = ttorm.connection.calls.read(connection, request)
+                    flow = ttorm.connection.reads.read(connection, request)
                     connection.run(flow)
             return sent.lines()
 
@@ -317,7 +317,7 @@ class TestCache:
         for one in (near, far):
             for _ in "ab":
                 one.run(
-                    ttorm.connection.calls.read(
+                    ttorm.connection.reads.read(
                         one,
                         ttorm.api.request.api_request(
                             "get_twin_ledger_entry", [boiler.uuid, "personal"]
@@ -535,7 +535,7 @@ class TestSignals:
         made = others.call("create_twin", body={"description": {"kind": "small boiler"}})
         uuid = made["creation_certificate"]["uuid"]
         request = ttorm.api.request.api_request("get_twin", [uuid])
-        connection.run(ttorm.connection.calls.read(connection, request))
+        connection.run(ttorm.connection.reads.read(connection, request))
         body = {"entries": {"celsius": {"value": 5, "publish": {"true": ["hot"]}}}}
         others.call("add_twin_ledger_entry", uuid, "personal", body=body)
         sent.clear()

@@ -21,7 +21,7 @@ import ttorm
 from ttorm import Cache, ForbiddenError, RedisBackend, Twin, signals
 from ttorm.api.request import api_request
 from ttorm.connection.cache import MemoryBackend
-from ttorm.connection.calls import read
+from ttorm.connection.reads import read
 from ttorm.emulator import Emulator
 from ttorm.emulator.bootstrap import make_account
 from ttorm.emulator.transport import EmulatorTransport

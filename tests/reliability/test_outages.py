@@ -18,7 +18,7 @@ from tcp_proxy import Proxy
 import ttorm
 from ttorm import Cache, RedisBackend
 from ttorm.api.request import api_request
-from ttorm.connection.calls import read
+from ttorm.connection.reads import read
 from ttorm.emulator import Emulator
 from ttorm.emulator.transport import EmulatorTransport
 

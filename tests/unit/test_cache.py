@@ -23,7 +23,7 @@ from ttorm.api.http import HttpResponse
 from ttorm.api.request import api_request
 from ttorm.api.retry import NO_RETRIES
 from ttorm.connection.cache import MemoryBackend
-from ttorm.connection.calls import kept_answer, read
+from ttorm.connection.reads import kept_answer, read
 
 TWIN = "0f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"
 OTHER = "1f6a3a52-9c1e-4b7d-8f20-3b9f4d5c6a11"

@@ -16,8 +16,8 @@ from ttorm import Cache
 from ttorm.api.http import HttpResponse
 from ttorm.api.request import api_request
 from ttorm.api.retry import NO_RETRIES
-from ttorm.connection.calls import kept_answer, read
 from ttorm.connection.keys import EVERYTHING, Drop
+from ttorm.connection.reads import kept_answer, read
 from ttorm.connection.shared import Found
 from ttorm.flows import sleep
 

@@ -23,10 +23,11 @@ from ttorm.api.retry import RetryPolicy
 from ttorm.api.wire import WhoAmI
 from ttorm.connection import blocking
 from ttorm.connection.cache import Cache
-from ttorm.connection.calls import perform, read
+from ttorm.connection.calls import perform
 from ttorm.connection.credentials import Credential, Credentials
 from ttorm.connection.hooks import Hooks
 from ttorm.connection.patience import Strain
+from ttorm.connection.reads import read
 from ttorm.connection.rotation import Store, check_blocking, rotated
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of

@@ -10,7 +10,7 @@ from ttorm.api.answers import needed
 from ttorm.api.codec import JSONValue
 from ttorm.api.errors import ValidationError
 from ttorm.api.request import api_request
-from ttorm.connection.calls import read
+from ttorm.connection.reads import read
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.members import MOMENT, CheckedCodec, Member, Writable

@@ -10,8 +10,9 @@ from ttorm.api.answers import items, member
 from ttorm.api.errors import NotLoadedError
 from ttorm.api.names import check_uuid
 from ttorm.api.request import ApiRequest, api_request
-from ttorm.connection.calls import perform, read
+from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
+from ttorm.connection.reads import read
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN

@@ -11,7 +11,7 @@ from ttorm.api.errors import NotFoundError, RequestTimeoutError
 from ttorm.api.moments import moment
 from ttorm.api.names import check_description_key
 from ttorm.api.request import api_request
-from ttorm.connection.calls import read
+from ttorm.connection.reads import read
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of

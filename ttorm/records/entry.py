@@ -11,7 +11,7 @@ from ttorm.api.codec import JSONValue
 from ttorm.api.errors import MissingEntryError, StateError
 from ttorm.api.moments import moment, timestamp
 from ttorm.api.request import api_request
-from ttorm.connection.calls import read
+from ttorm.connection.reads import read
 from ttorm.display import Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of

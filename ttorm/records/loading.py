@@ -9,7 +9,7 @@ from ttorm.api.answers import needed
 from ttorm.api.errors import NotLoadedError, StateError, ValidationError
 from ttorm.api.names import check_uuid
 from ttorm.api.request import ApiRequest, api_request
-from ttorm.connection.calls import Answer, kept_answer, read
+from ttorm.connection.reads import Answer, kept_answer, read
 from ttorm.flows import Flow, gather
 from ttorm.records.cells import UNKNOWN
 from ttorm.records.state import PERSONAL, TwinState

@@ -8,8 +8,8 @@ from typing import Any
 
 from ttorm.api.answers import member
 from ttorm.api.request import api_request
-from ttorm.connection.calls import read
 from ttorm.connection.core import Connection
+from ttorm.connection.reads import read
 from ttorm.flows import Flow
 from ttorm.records.cells import Marker
 from ttorm.records.items import Item, Items

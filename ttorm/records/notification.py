@@ -11,9 +11,9 @@ from ttorm.api.answers import member
 from ttorm.api.codec import JSONValue, same
 from ttorm.api.moments import moment
 from ttorm.api.request import api_request
-from ttorm.connection.calls import kept_answer
 from ttorm.connection.core import Connection
 from ttorm.connection.invalidation import after_notification
+from ttorm.connection.reads import kept_answer
 from ttorm.flows import Flow
 from ttorm.records.cells import ABSENT
 from ttorm.records.changes import Change, attribute_name, shown

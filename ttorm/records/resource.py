@@ -23,8 +23,9 @@ from ttorm.api.errors import (
 )
 from ttorm.api.operations import OPERATIONS, Repeat
 from ttorm.api.request import ApiRequest, api_request
-from ttorm.connection.calls import perform, read
+from ttorm.connection.calls import perform
 from ttorm.connection.core import Connection
+from ttorm.connection.reads import read
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
