@@ -33,7 +33,7 @@ __all__ = [
     "gather",
     "gathering",
     "inform",
-    "joined",
+    "join",
     "query",
     "send",
     "sleep",
@@ -156,7 +156,7 @@ def wait(future: Future[Any]) -> Flow[bool]:
     return cast(bool, (yield Wait(future)))
 
 
-def joined(future: Future[Any]) -> Flow[bool]:
+def join(future: Future[Any]) -> Flow[bool]:
     """Wait for work that somebody does for all, unless that may be waiting for who asks.
 
     Returns:

@@ -22,7 +22,7 @@ from ttorm.api.request import ApiRequest, api_request
 from ttorm.api.retry import http_date
 from ttorm.connection.calls import ask
 from ttorm.connection.flights import SingleFlight
-from ttorm.flows import Flow, joined
+from ttorm.flows import Flow, join
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -353,7 +353,7 @@ class Credentials:
         swapping = self._swapping
         # Of what the parent's threads were doing, a forked child sees no end.
         if swapping is not None and swapping[1] == getpid():
-            yield from joined(swapping[0])
+            yield from join(swapping[0])
 
     def swap(self, secret: Secret) -> list[str]:
         """Sign with a new secret from now on.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ttorm.api.errors import TtormError
-from ttorm.flows import Flow, joined
+from ttorm.flows import Flow, join
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -51,7 +51,7 @@ class SingleFlight:
             if leads:
                 yield from self._lead(flight, work, wanted)
                 return
-            if not (yield from joined(flight)):
+            if not (yield from join(flight)):
                 # It is done by what waiting would block.
                 yield from work()
                 return

@@ -10,7 +10,7 @@ from ttorm.api.request import ApiRequest
 from ttorm.connection.absence import absence, is_absence, told_absence
 from ttorm.connection.calls import perform
 from ttorm.connection.hooks import tell_of_hit
-from ttorm.flows import Flow, joined
+from ttorm.flows import Flow, join
 
 if TYPE_CHECKING:
     from ttorm.connection.cache import Cache, CacheKey, Flight
@@ -76,7 +76,7 @@ def read(
         flight, leads = cache.board(key, fresh=fresh or waited >= _JOINED)
         if leads:
             break
-        fresh = not (yield from joined(flight.done))
+        fresh = not (yield from join(flight.done))
         # What is shared may have been dropped elsewhere after a read began, and before it was
         # joined; the second one that is joined has begun later.
         late = cache.is_shared and not waited
