@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ttorm.connection.core import Connection
     from ttorm.connection.credentials import Credential
 
-__all__ = ["ask", "outcome_unknown", "perform"]
+__all__ = ["ask", "may_have_happened", "outcome_unknown", "perform"]
 
 R = TypeVar("R")
 _CARRIED = ("twins", "ledgers", "identities", "docs")
@@ -298,6 +298,12 @@ def _give_up(call: Call, tried: _Attempt) -> HttpResponse:
     error.operation, error.request = request.operation.name, request.label
     error.attempts = call.attempts
     raise error
+
+
+def may_have_happened(error: BaseException) -> bool:
+    """Tell whether a write that raised may have been done, as that of a cancelled task may."""
+    refused = isinstance(error, (ApiError, TransportError))
+    return not refused or isinstance(error, ServerError)
 
 
 def outcome_unknown(request: ApiRequest, attempts: int, error: Exception) -> OutcomeUnknownError:

@@ -8,11 +8,10 @@ from typing import Any, Self
 
 from ttorm.api.answers import items
 from ttorm.api.codec import JSONValue
-from ttorm.api.errors import ApiError, TransportError
 from ttorm.api.moments import timestamp
 from ttorm.api.names import check_entry_name, check_uuid
 from ttorm.api.request import api_request
-from ttorm.connection.calls import perform
+from ttorm.connection.calls import may_have_happened, perform
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
@@ -249,12 +248,11 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
         request = api_request("delete_twin_ledger_entry", [state.uuid, PERSONAL])
         try:
             answer = yield from perform(state.connection, request)
-        except (ApiError, TransportError):
-            raise
-        except BaseException:
-            # Also a cancelled task: what is there now is read when it is looked at.
-            state.expire("ledger")
-            state.forget_values()
+        except BaseException as error:
+            if may_have_happened(error):
+                # What is there now is read when it is looked at.
+                state.expire("ledger")
+                state.forget_values()
             raise
         ledger.discard()
         deleted = items(answer, "entries")

@@ -14,16 +14,10 @@ from blinker import NamedSignal
 
 from ttorm import signals
 from ttorm.api.answers import needed
-from ttorm.api.errors import (
-    ApiError,
-    NotLoadedError,
-    ServerError,
-    StateError,
-    TransportError,
-)
+from ttorm.api.errors import NotLoadedError, StateError
 from ttorm.api.operations import OPERATIONS, Repeat
 from ttorm.api.request import ApiRequest, api_request
-from ttorm.connection.calls import perform
+from ttorm.connection.calls import may_have_happened, perform
 from ttorm.connection.core import Connection
 from ttorm.connection.reads import read
 from ttorm.display import Displayed, Sheet
@@ -292,9 +286,7 @@ class Resource(Displayed):
         try:
             return (yield from perform(self._connection, request))
         except BaseException as error:
-            # Also a cancelled task: the request may have arrived.
-            refused = isinstance(error, (ApiError, TransportError))
-            if not refused or isinstance(error, ServerError):
+            if may_have_happened(error):
                 item.doubt(sent)
             raise
 
