@@ -71,7 +71,7 @@ PLUMBING = {
     "Column": "bind call learn of read untyped",
     "Connection": "arun bind known_account learn_account may_block run run_beside scope strain"
     " swap",
-    "Emulator": "address background blobs callbacks expects_file failure ids perform resume store"
+    "Emulator": "address background blobs callbacks expects_file failure ids resume store"
     " usage vault",
     "PlannedRequest": "of",
     "RedisBackend": "deliver keep listen look note",

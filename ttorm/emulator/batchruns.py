@@ -23,6 +23,7 @@ from ttorm.emulator.batches import BatchRow, caller_of, unfinished
 from ttorm.emulator.batchfile import BatchCall, BatchFileError, read_calls, result_line
 from ttorm.emulator.blobs import Received
 from ttorm.emulator.clock import later
+from ttorm.emulator.dispatch import dispatch
 from ttorm.emulator.handlers.uploads import note_release, remove_released
 from ttorm.emulator.logs import report
 from ttorm.emulator.routing import Route
@@ -174,9 +175,8 @@ def _process(world: Emulator, batch: BatchRow) -> None:
         with world.store.transaction(write=True) as tx:
             if not _progress(tx, batch, call):
                 return
-            done = world.perform(
-                tx, Route(call.request.operation, segments), request, partial(caller_of, batch)
-            )
+            route = Route(call.request.operation, segments)
+            done = dispatch(world, tx, route, request, partial(caller_of, batch))
             _keep(tx, batch, call, done.answer)
     except StateError:
         raise

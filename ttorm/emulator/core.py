@@ -1,63 +1,44 @@
-"""The emulator's core: a request in, an answer out, on a store."""
+"""The emulator: a request in, an answer out, on a store."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ttorm.api.credentials import masked_address
 from ttorm.api.errors import StateError
 from ttorm.api.http import HttpRequest, HttpResponse
 from ttorm.emulator import bootstrap, jobs, routing
-from ttorm.emulator.access import Principal, Who, authenticate, authorize
-from ttorm.emulator.answers import Fault, fault_answer, json_answer
+from ttorm.emulator.access import authenticate
+from ttorm.emulator.answers import Fault, fault_answer
 from ttorm.emulator.background import Background
-from ttorm.emulator.body import LENIENT, check_fields, read_body, read_dictionary, take_body
-from ttorm.emulator.call import Call
+from ttorm.emulator.body import take_body
 from ttorm.emulator.callbacks import Callbacks
 from ttorm.emulator.clock import Clock
+from ttorm.emulator.dispatch import dispatch
 from ttorm.emulator.faults import Faults, Strike
-from ttorm.emulator.handlers import Answer, Function, Handler, registered
+from ttorm.emulator.handlers import registered
 from ttorm.emulator.ids import Ids
 from ttorm.emulator.policy import Policy
 from ttorm.emulator.requestlog import Note, RequestLog
-from ttorm.emulator.routing import Route
-from ttorm.emulator.store import Transaction, open_store
-from ttorm.emulator.usage import Meter, hour_of
+from ttorm.emulator.store import open_store
+from ttorm.emulator.usage import Meter
 from ttorm.emulator.vault import Vault
 
 if TYPE_CHECKING:
     from ttorm.emulator.seeds import Seed, Source
     from ttorm.emulator.snapshots import Snapshot
 
-__all__ = ["Done", "Emulator"]
+__all__ = ["Emulator"]
 
 _POLL = 5.0
 """Seconds after which what processes on other computers have left undone is looked for."""
 
 _log = logging.getLogger("ttorm.emulator")
-
-
-class Done(NamedTuple):
-    """What came of a request, to be finished when its transaction is committed.
-
-    Attributes:
-        answer: The answer.
-        afterwards: What is left to do, in this order.
-    """
-
-    answer: HttpResponse
-    afterwards: list[Callable[[], None]]
-
-    def finish(self) -> HttpResponse:
-        """Do what was left to do, and return the answer."""
-        for action in self.afterwards:
-            action()
-        return self.answer
 
 
 class Emulator:
@@ -197,51 +178,12 @@ class Emulator:
             who = note.caller(partial(authenticate, self, header=header, user=principal))
             handler = self._handlers[route.operation.name]
             with self.store.transaction(write=handler.writes) as tx:
-                done = self.perform(tx, route, request, who)
+                done = dispatch(self, tx, route, request, who)
             return done.finish()
         except StateError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of the emulator is an answer too
             return self.failure(request, error)
-
-    def perform(self, tx: Transaction, route: Route, request: HttpRequest, who: Who) -> Done:
-        """Do what a request asks for, as a part of a transaction.
-
-        Args:
-            tx: The transaction; one that may write if the operation does.
-            route: The operation that the request asks for, and its path arguments.
-            request: The request, its body read.
-            who: Finds out who calls, when the operation needs to know.
-
-        Raises:
-            Fault: It cannot be done; the transaction must be rolled back.
-        """
-        origin, _, query = routing.split_url(request.url)
-        operation = route.operation
-        handler = self._handlers[operation.name]
-        now = self.clock.now()
-        principal = None
-        if operation.credential:
-            principal = who(tx, now)
-            authorize(principal, operation)
-        body = read_body(take_body(request))
-        dictionary = _dictionary(request, principal)
-        call = Call(
-            self,
-            tx,
-            operation,
-            now=now,
-            origin=origin,
-            principal=principal,
-            args=route.args(),
-            query=routing.read_query(query) if query else None,
-            body=body,
-            dictionary=dictionary,
-        )
-        answer = self._counted(handler, call)
-        if not isinstance(answer, HttpResponse):
-            answer = json_answer(operation.success, answer)
-        return Done(answer, call.afterwards)
 
     def failure(self, request: HttpRequest, error: Exception) -> HttpResponse:
         """Make the answer of a request that could not be done."""
@@ -354,31 +296,6 @@ class Emulator:
         stickers.sweep(self)
         return deliveries.run(self)
 
-    def _counted(self, handler: Handler, call: Call) -> Answer:
-        """Do what a call asks for, and add it to the usage."""
-        call.count(call.operation.name)
-        asked = dict(call.counts)
-        try:
-            answer = self._answer(handler.function, call)
-        except Fault:
-            if call.operation.credential:
-                self.usage.note(asked)
-            raise
-        if handler.writes:
-            self.usage.store(call.tx, call.counts, hour_of(call.now))
-        else:
-            self.usage.note(call.counts)
-        return answer
-
-    def _answer(self, function: Function, call: Call) -> Answer:
-        token = LENIENT.set(self.policy.lenient_bodies)
-        try:
-            if not call.operation.body:
-                check_fields(call.body or {}, ())
-            return function(call)
-        finally:
-            LENIENT.reset(token)
-
     def expects_file(self, request: HttpRequest) -> bool:
         """Tell whether a request's body is a file that will be kept; its body is not looked at."""
         try:
@@ -425,10 +342,3 @@ class Emulator:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _dictionary(request: HttpRequest, principal: Principal | None) -> dict[str, Any] | None:
-    """Join the request's dictionary and the token's, whose signed keys win."""
-    given = read_dictionary(request.headers.get("x-trustedtwin"))
-    signed = None if principal is None else principal.dictionary
-    return given if signed is None else {**(given or {}), **signed}

@@ -18,13 +18,7 @@ from ttorm.emulator.logs import report
 from ttorm.emulator.publications import events_of
 from ttorm.emulator.rows import EntryRow, TwinRow
 from ttorm.emulator.rules import Effort, holds
-from ttorm.emulator.tables import (
-    INDEXES,
-    TIMESERIES,
-    IndexesTable,
-    TimeseriesTable,
-    tables_of,
-)
+from ttorm.emulator.tables import INDEXES, TIMESERIES, IndexesTable, TimeseriesTable, tables_of
 from ttorm.emulator.templates import Room
 from ttorm.emulator.variables import of_caller, of_entry, of_twin
 

@@ -23,6 +23,7 @@ from ttorm.emulator import bootstrap
 from ttorm.emulator.access import Principal, find_principal
 from ttorm.emulator.answers import Fault
 from ttorm.emulator.blobs import Received
+from ttorm.emulator.dispatch import dispatch
 from ttorm.emulator.handlers.uploads import (
     find_upload,
     note_release,
@@ -302,7 +303,7 @@ class _Loading:
             asked = api_request(operation, arguments, body=resolved)
             request = asked.bind(_BASE, {})
             route = find_route(request.method, asked.path)
-            done = self._world.perform(self._tx, route, request, self._who(account.name))
+            done = dispatch(self._world, self._tx, route, request, self._who(account.name))
         self.afterwards += done.afterwards
         answer: dict[str, Any] = codec.decode(done.answer.body)
         for part in body or ():
