@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+_FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+"""Headers that say where a request goes and where it ends."""
 
 
 class Hooks:
@@ -162,17 +166,11 @@ def added_headers(call: Call) -> dict[str, str]:
     return found
 
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
-_FRAME = frozenset({"connection", "content-length", "host", "transfer-encoding"})
-"""Headers that say where a request goes and where it ends."""
-
-
 def _can_be_sent(name: object, value: object) -> bool:
     if not (isinstance(name, str) and isinstance(value, str)):
         return False
-    well_formed = _NAME.fullmatch(name) and _VALUE.fullmatch(value)
-    return well_formed is not None and name.lower() not in _FRAME
+    well_formed = _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)
+    return well_formed is not None and name.lower() not in _FRAMING
 
 
 def observed(call: Call, flow: Flow[R]) -> Flow[R]:

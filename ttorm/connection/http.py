@@ -50,11 +50,9 @@ _FAILURES = (httpx.HTTPError, ssl.SSLError)
 _PHASES: dict[type, str] = {
     httpx.ConnectTimeout: "connect", httpx.WriteTimeout: "write", httpx.PoolTimeout: "pool"
 }  # fmt: skip
-
-
 # A proxy that the environment names would read the credential, and has another machine by these
 # names than who asks. None stands for the way without one.
-_HERE = {f"all://{name}": None for name in ("localhost", "*.localhost", "127.0.0.1", "[::1]")}
+_UNPROXIED = {f"all://{name}": None for name in ("localhost", "*.localhost", "127.0.0.1", "[::1]")}
 
 
 class HttpTransport:
@@ -298,7 +296,7 @@ class HttpTransport:
             "limits": limits,
             "verify": self._tls or (_tls() if self._transport is None else True),
             "proxy": self._proxy,
-            "mounts": _HERE if self._proxy is None else None,
+            "mounts": _UNPROXIED if self._proxy is None else None,
             # None is ever sent, so none is kept.
             "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
             # What a service redirects to has no business with the credential.
