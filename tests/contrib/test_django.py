@@ -49,6 +49,11 @@ def flow_of(pump):
     return Pump.get(pump.uuid).ledger.refresh()["flow"].value
 
 
+@pytest.fixture(autouse=True)
+def no_connections(monkeypatch):
+    monkeypatch.setattr(contrib, "_known", [])
+
+
 class Urls:
     """What Django takes for a module of URLs."""
 
@@ -158,7 +163,6 @@ def test_a_save_that_fails_is_an_error_of_the_request(connection, ask):
 
 def test_it_connects_by_the_settings(monkeypatch, ask):
     monkeypatch.setattr(opening, "_default", None)
-    monkeypatch.setattr(contrib, "_known", [])
     seen = []
 
     def create(request):
@@ -175,14 +179,12 @@ def test_it_connects_by_the_settings(monkeypatch, ask):
 
 
 @pytest.mark.parametrize("wrong", [{}, "memory:", {"url": "memory:", "secrt": "x"}])
-def test_wrong_settings(monkeypatch, wrong):
-    monkeypatch.setattr(contrib, "_known", [])
+def test_wrong_settings(wrong):
     with override_settings(TTORM=wrong), pytest.raises(ConfigurationError, match="setting TTORM"):
         contrib.connection()
 
 
-def test_each_secret_has_a_connection_of_its_own(monkeypatch):
-    monkeypatch.setattr(contrib, "_known", [])
+def test_each_secret_has_a_connection_of_its_own():
     made = []
     for secret in ("one", "another", "one"):
         setting = {"url": "https://x.test", "secret": Secret(secret), "default": False}
@@ -193,8 +195,6 @@ def test_each_secret_has_a_connection_of_its_own(monkeypatch):
 
 
 def test_requests_at_the_same_time_make_one_connection(monkeypatch):
-    monkeypatch.setattr(contrib, "_known", [])
-
     def slow(*given, **options):
         time.sleep(0.05)
         return ttorm.connect(*given, **options)
@@ -209,8 +209,7 @@ def test_requests_at_the_same_time_make_one_connection(monkeypatch):
 @pytest.mark.parametrize(
     "wrong", [{"url": "ftp://x"}, {"address": "memory:"}, {"url": "memory:", "x": 1}]
 )
-def test_settings_that_are_refused_show_no_secret(monkeypatch, wrong):
-    monkeypatch.setattr(contrib, "_known", [])
+def test_settings_that_are_refused_show_no_secret(wrong):
     setting = override_settings(TTORM={**wrong, "secret": SECRET})
     with setting, pytest.raises(ConfigurationError) as refused:
         contrib.connection()
