@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -408,6 +409,19 @@ def test_matches_take_steps():
 def test_matches_of_short_texts_take_few_steps():
     rule = compile_rule("[x for x in LEDGER.list if x =~ 'SN-[0-9]+$'].length")
     assert rule.value({"LEDGER": {"list": [f"SN-{n}" for n in range(400)]}}) == 400
+
+
+def test_what_is_kept_of_rules_is_bounded():
+    """Whoever writes ever new ones does not fill the memory."""
+    compile_rule.cache_clear()
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            compile_rule(" or ".join(f"TWIN.a{number}_{name}==1" for name in range(70)))
+        size = tracemalloc.get_traced_memory()[0] / 20
+    finally:
+        tracemalloc.stop()
+    assert size * compile_rule.cache_info().maxsize < 128 << 20
 
 
 def test_the_engine_is_imported_at_the_first_rule():

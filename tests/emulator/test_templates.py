@@ -6,6 +6,7 @@ import gc
 import json
 import random
 import time
+import tracemalloc
 
 import pytest
 from hostile import LEAKS, WORDS, template_soup
@@ -320,3 +321,16 @@ def test_a_hundred_thousand_texts():
     seconds, rendered = fuzz(100_000, 2024)
     assert seconds < SLOWEST
     assert rendered > 5_000
+
+
+def test_what_is_kept_of_templates_is_bounded():
+    """Whoever writes ever new ones does not fill the memory."""
+    compile_template.cache_clear()
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            compile_template("".join(f"{{a{number}.b{name}}}" for name in range(400)))
+        size = tracemalloc.get_traced_memory()[0] / 20
+    finally:
+        tracemalloc.stop()
+    assert size * compile_template.cache_info().maxsize < 128 << 20

@@ -73,7 +73,7 @@ class Rule:
             return False
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def compile_rule(text: str) -> Rule:
     """Compile the text of a rule.
 

@@ -136,7 +136,7 @@ class Template:
         return "".join(parts)
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def compile_template(text: str) -> Template:
     """Compile the text of a template.
 
