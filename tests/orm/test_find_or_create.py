@@ -437,6 +437,14 @@ async def test_a_sweep_ends_orphans_whose_key_another_one_has(do, connection, or
     assert (await do(Meter, "find", serial="A17")).uuid == kept
 
 
+async def test_of_orphans_of_one_key_one_gets_it(do, connection, orphan):
+    orphans = {orphan("A17") for _ in range(3)}
+    swept = await do(Meter, "sweep", older_than=0)
+    [adopted] = swept.adopted
+    assert {adopted.uuid, *swept.terminated} == orphans
+    assert await do(Meter, "find_all", serial="A17") == [adopted]
+
+
 async def test_a_sweep_leaves_the_others_alone(do, connection, orphan, make, sent):
     await do(Meter, "find_or_create", serial="B1")
     make("B2")

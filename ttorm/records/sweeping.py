@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ttorm.api.answers import member, needed, needed_list
 from ttorm.api.errors import AlreadyDoneError
@@ -15,7 +15,7 @@ from ttorm.api.request import api_request
 from ttorm.connection.calls import perform
 from ttorm.flows import Flow, gather
 from ttorm.records.creating import MARK
-from ttorm.records.lookup import resolve, shown_found
+from ttorm.records.lookup import age, resolve, shown_found
 from ttorm.records.models import model_of
 from ttorm.results import all_of
 from ttorm.rules import TWIN
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ttorm.records.twin import Twin
 
 __all__ = ["Swept", "sweep"]
+
+_Finished: TypeAlias = "tuple[Twin | None, str | None]"
+"""The Twin that got its key, or the UUID of the one that was terminated."""
 
 
 class Swept(NamedTuple):
@@ -43,7 +46,11 @@ def sweep(model: Any, older_than: float) -> Flow[Swept]:
     """Give Twins of a class their keys, or terminate them."""
     before = time() - older_than if older_than else inf
     marked = yield from _marked(model, before)
-    done = all_of((yield from gather(_finish(model, wire) for wire in marked)))
+    of_key: dict[str, list[dict[str, Any]]] = {}
+    for wire in sorted(marked, key=age):
+        of_key.setdefault(_key(wire), []).append(wire)
+    found = all_of((yield from gather(_finish_each(model, some) for some in of_key.values())))
+    done = [one for several in found for one in several]
     return Swept(
         tuple(twin for twin, _ in done if twin is not None),
         tuple(uuid for _, uuid in done if uuid is not None),
@@ -78,7 +85,16 @@ def _key(wire: Mapping[str, Any]) -> str:
     return str(member(wire, "description").get(MARK)).partition(" ")[0]
 
 
-def _finish(model: Any, wire: Mapping[str, Any]) -> Flow[tuple[Twin | None, str | None]]:
+def _finish_each(model: Any, several: list[dict[str, Any]]) -> Flow[list[_Finished]]:
+    """Finish Twins of one key, the oldest first: it gets the key, and the others see that."""
+    done: list[_Finished] = []
+    for wire in several:
+        finished = yield from _finish(model, wire)
+        done.append(finished)
+    return done
+
+
+def _finish(model: Any, wire: Mapping[str, Any]) -> Flow[_Finished]:
     connection, text = current_session().connection, _key(wire)
     uuid = needed(wire, "creation_certificate", "uuid")
     holders = yield from resolve(model, text)
