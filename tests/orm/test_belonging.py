@@ -88,6 +88,20 @@ async def test_the_database_of_a_table_is_that_of_its_service(do, sent, stranger
     assert sent == []
 
 
+async def test_a_table_whose_answer_is_lost_is_looked_for_where_it_was_made(do, sent, stranger):
+    async with do.block(ttorm.session(stranger)):
+        table = StoredIndex("hot", rule="true", properties={}, templates={})
+
+    def meddle(request):
+        if request.method == "POST":
+            stranger.transport.transport.send(request)
+            raise ttorm.TransportError("cut off", sent=True)
+
+    stranger.transport.meddle = meddle
+    assert (await do(table, "save")).created
+    assert sent == []
+
+
 async def test_the_twin_of_a_row_is_read_where_the_row_was(do, sent, stranger):
     class Pump(Twin):
         heat: Field[float] = entry()

@@ -73,10 +73,13 @@ def _created(request: ApiRequest, wanted: Sequence[Wanted]) -> Flow[dict[str, st
         OutcomeUnknownError: No answer came, and the tables are not there.
     """
     answer: dict[str, Any] = {}
+    connection = current_session().connection
     try:
-        answer = yield from perform(current_session().connection, request)
+        answer = yield from perform(connection, request)
     except OutcomeUnknownError:
-        tables = yield from gather(found_as(kind, definition) for kind, definition in wanted)
+        tables = yield from gather(
+            found_as(kind, definition, connection) for kind, definition in wanted
+        )
         if None in all_of(tables):
             raise
     return {

@@ -224,7 +224,9 @@ class StoredTable(Deletable):
         except OutcomeUnknownError:
             found = None
             if new:
-                found = yield from found_as(type(self), Definition(self.name, sent, {}))
+                found = yield from found_as(
+                    type(self), Definition(self.name, sent, {}), self._connection
+                )
             if found is None:
                 raise
             # The answer was lost, not the table.
@@ -310,9 +312,9 @@ class StoredTable(Deletable):
         }
 
 
-def found_as(kind: type[T], wanted: Definition) -> Flow[T | None]:
+def found_as(kind: type[T], wanted: Definition, connection: Connection) -> Flow[T | None]:
     """Read the table of a definition; None when there is none, or another one of its name."""
-    table = kind._at(wanted.name)
+    table = kind._at(wanted.name, None, connection)
     try:
         yield from table._load(fresh=True)
         differs = altered(wanted, table._item.known)
