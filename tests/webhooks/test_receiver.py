@@ -37,6 +37,15 @@ NOTIFICATION = (
 )
 
 
+def test_a_cancellation_that_fails_can_be_tried_again(receiver, subscription, transport):
+    with pytest.raises(AssertionError, match="was sent"):
+        receiver.cancel()
+    assert receiver.store.all() == [subscription]
+    transport.send = lambda request: HttpResponse(404, JSON, b"{}")
+    receiver.cancel()
+    assert receiver.store.all() == []
+
+
 class TestGenuine:
     @pytest.fixture
     def subscription(self, subscription):

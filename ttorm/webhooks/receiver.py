@@ -262,7 +262,7 @@ class Receiver:
         """End all subscriptions; those that were not confirmed are forgotten, and end later.
 
         Raises:
-            TtormError: One could not be ended; the others were.
+            TtormError: One could not be ended, and stays; the others were.
         """
         blocking.run(self._cancel(), 1)
 
@@ -275,10 +275,10 @@ class Receiver:
     def _cancel(self) -> Flow[None]:
         failed: Exception | None = None
         for one in list(self.store.all()):
-            self.store.remove(one)
             try:
                 if one._unsubscribe_token is not None:
                     yield from one._cancel()
+                self.store.remove(one)
             except Exception as error:  # noqa: BLE001 # raised when the others are done
                 failed = failed or error
         if failed is not None:
