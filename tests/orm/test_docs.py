@@ -604,6 +604,17 @@ async def test_deleting(do, connection, sent):
     assert list(twin.docs) == ["c.txt"]
 
 
+async def test_what_is_uploaded_is_not_removed_by_an_earlier_removal(do, connection):
+    uuid = (await do(Twin, "create")).uuid
+    async with do.block(ttorm.session()):
+        twin = Twin.at(uuid)
+        del twin.docs["a.txt"]
+        await do(twin.docs, "upload", "a.txt", b"1")
+    assert await do(twin.docs["a.txt"], "download") == b"1"
+    await do(twin, "load", "docs")
+    assert list(twin.docs) == ["a.txt"]
+
+
 async def test_a_name_that_is_taken(do, connection):
     twin = await do(Twin, "create")
     await do(twin.docs, "upload", "a.txt", b"1")

@@ -75,6 +75,8 @@ def upload(
     wire = yield from attach(
         state.connection, twin, name, source, wish.wire(), progress=progress, wait=wait
     )
+    # What was to be removed under this name is gone.
+    state.docs.item(name).removed = False
     state.docs.absorb({name: {"description": None, **wire}}, complete=False)
     yield from tell_of_upload(state.record(), name, doc)
     return doc
