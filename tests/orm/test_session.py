@@ -467,6 +467,37 @@ def test_another_thread_cannot_write_into_a_block(connection):
         pump.discard()
 
 
+WRITES = {
+    "field": lambda truck: setattr(truck, "load_kg", 9.0),
+    "description": lambda truck: setattr(truck, "plate", "Z"),
+    "key": lambda truck: truck.description.update(colour="red"),
+    "whole": lambda truck: setattr(truck, "description", {"plate": "Z"}),
+    "entry": lambda truck: truck.ledger.update(load_kg=9.0),
+    "property": lambda truck: setattr(truck.ledger["load_kg"], "visibility", "true"),
+    "touch": lambda truck: truck.touch("load_kg"),
+    "removal": lambda truck: truck.ledger.__delitem__("load_kg"),
+    "deletion": lambda truck: delattr(truck, "load_kg"),
+    "identity": lambda truck: truck.identities.add("SN#1"),
+    "doc": lambda truck: truck.docs.__delitem__("a.txt"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("assigned", [False, True])
+def test_what_another_thread_may_not_write_is_not_written(make, sent, write, assigned):
+    uuid = make(load_kg=1.0)
+    with ttorm.session() as session, ThreadPoolExecutor(1) as threads:
+        truck = Truck.get(uuid).load("ledger")
+        if assigned:
+            truck.load_kg = 2.0
+        truck.cargo.append("sand")
+        before = ttorm.inspect(truck).changes
+        with pytest.raises(StateError, match="opened by another thread"):
+            threads.submit(write, truck).result()
+        assert ttorm.inspect(truck).changes == before
+        session.rollback()
+
+
 def test_another_thread_cannot_flush_a_block(connection):
     with (
         ttorm.session() as s,

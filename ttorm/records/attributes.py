@@ -70,8 +70,8 @@ def touch_field(state: TwinState, spec: FieldSpec) -> None:
         raise TypeError(f"{spec.attribute} is {what}: there is nothing to send again")
     read_field(state, spec)
     item, attribute = state.place(spec)
-    item.cell(attribute).force()
     state.touch()
+    item.cell(attribute).force()
 
 
 def _read_identity(state: TwinState, spec: FieldSpec) -> Any:
@@ -105,14 +105,15 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
         AttributeError: The field holds a Doc, which is uploaded.
     """
     if not spec.plain:
+        state.touch()
         value = _write_other(state, spec, value)
         state.forget_value(spec)
-        state.touch()
         return value
     if spec.kind == "description":
         state.check_alive()
     elif spec.alias != PERSONAL:
         check_own_ledger(spec.alias)
+    state.touch()
     item, attribute = state.place(spec)
     cell = item.cell(attribute)
     value = cell.assign(value, spec.codec, state)
@@ -126,7 +127,6 @@ def write_field(state: TwinState, spec: FieldSpec, value: Any) -> Any:
     elif state.joined is not None and _holds_again(state, cell, value, spec):
         again = Again(state.joined, cell, spec.codec, value.__class__)
         state.again = {**state.again, spec.attribute: again}
-    state.touch()
     return value
 
 
@@ -164,6 +164,7 @@ def _reads_alike(state: TwinState, spec: FieldSpec, value: Any) -> bool:
 def delete_field(record: Any, spec: FieldSpec) -> None:
     """Take a field's Entry, Identity or description key away with the next save."""
     state: TwinState = record._state
+    state.touch()
     if spec.kind == "identity":
         state.assign_identity(spec.target, None)
     elif spec.kind == "doc":
@@ -174,7 +175,6 @@ def delete_field(record: Any, spec: FieldSpec) -> None:
     else:
         del record.description[spec.target]
     state.forget_value(spec)
-    state.touch()
 
 
 def identity_text(spec: FieldSpec, value: Any) -> str:

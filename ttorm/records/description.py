@@ -67,19 +67,18 @@ class Description(Named[JSONValue], MutableMapping[str, JSONValue]):
         return not any(item.current(key) is missing for missing in (ABSENT, UNKNOWN))
 
     def __setitem__(self, key: str, value: JSONValue) -> None:
-        self._state.description_cell(check_description_key(key)).assign(value)
-        self._changed()
+        cell = self._state.description_cell(check_description_key(key))
+        self._state.touch()
+        cell.assign(value)
+        self._state.forget_values()
 
     def __delitem__(self, key: str) -> None:
         cell = self._state.description_cell(check_description_key(key))
         if cell.current() is ABSENT:
             raise KeyError(key)
-        cell.remove()
-        self._changed()
-
-    def _changed(self) -> None:
-        self._state.forget_values()
         self._state.touch()
+        cell.remove()
+        self._state.forget_values()
 
     def _keys(self) -> list[str]:
         self._load()
@@ -99,9 +98,9 @@ class Description(Named[JSONValue], MutableMapping[str, JSONValue]):
     def touch(self) -> None:
         """Have the description sent by the next save although it is equal."""
         self._state.check_alive()
+        self._state.touch()
         for key in self._keys():
             self._state.description.cell(key).force()
-        self._state.touch()
 
     def __repr__(self) -> str:
         """Show what is known; nothing is loaded for it."""
@@ -120,6 +119,7 @@ class Description(Named[JSONValue], MutableMapping[str, JSONValue]):
         self._state.check_alive()
         for key, item in value.items():
             PLAIN.check(item, f"description[{check_description_key(key)!r}]")
+        self._state.touch()
         known = self._state.description
         for key in [*known.known, *known.cells]:
             if key not in value:
@@ -127,4 +127,4 @@ class Description(Named[JSONValue], MutableMapping[str, JSONValue]):
         for key, item in value.items():
             known.cell(key).assign(item)
         self._state.replaced = known.base is UNKNOWN or bool(known.changes())
-        self._changed()
+        self._state.forget_values()

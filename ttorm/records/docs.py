@@ -70,8 +70,8 @@ class Docs(Displayed, Named[Doc]):
         item = self._state.docs.item(self._full(name))
         if item.removed or item.present is False:
             raise KeyError(name)
-        item.remove()
         self._state.touch()
+        item.remove()
 
     # Folders
 

@@ -63,6 +63,7 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
 
     def __setitem__(self, name: str, value: Entry | JSONValue) -> None:
         item = writable_entry(self._state, self._alias, name)
+        self._state.touch()
         if isinstance(value, Entry):
             value._copy_to(item, name)
         else:
@@ -70,15 +71,14 @@ class Ledger(Displayed, MutableMapping[str, Entry]):
             item.cell("value").assign(value)
         item.removed = False
         self._state.forget_values()
-        self._state.touch()
 
     def __delitem__(self, name: str) -> None:
         item = writable_entry(self._state, self._alias, name)
         if item.removed or (item.present is False and not item.is_modified()):
             raise KeyError(name)
+        self._state.touch()
         item.remove()
         self._state.forget_values()
-        self._state.touch()
 
     def _names(self) -> list[str]:
         require(self._state, self._part, self._part)

@@ -115,12 +115,13 @@ class Properties(Displayed):
 
     def _set(self, attribute: str, value: Any, codec: Codec = PLAIN) -> None:
         item = self._item or writable_entry(self._attached(), self._alias, self.name)
+        if self._state is not None:
+            self._state.touch()
         take_form(item, attribute, self.name)
         item.removed = False
         item.cell(attribute).assign(value, codec)
         if self._state is not None:
             self._state.forget_values()
-            self._state.touch()
 
     # Its attributes
 

@@ -203,9 +203,9 @@ class Record(_Stateful, Dumps, Schemas, Displayed, metaclass=ModelMeta):
                     kind, sound = again.kind, again.sound
                     kept = value if type(value) is kind else again.convert(value)
                     if type(kept) is kind and (sound is None or sound(kept)):
-                        again.cell._assigned = self.__dict__[name] = kept
                         if again.session.is_open:
                             again.session.hold(state)
+                        again.cell._assigned = self.__dict__[name] = kept
                         return
             except (AttributeError, ValueError):  # not made yet, or refused, which is told below
                 again = None
