@@ -54,6 +54,18 @@ async def test_answers_of_the_cache_cost_nothing(do, uuids, sent):
     assert sent.lines() == []
 
 
+async def test_what_a_budget_refuses_is_not_in_doubt(do, uuids, connection, sent):
+    twin = await do(Twin, "get", uuids[0])
+    await do(twin, "load", "ledger")
+    twin.ledger["x"] = 1
+    async with do.block(ttorm.session()) as s, do.block(s.budget(0)):
+        with pytest.raises(BudgetExceededError):
+            await do(twin, "save")
+    assert [request.method for request in twin.plan()] == ["POST"]
+    twin.discard()
+    assert "x" not in twin.ledger
+
+
 async def test_a_budget_inside_a_block_ends_with_its_own_block(do, uuids, connection):
     async with do.block(ttorm.session()) as s:
         async with do.block(s.budget(1)) as budget:

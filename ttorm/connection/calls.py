@@ -9,6 +9,7 @@ from ttorm import signals
 from ttorm.api.errors import (
     AlreadyDoneError,
     ApiError,
+    BudgetExceededError,
     OutcomeUnknownError,
     ResponseFormatError,
     ServerError,
@@ -302,7 +303,7 @@ def _give_up(call: Call, tried: _Attempt) -> HttpResponse:
 
 def may_have_happened(error: BaseException) -> bool:
     """Tell whether a write that raised may have been done, as that of a cancelled task may."""
-    refused = isinstance(error, (ApiError, TransportError))
+    refused = isinstance(error, (ApiError, BudgetExceededError, TransportError))
     return not refused or isinstance(error, ServerError)
 
 

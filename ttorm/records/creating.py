@@ -64,9 +64,10 @@ def find_or_create(record: Any) -> Flow[tuple[Any, bool]]:
     state: TwinState = record._state
     model = cast(Any, type(record))
     text = _key(record)
+    # Who flushes its block meanwhile is not to create it.
+    state.session.release(state)
     found = yield from resolve(model, text)
     if found:
-        state.session.release(state)
         return shown_found(model, found[0], text), False
     yield from _create(record, text)
     # Somebody else may have done the same at the same time.

@@ -11,14 +11,13 @@ from ttorm.api.errors import NotFoundError, RequestTimeoutError
 from ttorm.api.moments import moment
 from ttorm.api.names import check_description_key
 from ttorm.api.request import api_request
-from ttorm.connection.reads import read
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN
 from ttorm.records.downloads import Target, fetch
 from ttorm.records.items import Item
-from ttorm.records.loading import check_blocking
+from ttorm.records.loading import check_blocking, read_of
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet
 from ttorm.records.transfer import (
@@ -96,8 +95,8 @@ class Doc(Displayed):
             for key in value:
                 check_description_key(key)
             value = dict(value)
-        self._item().cell("description").assign(value)
         self._state.touch()
+        self._item().cell("description").assign(value)
 
     @property
     def status(self) -> str:
@@ -340,7 +339,7 @@ class Doc(Displayed):
 
     def _refresh(self, *, fresh: bool) -> Flow[None]:
         request = api_request("get_twin_doc", [saved_uuid(self._state), self.name])
-        answer = yield from read(self._state.connection, request, fresh=fresh)
+        answer = yield from read_of(self._state, request, fresh=fresh)
         self._state.docs.absorb({self.name: {"description": None, **answer.body}}, complete=False)
 
     def delete(self) -> SaveResult:

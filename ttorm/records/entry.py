@@ -11,7 +11,6 @@ from ttorm.api.codec import JSONValue
 from ttorm.api.errors import MissingEntryError, StateError
 from ttorm.api.moments import moment, timestamp
 from ttorm.api.request import api_request
-from ttorm.connection.reads import read
 from ttorm.display import Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
@@ -19,6 +18,7 @@ from ttorm.records.cells import ABSENT, NOTHING
 from ttorm.records.feeds import Feeds
 from ttorm.records.history import History, Place, Span, values_at
 from ttorm.records.items import Item
+from ttorm.records.loading import read_of
 from ttorm.records.properties import Properties
 from ttorm.records.publishing import Publish
 from ttorm.records.saving import remove_now, save
@@ -164,8 +164,8 @@ class Entry(Properties):
         """
         check_own_ledger(self._alias)
         self._get("value")
-        self._own().cell("value").force()
         self._attached().touch()
+        self._own().cell("value").force()
 
     def save(self) -> SaveResult:
         """Send what changed of this Entry alone.
@@ -250,7 +250,7 @@ class Entry(Properties):
         request = api_request(
             "get_twin_ledger_entry", [state.uuid, self._alias], {"entries": [self.name]}
         )
-        answer = yield from read(state.connection, request, fresh=True)
+        answer = yield from read_of(state, request, fresh=True)
         state.absorb_ledger(self._alias, answer.body, complete=False)
         ledger = state.foreign_or_own(self._alias)
         if self.name not in member(answer.body, "entries"):

@@ -11,13 +11,12 @@ from ttorm.api.errors import NotFoundError, StateError
 from ttorm.api.moments import moment, timestamp
 from ttorm.api.names import check_identity
 from ttorm.api.request import api_request
-from ttorm.connection.reads import read
 from ttorm.display import Displayed, Sheet
 from ttorm.flows import Flow
 from ttorm.pairs import twin_of
 from ttorm.records.cells import ABSENT, UNKNOWN
 from ttorm.records.items import Item
-from ttorm.records.loading import check_blocking, require
+from ttorm.records.loading import check_blocking, read_of, require
 from ttorm.records.named import Named
 from ttorm.records.saving import remove_now, save
 from ttorm.records.sheets import item_sheet, names_sheet
@@ -75,8 +74,8 @@ class Identity(Displayed):
         return value
 
     def _set(self, attribute: str, value: Any) -> None:
-        self._item().cell(attribute).assign(value)
         self._state.touch()
+        self._item().cell(attribute).assign(value)
 
     @property
     def type(self) -> str:
@@ -156,7 +155,7 @@ class Identity(Displayed):
         if state.uuid is None:
             raise StateError("the Twin was not saved yet: there is nothing to read")
         request = api_request("get_twin_identity", [state.uuid, self.text])
-        answer = yield from read(state.connection, request, fresh=fresh)
+        answer = yield from read_of(state, request, fresh=fresh)
         state.absorb_identities({"identities": {self.text: answer.body}}, complete=False)
 
     def delete(self) -> SaveResult:
@@ -255,25 +254,25 @@ class Identities(Displayed, Named[Identity]):
             "visibility": None if visibility is None else rule_text(visibility),
             "validity_ts": None if valid_until is None else timestamp(valid_until),
         }
+        self._state.touch()
         item = self._state.identities.item(identity)
         item.removed, item.adding = False, True
         for attribute, value in given.items():
             if value is not None:
                 item.cell(attribute).assign(value)
         self._state.forget_values()
-        self._state.touch()
         return Identity(self._state, identity)
 
     def __delitem__(self, identity: str) -> None:
         item = self._state.identities.item(check_identity(identity))
         if item.removed or (item.present is False and not item.adding):
             raise KeyError(identity)
+        self._state.touch()
         item.remove()
         fields, prefix = self._state.identity_fields, identity.partition("#")[0]
         if fields.get(prefix) == identity:
             fields[prefix] = None
         self._state.forget_values()
-        self._state.touch()
 
     def __repr__(self) -> str:
         return f"<Identities of {self._state.uuid or '(not saved)'}>"

@@ -25,6 +25,7 @@ __all__ = [
     "load_part",
     "loaded_parts",
     "part_request",
+    "read_of",
     "require",
 ]
 
@@ -121,13 +122,38 @@ def load_part(state: TwinState, part: str, *, fresh: bool = False) -> Flow[None]
     state.check_home()
     ttl = state.model.__meta__.ttl
     request = part_request(state, part)
-    answer = yield from read(state.connection, request, fresh=fresh or ttl == 0, ttl=ttl)
+    answer = yield from read_of(state, request, fresh=fresh or ttl == 0, ttl=ttl)
     _absorb(state, part, answer)
     if signals.loaded.receivers:
         record = state.record()
         yield from signals.emit(signals.loaded, type(record), record=record, part=part)
     if not answer.kept:
         state.in_doubt -= {part}
+
+
+def read_of(
+    state: TwinState,
+    request: ApiRequest,
+    *,
+    fresh: bool = False,
+    ttl: float | None = None,
+    repeats: int = 2,
+) -> Flow[Answer]:
+    """Read something of a Twin, and again when a save of the same record was answered meanwhile.
+
+    Args:
+        state: The Twin.
+        request: What is read.
+        fresh: Ask the service whatever is kept.
+        ttl: Seconds the answer is kept; None leaves it to the cache.
+        repeats: How often it is read again at most, since others may save all the time.
+    """
+    written = state.written
+    answer = yield from read(state.connection, request, fresh=fresh, ttl=ttl)
+    if state.written == written or not repeats:
+        return answer
+    # It may show what was there before.
+    return (yield from read_of(state, request, fresh=True, ttl=ttl, repeats=repeats - 1))
 
 
 def is_loaded(state: TwinState, part: str) -> bool:

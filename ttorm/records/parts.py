@@ -45,6 +45,8 @@ class Parts:
     replaced = False
     # Parts of which a write was sent that nobody knows the outcome of.
     in_doubt: frozenset[str] = frozenset()
+    # How many writes were answered: a read that was under way may be older.
+    written = 0
     # Whether something was assigned or removed, or may have been; if not, only what was handed out
     # can have changed.
     _touched = False
@@ -187,6 +189,7 @@ class Parts:
     def end_doubt(self, part: str, sent: Mapping[str, Collection[str]]) -> None:
         """Note that the outcome is known."""
         self.in_doubt -= {part}
+        self.written += 1
         self._mark(part, sent, doubtful=False)
 
     def _mark(self, part: str, sent: Mapping[str, Collection[str]], *, doubtful: bool) -> None:

@@ -340,12 +340,11 @@ class Resource(Displayed):
 class _Place:
     """Where it is noted who saves a record."""
 
-    __slots__ = ("_record", "asking", "perhaps_created", "saving")
+    saving: Saver | None = None
 
     def __init__(self, record: Resource) -> None:
         self.perhaps_created = False
         self.asking: frozenset[object] = frozenset()
-        self.saving: Saver | None = None
         self._record = ref(record)
 
     def record(self) -> Resource | None:

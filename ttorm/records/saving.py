@@ -9,6 +9,7 @@ from ttorm import signals
 from ttorm.api.answers import items, member, refusal
 from ttorm.api.errors import (
     ApiError,
+    BudgetExceededError,
     BusyError,
     ConflictError,
     ItemError,
@@ -51,7 +52,7 @@ from ttorm.records.twinwriting import Recovery, TwinWriting
 from ttorm.records.writing import Doubtful
 from ttorm.results import SaveResult
 
-__all__ = ["remove_now", "save", "terminate"]
+__all__ = ["after_another", "remove_now", "save", "terminate"]
 
 
 def save(
@@ -95,12 +96,25 @@ def save(
     )
 
 
+def after_another(state: TwinState, saving: Flow[SaveResult], asker: object) -> Flow[SaveResult]:
+    """Save what is just being saved once more, unless that fails: it is others' to handle.
+
+    Args:
+        state: The Twin.
+        saving: The save.
+        asker: Who asks for it; what is told of the save under way cannot wait for its end.
+    """
+    here = state.saving is not None and state.saving[0] == asker
+    if not here:
+        yield from turn(state)
+    return SaveResult() if here or state.stuck else (yield from saving)
+
+
 def _run(
     saving: _Saving, record: Any, only: tuple[Part, str] | None, without: Spots | None
 ) -> Flow[SaveResult]:
     """Save, and tell everybody of it."""
     state = saving.state
-    was_new = state.uuid is None
     if signals.pre_save.receivers:
         planned = changes_of(state)
         if only is not None:
@@ -116,13 +130,12 @@ def _run(
     saving.changes = changes_of(state) if heard else None
     failure: Exception | None = None
     try:
-        # The record is stuck until somebody saves it well.
-        yield from alone(state, _stuck(state, saving.run(only, left_out)))
+        yield from alone(state, _sticking(saving, saving.run(only, left_out)))
     except Exception as error:  # noqa: BLE001 # raised when everybody was told what was done
         failure = error
     result = saving.result()
-    if heard and (saving.done or (was_new and state.uuid is not None)):
-        yield from tell(record, result, of_items(saving.changes or {}, saving.done), was_new)
+    if heard and (saving.done or saving.created):
+        yield from tell(record, result, of_items(saving.changes or {}, saving.done), saving.created)
     if failure is None and saving.errors:
         failure = _refused(state, saving.errors, result, atomic=saving.atomic)
     if failure is not None:
@@ -131,13 +144,18 @@ def _run(
         if isinstance(failure, ConflictError) and signals.conflict.receivers:
             yield from signals.emit(signals.conflict, type(record), record=record, error=failure)
         raise failure
-    state.stuck = False
     return result
 
 
-def _stuck(state: TwinState, saving: Flow[None]) -> Flow[None]:
-    state.stuck = True
-    yield from saving
+def _sticking(saving: _Saving, flow: Flow[None]) -> Flow[None]:
+    """Leave a record whose save fails to whoever handles that."""
+    stuck = True
+    try:
+        yield from flow
+        stuck = bool(saving.errors)
+    finally:
+        # Also after a cancelled task.
+        saving.state.stuck = stuck
 
 
 class _Saving(TwinWriting):
@@ -222,8 +240,9 @@ class _Saving(TwinWriting):
         except (OutcomeUnknownError, ServerError) as error:
             yield from self._clear_up(step, error, patience)
             return
-        except (ApiError, TransportError) as error:
-            if patience.attempt > 1 and isinstance(error, (BusyError, TransportError)):
+        except (ApiError, BudgetExceededError, TransportError) as error:
+            unsent = (BudgetExceededError, BusyError, TransportError)
+            if patience.attempt > 1 and isinstance(error, unsent):
                 # This sending has done nothing, but an earlier one may still arrive.
                 raise outcome_unknown(step.request, patience.attempt, error) from error
             # Nothing was done.
@@ -341,8 +360,8 @@ def remove_now(state: TwinState, part: Part, name: str) -> Flow[SaveResult]:
     if state.uuid is None:
         raise StateError("the Twin was not saved yet: there is nothing to delete")
     items = {"ledger": state.ledger, "identities": state.identities, "docs": state.docs}[part]
-    items.item(name).remove()
     state.touch()
+    items.item(name).remove()
     return (yield from save(state.record(), only=(part, name)))
 
 

@@ -14,6 +14,7 @@ from ttorm.api.answers import items, listed, member
 from ttorm.api.errors import StateError
 from ttorm.api.moments import given_seconds
 from ttorm.api.names import check_entry_name
+from ttorm.connection.blocking import runner
 from ttorm.connection.core import Connection
 from ttorm.flows import Flow
 from ttorm.records.again import NEVER, Again
@@ -214,7 +215,11 @@ class TwinState(Parts):
         self._touched, self._lent, self.again = False, lent, NEVER
 
     def touch(self) -> None:
-        """Note that something was changed, or may be from now on."""
+        """Note that something is about to be changed, or may be from now on.
+
+        Raises:
+            StateError: It belongs to a block of another thread or event loop.
+        """
         self._touched = True
         self._hold()
 
@@ -270,13 +275,14 @@ class TwinState(Parts):
             early: Leave out what speaks of Twins that are not saved yet.
         """
         from ttorm.records.needs import spots_that_wait
-        from ttorm.records.saving import save
+        from ttorm.records.saving import after_another, save
         from ttorm.records.turns import check_unasked
 
         # Here, since several flows go on in tasks of their own.
         check_unasked(self)
         # Others of the same round may be there before this one begins.
-        return save(self.record(), without=spots_that_wait(self, None) if early else None)
+        saving = save(self.record(), without=spots_that_wait(self, None) if early else None)
+        return saving if self.saving is None else after_another(self, saving, runner())
 
     def plan(self, stage: Stage = "whole", circle: Collection[object] = ()) -> Plan:
         """Give the requests that a save would send."""

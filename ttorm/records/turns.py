@@ -20,9 +20,9 @@ Saver: TypeAlias = "tuple[object, Future[None], int]"
 
 
 class _Place(Protocol):
-    """Where it is noted who saves a record."""
+    """Where it is noted who saves a record; its dictionary says so only while somebody does."""
 
-    saving: Saver | None
+    saving: Saver | None = None
     asking: frozenset[object]
 
     def record(self) -> Any: ...
@@ -35,11 +35,12 @@ def turn(place: _Place) -> Flow[None]:
         StateError: Waiting would never end.
     """
     check_unasked(place)
-    while place.saving is not None:
-        saver, done, process = place.saving
+    # Another thread may end its save at any time.
+    while (saving := place.saving) is not None:
+        saver, done, process = saving
         if process != getpid():
             # Of what the parent's threads were doing, a forked child sees no end.
-            place.saving = None
+            vars(place).pop("saving", None)
         elif saver == runner() or not (yield from wait(done)):
             raise StateError(
                 f"{place.record()!r} is being saved right here: a receiver cannot save the record "
@@ -74,12 +75,14 @@ def alone(place: _Place, saving: Flow[R]) -> Flow[R]:
     """Save while others wait for their turn."""
     from concurrent.futures import Future
 
-    # A receiver of pre_save may have let another save begin.
-    yield from turn(place)
     done: Future[None] = Future()
-    place.saving = (runner(), done, getpid())
+    mine = (runner(), done, getpid())
+    # A receiver of pre_save may have let another save begin, and another thread just now.
+    yield from turn(place)
+    while vars(place).setdefault("saving", mine) is not mine:
+        yield from turn(place)
     try:
         return (yield from saving)
     finally:
-        place.saving = None
+        vars(place).pop("saving", None)
         done.set_result(None)

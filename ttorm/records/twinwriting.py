@@ -29,7 +29,10 @@ class TwinWriting(EntryWriting):
 
     Attributes:
         recover: What to do when nobody knows whether the Twin was created; None raises.
+        created: Whether it has created the Twin.
     """
+
+    created = False
 
     def __init__(
         self, state: TwinState, *, check: bool, atomic: bool, recover: Recovery | None
@@ -50,6 +53,7 @@ class TwinWriting(EntryWriting):
         self.note("create", "description", sent)
         uuid = needed(answer, "creation_certificate", "uuid")
         state.uuid, state.session.known[uuid] = uuid, state
+        self.created = True
         self.settle_description(sent, answer)
 
     def _created(self, request: ApiRequest) -> Flow[dict[str, Any]]:

@@ -55,6 +55,8 @@ def update(entry: Entry, change: Callable[[Any], Any], default: Any, attempts: i
     state = entry._attached()
     item = state.ledger.item(entry.name)
     for attempt in count(1):
+        # What another update of this record is just writing is no unsaved change.
+        yield from turn(state)
         # Before it is read: what was changed and not answered would then be taken for seen.
         _check_unchanged(item, entry.name)
         if "ledger" in state.in_doubt:
