@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ttorm.api.errors.base import TtormError
 from ttorm.api.errors.transport import RequestError
 
 __all__ = [
@@ -66,7 +65,6 @@ class BadRequestError(ApiError, ValueError):
 
     code = "bad-request"
     meaning = "the request is wrong"
-    __str__ = TtormError.__str__
 
 
 class QuotaError(BadRequestError):
@@ -128,7 +126,6 @@ class UnauthorizedError(ApiError, PermissionError):
 
     code = "unauthorized"
     meaning = "the secret or token is missing, unknown, expired or deleted"
-    __str__ = TtormError.__str__
 
 
 class ForbiddenError(ApiError, PermissionError):
@@ -136,7 +133,6 @@ class ForbiddenError(ApiError, PermissionError):
 
     code = "forbidden"
     meaning = "the user's role does not list this operation, or an access rule says no"
-    __str__ = TtormError.__str__
 
 
 class NotFoundError(ApiError, LookupError):

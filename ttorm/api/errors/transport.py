@@ -74,8 +74,6 @@ class RequestTimeoutError(TransportError, TimeoutError):
 
     code = "timeout"
 
-    __str__ = TransportError.__str__
-
 
 class CircuitOpenError(TransportError):
     """The service has not answered for a while: nothing was sent."""
@@ -93,8 +91,6 @@ class ResponseFormatError(RequestError, ValueError):
     """The answer is not one of the API's: a proxy's page, broken JSON, a wrong shape."""
 
     code = "response-format"
-
-    __str__ = TtormError.__str__
 
 
 class ResponseTooLargeError(ResponseFormatError):
