@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -239,6 +240,15 @@ class TestTheServerGoesAway:
             assert b"terminat" not in answer.body
             after = create_twin(emulator, user)
         assert twins(postgres_url) == {before, after}
+
+    @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has this")
+    def test_an_answer_that_never_comes_is_given_up(self, store):
+        """Where the network has vanished, that is; keepalives are for when nobody waits."""
+        connection, _ = store._connections.take()
+        with socket.socket(fileno=os.dup(connection.fileno())) as line:
+            given_up = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        store._connections.give_back(connection, usable=True)
+        assert given_up == 60_000
 
     def test_a_writer_that_hangs(self, postgres, store):
         """The server ends it, so that it holds up nobody for ever."""

@@ -46,6 +46,8 @@ _DEFAULTS = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    # These are not sent while an answer is waited for.
+    "tcp_user_timeout": 60_000,
 }
 _SESSION = (
     "SELECT set_config('search_path', $1, false), set_config('client_min_messages', 'warning', "
