@@ -23,17 +23,18 @@ class Slow(EmulatorTransport):
     """Answers after a while, reads even later; loses the next answers of some methods."""
 
     lost: list[str]
-    late = 0.0
+    late = late_writes = 0.0
 
     def send(self, request):
         sleep(0.01)
         return self._maybe(request.method, super().send(request))
 
     async def asend(self, request):
+        if request.method == "GET" and self.late_writes:
+            return await super().asend(request)
         await asyncio.sleep(0.01)
         answer = await super().asend(request)
-        if request.method == "GET":
-            await asyncio.sleep(self.late)
+        await asyncio.sleep(self.late if request.method == "GET" else self.late_writes)
         return self._maybe(request.method, answer)
 
     def _maybe(self, method, answer):
@@ -252,6 +253,25 @@ def test_tasks_that_update_one_record_take_turns(transport):
 
     counter = Twin.create(entries={"x": 0})
     assert sorted(asyncio.run(main(counter))) == [1, 2, 3, 4, 5]
+
+
+def test_a_read_does_not_end_the_doubt_of_a_save_that_is_cancelled_later(transport):
+    async def main(twin):
+        twin.ledger["x"] = 2
+        transport.late_writes = 5.0
+        saving = asyncio.ensure_future(twin.asave())
+        await asyncio.sleep(0.001)
+        await twin.ledger.arefresh()
+        await asyncio.sleep(0.05)
+        saving.cancel()
+        await asyncio.wait([saving])
+        transport.late_writes = 0.0
+        twin.ledger["x"] = 1
+        await twin.asave()
+
+    twin = Twin.create(entries={"x": 1})
+    asyncio.run(main(twin))
+    assert twin.ledger.refresh()["x"].value == 1
 
 
 @pytest.mark.parametrize("decide", ["save", "discard"])

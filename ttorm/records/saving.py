@@ -250,6 +250,10 @@ class _Saving(TwinWriting):
             if not (gone_is_fine and isinstance(error, NotFoundError)):
                 raise
             answer = {}
+        except BaseException:
+            # A cancelled task. Whoever has read meanwhile has seen what was there before.
+            state.begin_doubt(step.part, step.sent)
+            raise
         state.end_doubt(step.part, step.sent)
         self.requests += 1
         patience.repay()
