@@ -214,6 +214,7 @@ class TestMistakes:
             ({"status": 200}, "expected an error"),
             ({"status": 503, "subcode": 500000}, "expected an error"),
             ({"subcode": 17}, "expected an error"),
+            ({"subcode": 503159.0}, "expected an error"),
             ({"drop": "during"}, "expected 'before' or 'after'"),
             ({"delay": -1}, "expected seconds from 0"),
             ({"delay": 1, "retry_after": 1}, "expected seconds from 0, and an error"),

@@ -265,13 +265,16 @@ def _fault(status: int | None, subcode: int | None) -> Fault | None:
         return None
     if subcode is None and status is not None:
         subcode = _SUBCODES.get(status, status * 1_000)
-    subcode = subcode or 0
-    if not 400_000 <= subcode < 600_000 or status not in (None, subcode // 1_000):
-        raise ConfigurationError(
-            f"status={status}, subcode={subcode}: expected an error, a status from 400 to 599 or "
-            "a subcode that begins with it, such as 503159"
-        )
-    return Fault(subcode, "A fault was added for this request.")
+    if (
+        isinstance(subcode, int)
+        and 400_000 <= subcode < 600_000
+        and status in (None, subcode // 1_000)
+    ):
+        return Fault(subcode, "A fault was added for this request.")
+    raise ConfigurationError(
+        f"status={status}, subcode={subcode}: expected an error, a status from 400 to 599 or a "
+        "subcode that begins with it, such as 503159"
+    )
 
 
 def _check(
