@@ -429,7 +429,7 @@ class TestLimits:
 class TestFaults:
     def test_a_fault_of_the_emulator_shows_no_trace_of_its_code(self, monkeypatch):
         with Emulator("memory:") as emulator, served(emulator) as port:
-            monkeypatch.setattr(emulator, "perform", lambda *_: 1 / 0)
+            monkeypatch.setattr("ttorm.emulator.core.dispatch", lambda *_: 1 / 0)
             status, headers, body = ask(port, "GET", "/whoami")
         answer = json.loads(body)
         assert (status, answer["subcode"]) == (500, 500000)
