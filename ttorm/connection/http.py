@@ -222,7 +222,8 @@ class HttpTransport:
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
-            search_once()
+            if LIBRARY == "httpx":
+                search_once()
             forget_closed(self._loops)
             client = self._made(httpx.AsyncClient)
             here = self._loops[loop] = LoopClient(client, self._loops, self._limits.connections)

@@ -145,5 +145,5 @@ def search_once() -> None:
     httpcore asks sniffio, several times a request, and anyio has not brought that along since 4.12.
     Searching for it in vain takes about as long as the rest of the request.
     """
-    if find_spec("sniffio") is None:
+    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
         sys.modules["sniffio"] = None  # type: ignore[assignment] # Python's sign for "not there"
